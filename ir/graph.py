@@ -1,0 +1,740 @@
+"""The graph: scalars with named axes, one interned node for each value, operands before users.
+
+A node stands for a scalar at each point of its axes. Arrays exist only at the edges: inputs are
+read with an index, outputs are stored over axes or scattered. `Graph` makes nodes through
+constructors that intern them, name bound axes canonically (the lowest number that is not among the
+reduction's free axes), keep integer arithmetic in affine normal form, and leave everything else
+as it was written; a `fold` given to the graph may replace a node by a simpler one as it is made
+(derived graphs use it, the user's own graph does not). Substitution is capture-avoiding, iterative
+and memoised. The module knows no derivatives and no code.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from . import arithmetic, elementary, special  # noqa: F401  (they fill the table)
+from .dims import Axis, Dim, axis_order
+from .errors import GraphError
+from .table import OPERATIONS, REDUCTIONS
+
+DTYPES = ("bool", "int64", "float32", "float64")
+Axes = frozenset[Axis]
+NO_AXES: Axes = frozenset()
+
+
+class StorePart(NamedTuple):
+    """One part of a store: where its axes lie in the result, and how many guards it carries."""
+
+    axes: tuple[Axis, ...]
+    offsets: tuple[Dim, ...]
+    guards: int
+
+
+class StoreAttr(NamedTuple):
+    """Shape and parts of a `store` node; `base` says that the first operand is what lies below."""
+
+    shape: tuple[Dim, ...]
+    parts: tuple[StorePart, ...]
+    base: bool
+
+
+class ScatterAttr(NamedTuple):
+    """Shape of a `scatter_add` node and the number of guards of each of its parts."""
+
+    shape: tuple[Dim, ...]
+    guards: tuple[int, ...]
+
+
+class ScanAttr(NamedTuple):
+    """A `scan` node: kind ("sum", "prod", "linrec"), axis, inclusive or not, forward or backward."""
+
+    kind: str
+    axis: Axis
+    inclusive: bool
+    reverse: bool
+
+
+class InputAttr(NamedTuple):
+    """An input: its name, and its shape (empty for a scalar)."""
+
+    name: str
+    shape: tuple[Dim, ...]
+
+
+class Part(NamedTuple):
+    """One contribution to a scatter: value, index nodes, guards."""
+
+    value: Node
+    indices: tuple[Node, ...]
+    guards: tuple[Node, ...] = ()
+
+
+class Span(NamedTuple):
+    """Where a node came from: half-open character range in the user's source text."""
+
+    start: int
+    stop: int
+
+
+class Node:
+    """One value. `op` is a name of the operation table, of a reduction, or a structural kind.
+
+    Structural kinds: const, dim, axis, input, read, select is in the table, scan, store, scatter_add.
+    Nodes are compared by identity; equal nodes of one graph are the same object. Arithmetic on
+    nodes builds nodes in the same graph, so a rule reads like its formula.
+    """
+
+    __slots__ = ("args", "attr", "axes", "dtype", "graph", "id", "op")
+
+    def __init__(self, graph: Graph, number: int, op: str, args: tuple[Node, ...], attr: Any,
+                 axes: Axes, dtype: str) -> None:
+        self.graph, self.id, self.op, self.args = graph, number, op, args
+        self.attr, self.axes, self.dtype = attr, axes, dtype
+
+    @property
+    def is_array(self) -> bool:
+        """Whether the node is an array at the edge (an array input, a store or a scatter)."""
+        return self.op in ("store", "scatter_add") or (self.op == "input" and bool(self.attr.shape))
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:
+        """The dimensions of an array node; () for a scalar."""
+        return tuple(self.attr.shape) if self.op in ("input", "store", "scatter_add") else ()
+
+    @property
+    def is_reduction(self) -> bool:
+        """Whether the node reduces over one axis (`attr` is that axis)."""
+        return self.op in REDUCTIONS and isinstance(self.attr, Axis)
+
+    @property
+    def value(self) -> Any:
+        """The Python value of a constant."""
+        if self.op != "const":
+            raise GraphError(f"{self} is not a constant")
+        return unpack(self.dtype, self.attr)
+
+    def __repr__(self) -> str:
+        args = " ".join(f"%{a.id}" for a in self.args)
+        shown = self.value if self.op == "const" else self.attr
+        return f"%{self.id} = {self.op} {'' if shown is None else shown} {args}".replace("  ", " ")
+
+    def __add__(self, other: Operand) -> Node:
+        return self.graph.apply("add", self, other)
+
+    def __radd__(self, other: Operand) -> Node:
+        return self.graph.apply("add", other, self)
+
+    def __sub__(self, other: Operand) -> Node:
+        return self.graph.apply("sub", self, other)
+
+    def __rsub__(self, other: Operand) -> Node:
+        return self.graph.apply("sub", other, self)
+
+    def __mul__(self, other: Operand) -> Node:
+        return self.graph.apply("mul", self, other)
+
+    def __rmul__(self, other: Operand) -> Node:
+        return self.graph.apply("mul", other, self)
+
+    def __truediv__(self, other: Operand) -> Node:
+        return self.graph.apply("div", self, other)
+
+    def __rtruediv__(self, other: Operand) -> Node:
+        return self.graph.apply("div", other, self)
+
+    def __pow__(self, other: Operand) -> Node:
+        return self.graph.apply("pow", self, other)
+
+    def __neg__(self) -> Node:
+        return self.graph.apply("neg", self)
+
+
+Operand = Node | int | float | bool
+Fold = Callable[["Graph", str, tuple[Node, ...], Any], "Node | None"]
+
+
+def pack(dtype: str, value: Any) -> bytes:
+    """The key of a constant: 1, True, 1.0 and 0.0, -0.0 are equal in Python and differ here."""
+    if dtype.startswith("float"):
+        return struct.pack("<d", float(value))
+    if not -(2**63) <= int(value) < 2**63:
+        raise GraphError(f"the integer {value} does not fit into 64 bits: write it as a float")
+    return struct.pack("<q", int(value))
+
+
+def unpack(dtype: str, bits: bytes) -> Any:
+    """The value behind `pack`."""
+    if dtype.startswith("float"):
+        return struct.unpack("<d", bits)[0]
+    number = struct.unpack("<q", bits)[0]
+    return bool(number) if dtype == "bool" else number
+
+
+@dataclass(frozen=True)
+class Check:
+    """A condition under which a call is refused at run time, with the constant message."""
+
+    bad: Node
+    message: str
+    error: str = "ValueError"
+
+
+@dataclass
+class Graph:
+    """A growing graph with its inputs, outputs and provenance.
+
+    inputs    name -> input node, in the order of the arguments
+    outputs   (name, node) in order: scalars (no axes) or array nodes
+    names     node -> the user's names for it, first name first
+    spans     node -> where it came from
+    equal     pairs of dimensions that must agree at run time, found by the front end
+    checks    conditions refused at run time (an index out of its dimension, a kink)
+    source    the user's own text (the formula), for headers and carets
+    """
+
+    fold: Fold | None = None
+    nodes: list[Node] = field(default_factory=list)
+    inputs: dict[str, Node] = field(default_factory=dict)
+    outputs: list[tuple[str, Node]] = field(default_factory=list)
+    names: dict[Node, list[str]] = field(default_factory=dict)
+    spans: dict[Node, Span] = field(default_factory=dict)
+    notes: dict[Node, str] = field(default_factory=dict)
+    equal: list[tuple[Dim, Dim]] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    source: str = ""
+    _table: dict[Any, Node] = field(default_factory=dict, repr=False)
+    _applied: dict[Any, Node] = field(default_factory=dict, repr=False)     # apply's memo, by operand numbers
+
+    # -- making nodes -------------------------------------------------------------------------
+
+    def _make(self, op: str, args: tuple[Node, ...], attr: Any, axes: Axes, dtype: str) -> Node:
+        key = (op, tuple([a.id for a in args]), attr, dtype)
+        node = self._table.get(key)
+        if node is None:
+            node = Node(self, len(self.nodes), op, args, attr, axes, dtype)
+            self._table[key] = node
+            self.nodes.append(node)
+        return node
+
+    def const(self, value: int | float | bool, dtype: str | None = None) -> Node:
+        """A literal; the dtype follows from the Python type unless it is given."""
+        if dtype is None:
+            dtype = "bool" if isinstance(value, bool) else "int64" if isinstance(value, int) else "float64"
+        return self._make("const", (), pack(dtype, value), NO_AXES, dtype)
+
+    def node(self, value: Operand, like: str | None = None) -> Node:
+        """A node for an operand: nodes pass, numbers become constants (of the dtype `like`)."""
+        if isinstance(value, Node):
+            if value.graph is not self:
+                raise GraphError(f"{value} belongs to another graph")
+            return value
+        if like is not None and like.startswith("float") and not isinstance(value, bool):
+            return self.const(float(value), like)
+        return self.const(value)
+
+    def input(self, name: str, dtype: str = "float64", shape: Sequence[Dim | int | str] = ()) -> Node:
+        """An argument: a scalar, or an array of the given dimensions."""
+        if name in self.inputs:
+            raise GraphError(f"the input {name} is declared twice")
+        attr = InputAttr(name, tuple(Dim.of(d) for d in shape))
+        self.inputs[name] = self._make("input", (), attr, NO_AXES, dtype)
+        return self.inputs[name]
+
+    def dim(self, dim: Dim | int | str) -> Node:
+        """The value of a dimension, an integer."""
+        dim = Dim.of(dim)
+        if dim.constant is not None:
+            return self.const(dim.constant)
+        return self._make("dim", (), dim, NO_AXES, "int64")
+
+    def axis(self, axis: Axis) -> Node:
+        """The index along an axis, an integer."""
+        return self._make("axis", (), axis, frozenset((axis,)), "int64")
+
+    def read(self, array: Node, indices: Sequence[Operand], guards: Iterable[Node] = ()) -> Node:
+        """The element of an array at integer index nodes, read only where the guards hold.
+
+        Where a guard fails the element is 0 and memory is not touched. A read of a store whose only
+        part covers the whole array is the stored node itself, its axes replaced by the indices.
+        """
+        if len(indices) != len(array.shape):
+            raise GraphError(f"{len(indices)} indices for an array of {len(array.shape)} dimensions")
+        index = tuple(self.node(i) for i in indices)
+        kept = self.conjunction(guards)
+        if kept is None:
+            return self.const(0.0, array.dtype) if array.dtype.startswith("float") else self.const(0)
+        forwarded = None if kept else self._forward(array, index)
+        if forwarded is not None:
+            return forwarded
+        args = (array, *index, *kept)
+        return self._make("read", args, len(index), self._union(args), array.dtype)
+
+    def _forward(self, array: Node, indices: tuple[Node, ...]) -> Node | None:
+        if array.op != "store" or array.attr.base or len(array.attr.parts) != 1:
+            return None
+        part: StorePart = array.attr.parts[0]
+        whole = tuple(axis.dim for axis in part.axes) == array.attr.shape
+        if part.guards or not whole or any(offset != Dim.of(0) for offset in part.offsets):
+            return None
+        return self.substitute(array.args[0], dict(zip(part.axes, indices, strict=True)))
+
+    def apply(self, op: str, *operands: Operand) -> Node:
+        """A pointwise operation of the table; numbers among the operands become constants."""
+        key = (op, *[o.id if isinstance(o, Node) and o.graph is self else None for o in operands])
+        known = self._applied.get(key) if None not in key else None
+        if known is None:
+            known = self._apply(op, operands)
+            if None not in key:
+                self._applied[key] = known
+        return known
+
+    def _apply(self, op: str, operands: tuple[Operand, ...]) -> Node:
+        entry = OPERATIONS.get(op)
+        if entry is None:
+            raise GraphError(f"no operation {op} in the table")
+        if entry.arity is not None and len(operands) != entry.arity:
+            raise GraphError(f"{op} takes {entry.arity} operands, not {len(operands)}")
+        like = _promoted([o.dtype for o in operands if isinstance(o, Node) and o.op != "const"])
+        args = tuple(
+            self.node(o, None if i in entry.integers else like) for i, o in enumerate(operands)
+        )
+        args, dtype = self._typed(op, entry.result, args, like)
+        if dtype == "int64" and op in ("add", "sub", "mul", "neg"):
+            combined = _combine(op, [affine(a) for a in args])
+            return self._integer(op, *args) if combined is None else self._affine_node(*combined)
+        if self.fold is not None:
+            simpler = self.fold(self, op, args, None)
+            if simpler is not None:
+                return simpler
+        return self._make(op, args, None, self._union(args), dtype)
+
+    def _typed(self, op: str, rule: str, args: tuple[Node, ...],
+               like: str) -> tuple[tuple[Node, ...], str]:
+        values = args[1:] if op == "select" else args
+        dtype = {"bool": "bool", "int": "int64"}.get(rule)
+        if dtype is None:
+            dtype = _promoted([a.dtype for a in values if a.op != "const"] or [a.dtype for a in values])
+            widest = _promoted([a.dtype for a in values])
+            if widest.startswith("float") and not dtype.startswith("float"):
+                dtype = widest
+            if rule == "float" and not dtype.startswith("float"):
+                dtype = "float64"
+            if dtype == "bool" and op not in ("select", "and", "or", "not"):
+                dtype = "int64"
+        if dtype == "float32":  # weak constants and integers take part without promoting
+            args = tuple(
+                self.const(a.value, "float32") if a.op == "const" and a.dtype == "float64" else a
+                for a in args
+            )
+        return args, dtype
+
+    def _affine_node(self, coefficients: dict[Node, int], offset: Dim) -> Node:
+        total: Node | None = None
+        negative: list[tuple[Node, int]] = []
+        for atom, factor in sorted(coefficients.items(), key=lambda item: item[0].id):
+            if factor < 0:
+                negative.append((atom, -factor))
+                continue
+            term = self._scaled(atom, factor)
+            total = term if total is None else self._integer("add", total, term)
+        constant = offset.constant
+        if total is None and (constant is None or constant != 0 or not negative):
+            total, constant, offset = self.dim(offset), 0, Dim.of(0)
+        for atom, factor in negative:
+            term = self._scaled(atom, factor)
+            total = self._integer("neg", term) if total is None else self._integer("sub", total, term)
+        assert total is not None
+        if constant is None:
+            return self._integer("add", total, self.dim(offset))
+        if constant:
+            step = self.const(abs(constant))
+            return self._integer("add" if constant > 0 else "sub", total, step)
+        return total
+
+    def _scaled(self, atom: Node, factor: int) -> Node:
+        return atom if factor == 1 else self._integer("mul", self.const(factor), atom)
+
+    def _integer(self, op: str, *args: Node) -> Node:
+        return self._make(op, args, None, self._union(args), "int64")
+
+    def reduce(self, op: str, axis: Axis, body: Node, guards: Iterable[Node] = ()) -> Node:
+        """A reduction of `body` over one axis, over the points where all guards hold.
+
+        The bound axis gets its canonical name: the lowest number of its dimension that is not among
+        the free axes of the result. So two equal reductions are one node.
+        """
+        kept = self.conjunction(guards)
+        if kept is None:
+            identity = REDUCTIONS[op].identity
+            if identity is not None:
+                return self.node(identity, body.dtype)
+            kept = (self.const(False),)
+        if self.fold is not None:
+            simpler = self.fold(self, op, (body, *kept), axis)
+            if simpler is not None:
+                return simpler
+        free = self._union((body, *kept)) - {axis}
+        canonical = Axis(axis.dim, _lowest(axis.dim, free))
+        if canonical != axis:
+            changed = self.substitute_all((body, *kept), {axis: self.axis(canonical)})
+            body, kept = changed[0], tuple(sorted(changed[1:], key=lambda n: n.id))
+        rule = REDUCTIONS[op].result
+        dtype = {"bool": "bool", "int": "int64"}.get(rule, body.dtype)
+        if (rule == "float" and not dtype.startswith("float")) or dtype == "bool" != rule:
+            dtype = "float64" if rule == "float" else "int64"
+        return self._make(op, (body, *kept), canonical, frozenset(free), dtype)
+
+    def scan(self, kind: str, axis: Axis, body: Sequence[Node], *, inclusive: bool = False,
+             reverse: bool = False) -> Node:
+        """A running sum, product or linear recurrence along one axis, which stays free.
+
+        "sum" and "prod" take one operand; "linrec" takes (a, b) and is e[i+1] = a[i] e[i] + b[i] from
+        e = 0, always exclusive. With `reverse` the axis is run from its end.
+        """
+        args = tuple(body)
+        axes = self._union(args) | {axis}
+        return self._make("scan", args, ScanAttr(kind, axis, inclusive, reverse), axes, args[-1].dtype)
+
+    def store(self, axes: Sequence[Axis], node: Node) -> Node:
+        """The array whose element at (axes) is the node."""
+        return self.store_parts(tuple(a.dim for a in axes),
+                                [(tuple(axes), tuple(Dim.of(0) for _ in axes), (), node)])
+
+    def store_parts(
+        self, shape: Sequence[Dim],
+        parts: Sequence[tuple[tuple[Axis, ...], tuple[Dim, ...], tuple[Node, ...], Node]],
+        base: Node | None = None,
+    ) -> Node:
+        """An array put together from parts (axes, offsets, guards, node) over an optional base.
+
+        Later parts win. Elements that no part covers are the base's, or 0.
+        """
+        args: list[Node] = [] if base is None else [base]
+        kept: list[StorePart] = []
+        for axes, offsets, guards, node in parts:
+            known = self.conjunction(guards)
+            if known is None:
+                continue
+            if not node.axes <= set(axes):
+                raise GraphError("a stored node varies over an axis that the store has not")
+            args += [node, *known]
+            kept.append(StorePart(axes, offsets, len(known)))
+        dtype = _promoted([node.dtype for *_, node in parts] + ([base.dtype] if base else []))
+        attr = StoreAttr(tuple(shape), tuple(kept), base is not None)
+        return self._make("store", tuple(args), attr, NO_AXES, dtype)
+
+    def scatter_add(self, shape: Sequence[Dim], parts: Sequence[Part], dtype: str = "float64") -> Node:
+        """The array that starts at 0 and to which every part adds its value at its indices."""
+        args: list[Node] = []
+        guards: list[int] = []
+        for part in parts:
+            kept = self.conjunction(part.guards)
+            if kept is None:
+                continue
+            args += [part.value, *part.indices, *kept]
+            guards.append(len(kept))
+        return self._make("scatter_add", tuple(args), ScatterAttr(tuple(shape), tuple(guards)),
+                          NO_AXES, dtype)
+
+    # -- conditions ---------------------------------------------------------------------------
+
+    def conjunction(self, guards: Iterable[Node]) -> tuple[Node, ...] | None:
+        """Guards as a sorted tuple without repetitions; None if one of them is False."""
+        kept: set[Node] = set()
+        waiting = list(guards)
+        while waiting:
+            guard = waiting.pop()
+            if guard.op == "and":
+                waiting.extend(guard.args)
+            elif guard.op == "const":
+                if not guard.value:
+                    return None
+            else:
+                kept.add(guard)
+        return tuple(sorted(kept, key=lambda n: n.id))
+
+    def all_of(self, guards: Iterable[Node]) -> Node:
+        """One boolean node for a conjunction of guards (True when there are none)."""
+        kept = self.conjunction(guards)
+        if kept is None:
+            return self.const(False)
+        if not kept:
+            return self.const(True)
+        total = kept[0]
+        for guard in kept[1:]:
+            total = self.apply("and", total, guard)
+        return total
+
+    # -- taking nodes apart -------------------------------------------------------------------
+
+    def rebuild(self, node: Node, args: Sequence[Node], attr: Any = None) -> Node:
+        """A node like `node` (of this or another graph) with other operands, through the constructors."""
+        attr = node.attr if attr is None else attr
+        if node.is_reduction:
+            return self.reduce(node.op, attr, args[0], args[1:])
+        if node.op in OPERATIONS:
+            return self.apply(node.op, *args)
+        if node.op == "read":
+            return self.read(args[0], args[1:1 + attr], args[1 + attr:])
+        if node.op == "const":
+            return self._make("const", (), attr, NO_AXES, node.dtype)
+        if node.op == "dim":
+            return self.dim(attr)
+        if node.op == "axis":
+            return self.axis(attr)
+        if node.op == "input":
+            known = self.inputs.get(attr.name)
+            return known if known is not None else self.input(attr.name, node.dtype, attr.shape)
+        if node.op == "scan":
+            return self.scan(attr.kind, attr.axis, args, inclusive=attr.inclusive, reverse=attr.reverse)
+        if node.op == "store":
+            parts = [(part.axes, part.offsets, guards, value)
+                     for part, value, guards in store_parts(attr, args)]
+            return self.store_parts(attr.shape, parts, args[0] if attr.base else None)
+        if node.op == "scatter_add":
+            return self.scatter_add(attr.shape, scatter_parts(attr, args), node.dtype)
+        raise GraphError(f"no constructor for a node of kind {node.op}")
+
+    def substitute(self, root: Node, mapping: Mapping[Axis, Node]) -> Node:
+        """The node with free axes replaced by index nodes, avoiding capture."""
+        return self.substitute_all((root,), mapping)[0]
+
+    def substitute_all(self, roots: Sequence[Node], mapping: Mapping[Axis, Node]) -> list[Node]:
+        """Several nodes at once; the work is shared between them."""
+        memo: dict[tuple[Node, frozenset[tuple[Axis, Node]]], Node] = {}
+
+        def relevant(node: Node, inside: Mapping[Axis, Node]) -> dict[Axis, Node]:
+            return {a: inside[a] for a in node.axes
+                    if a in inside and not (inside[a].op == "axis" and inside[a].attr == a)}
+
+        stack: list[tuple[Node, dict[Axis, Node]]] = [(r, relevant(r, mapping)) for r in roots]
+        while stack:
+            node, inside = stack[-1]
+            key = (node, frozenset(inside.items()))
+            if key in memo:
+                stack.pop()
+                continue
+            if not inside:
+                memo[key] = node
+                stack.pop()
+                continue
+            if node.op == "axis":
+                memo[key] = inside[node.attr]
+                stack.pop()
+                continue
+            attr, within = self._bound_again(node, inside)
+            needed = [(a, relevant(a, within)) for a in node.args]
+            missing = [(a, m) for a, m in needed if (a, frozenset(m.items())) not in memo]
+            if missing:
+                stack.extend(missing)
+                continue
+            args = [memo[a, frozenset(m.items())] for a, m in needed]
+            stack.pop()
+            result = self.rebuild(node, args, attr)
+            memo[key] = result
+            if node in self.names and result not in self.names:
+                self.names[result] = list(self.names[node])
+            if node in self.spans:
+                self.spans.setdefault(result, self.spans[node])
+        return [memo[r, frozenset(relevant(r, mapping).items())] for r in roots]
+
+    def _bound_again(self, node: Node, inside: dict[Axis, Node]) -> tuple[Any, dict[Axis, Node]]:
+        """The new bound axis of a reduction under a substitution, and the mapping for its body."""
+        if node.op == "scan":
+            replacement = inside.get(node.attr.axis)
+            if replacement is None:
+                return node.attr, inside
+            if replacement.op != "axis" or replacement.attr.dim != node.attr.axis.dim:
+                raise GraphError("a running sum or product cannot be read at a computed index")
+            return node.attr._replace(axis=replacement.attr), inside
+        if not node.is_reduction:
+            return node.attr, inside
+        free: set[Axis] = set()
+        for axis in node.axes:
+            free |= inside[axis].axes if axis in inside else {axis}
+        bound: Axis = node.attr
+        fresh = Axis(bound.dim, _lowest(bound.dim, free))
+        return fresh, {**inside, bound: self.axis(fresh)}
+
+    def reachable(self, roots: Iterable[Node] | None = None) -> list[Node]:
+        """The nodes that the roots (by default outputs and checks) need, operands before users."""
+        if roots is None:
+            roots = [node for _, node in self.outputs] + [check.bad for check in self.checks]
+        stack = list(roots)
+        seen: set[Node] = set()
+        while stack:
+            node = stack.pop()
+            if node not in seen:
+                seen.add(node)
+                stack.extend(node.args)
+        return sorted(seen, key=lambda n: n.id)
+
+    def name(self, node: Node, name: str) -> Node:
+        """Give a node one of the user's names."""
+        known = self.names.setdefault(node, [])
+        if name not in known:
+            known.append(name)
+        return node
+
+    def _union(self, args: Sequence[Node]) -> Axes:
+        axes = NO_AXES
+        for node in args:
+            if node.axes is not axes and node.axes:
+                axes = node.axes if not axes or axes <= node.axes else axes | node.axes
+        return axes
+
+    def __str__(self) -> str:
+        from .text import to_text
+
+        return to_text(self)
+
+    # -- naming operations in rules -----------------------------------------------------------
+
+    @property
+    def ops(self) -> Vocabulary:
+        """Operations by name: `g.ops.sin(x)`."""
+        return Vocabulary(self)
+
+
+class Vocabulary:
+    """Spells operations of the table as methods, for rules: `o.cos(x)`, `o.select(c, a, b)`."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def __getattr__(self, op: str) -> Callable[..., Node]:
+        name = op.rstrip("_")  # o.and_, o.or_, o.not_
+        if name not in OPERATIONS:
+            raise AttributeError(f"no operation {name} in the table")
+        graph = self._graph
+        return lambda *args: graph.apply(name, *args)
+
+    def const(self, value: float) -> Node:
+        """A literal."""
+        return self._graph.const(value)
+
+
+def store_parts(attr: StoreAttr, args: Sequence[Node]) -> list[tuple[StorePart, Node, tuple[Node, ...]]]:
+    """The parts of a store with their value and guards."""
+    found, at = [], 1 if attr.base else 0
+    for part in attr.parts:
+        found.append((part, args[at], tuple(args[at + 1:at + 1 + part.guards])))
+        at += 1 + part.guards
+    return found
+
+
+def scatter_parts(attr: ScatterAttr, args: Sequence[Node]) -> list[Part]:
+    """The parts of a scatter_add."""
+    found, at, rank = [], 0, len(attr.shape)
+    for guards in attr.guards:
+        stop = at + 1 + rank
+        found.append(Part(args[at], tuple(args[at + 1:stop]), tuple(args[stop:stop + guards])))
+        at = stop + guards
+    return found
+
+
+def part_axes(part: Part) -> Axes:
+    """The axes over which one part of a scatter runs."""
+    axes = part.value.axes
+    for node in (*part.indices, *part.guards):
+        axes = axes | node.axes
+    return axes
+
+
+def sorted_axes(axes: Iterable[Axis]) -> list[Axis]:
+    """Axes in the one order that does not depend on the run."""
+    return sorted(axes, key=axis_order)
+
+
+def copy_graph(graph: Graph, fold: Fold | None = None,
+               change: Callable[[Graph, Node, list[Node]], Node | None] | None = None) -> Graph:
+    """A new graph with the reachable nodes, made again through the constructors.
+
+    `change(new_graph, old_node, new_operands)` may give another node; None keeps the node as it is.
+    Names, spans and notes follow their node.
+    """
+    new = Graph(fold=fold, source=graph.source, equal=list(graph.equal))
+    for name, node in graph.inputs.items():
+        new.input(name, node.dtype, node.shape)
+    made: dict[Node, Node] = {}
+    for node in graph.reachable():
+        args = [made[a] for a in node.args]
+        result = change(new, node, args) if change is not None else None
+        made[node] = result if result is not None else new.rebuild(node, args)
+        follow(graph, node, new, made[node])
+    new.outputs = [(name, made[node]) for name, node in graph.outputs]
+    new.checks = [Check(made[c.bad], c.message, c.error) for c in graph.checks]
+    return new
+
+
+def follow(graph: Graph, node: Node, new: Graph, image: Node) -> None:
+    """Carry a node's provenance over to its image in another graph."""
+    for name in graph.names.get(node, ()):
+        new.name(image, name)
+    if node in graph.spans:
+        new.spans.setdefault(image, graph.spans[node])
+    if node in graph.notes:
+        new.notes.setdefault(image, graph.notes[node])
+
+
+def _lowest(dim: Dim, free: Iterable[Axis]) -> int:
+    taken = {axis.number for axis in free if axis.dim == dim}
+    number = 0
+    while number in taken:
+        number += 1
+    return number
+
+
+def _promoted(dtypes: Sequence[str]) -> str:
+    """NumPy's promotion among our four types (int64 with float32 gives float32 here)."""
+    return max(dtypes, key=DTYPES.index, default="bool")
+
+
+def affine(node: Node) -> tuple[dict[Node, int], Dim]:
+    """An integer node taken apart: {atom: factor} and a constant dimension."""
+    coefficients: dict[Node, int] = {}
+    offset = Dim.of(0)
+    waiting = [(node, 1)]
+    while waiting:
+        item, factor = waiting.pop()
+        if item.op == "const":
+            offset = offset + factor * int(item.value)
+        elif item.op == "dim":
+            offset = offset + factor * item.attr
+        elif item.dtype != "int64":
+            coefficients[item] = coefficients.get(item, 0) + factor
+        elif item.op == "add":
+            waiting += [(a, factor) for a in item.args]
+        elif item.op == "sub":
+            waiting += [(item.args[0], factor), (item.args[1], -factor)]
+        elif item.op == "neg":
+            waiting.append((item.args[0], -factor))
+        elif item.op == "mul" and item.args[0].op == "const":
+            waiting.append((item.args[1], factor * int(item.args[0].value)))
+        else:
+            coefficients[item] = coefficients.get(item, 0) + factor
+    return {atom: factor for atom, factor in coefficients.items() if factor}, offset
+
+
+def _combine(op: str, parts: list[tuple[dict[Node, int], Dim]]) -> tuple[dict[Node, int], Dim] | None:
+    """Affine forms added, subtracted, negated or multiplied; None where the product is not affine."""
+    if op == "neg":
+        return {n: -f for n, f in parts[0][0].items()}, -parts[0][1]
+    (left, a), (right, b) = parts
+    if op == "mul":
+        if not left and a.constant is not None:
+            return {n: f * a.constant for n, f in right.items()}, b * a
+        if not right and b.constant is not None:
+            return {n: f * b.constant for n, f in left.items()}, a * b
+        if not left and not right:
+            return {}, a * b
+        return None
+    sign = 1 if op == "add" else -1
+    total = dict(left)
+    for node, factor in right.items():
+        total[node] = total.get(node, 0) + sign * factor
+    return {n: f for n, f in total.items() if f}, a + sign * b
