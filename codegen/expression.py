@@ -1,0 +1,115 @@
+"""Expressions as text: one case a node kind, and no default spelling.
+
+Takes an inline node, the text and precedence of its operands, and gives its own. Brackets are exactly
+those that keep the graph's association, so the text computes what the graph says to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from gradc.ir.dims import Dim
+from gradc.ir.errors import GraphError
+from gradc.ir.graph import Node
+from gradc.ir.table import ADD, ATOM, COMPARE, MULTIPLY, NOT, OPERATIONS, POWER, TERNARY, UNARY, Operation
+
+Text = tuple[str, int]          # text and the precedence of its outermost operator
+
+_INFIX = re.compile(r"\{0\} (\S+|and|or) \{1\}")
+_HOLE = re.compile(r"\{(\d)\}")
+
+
+def number(value: float | int | bool, dtype: str) -> Text:
+    """A literal. Infinities and NaN are names that the text imports from NumPy."""
+    if dtype == "bool":
+        return str(bool(value)), ATOM
+    if dtype == "int64":
+        return str(value), UNARY if value < 0 else ATOM
+    value = float(value)
+    if math.isnan(value):
+        text = "nan"
+    elif math.isinf(value):
+        text = "inf" if value > 0 else "-inf"
+    else:
+        text = repr(value)
+    if dtype == "float32":
+        return f"float32({text})", ATOM
+    return text, UNARY if text.startswith("-") else ATOM
+
+
+def dimension(dim: Dim, names: Mapping[str, str]) -> Text:
+    """A dimension in terms of the text's own names."""
+    text = str(dim.rename({name: Dim.of(names[name]) for name in dim.names()}))
+    if text.isidentifier() or text.isdigit():
+        return text, ATOM
+    return text, ADD if (" + " in text or " - " in text or text.startswith("-")) else MULTIPLY
+
+
+def bracket(text: Text, least: int) -> str:
+    """The text, in brackets if its operator binds less tightly than `least`."""
+    return text[0] if text[1] >= least else f"({text[0]})"
+
+
+def operation(node: Node, operands: Sequence[Text]) -> Text:
+    """A pointwise operation of the table."""
+    entry = OPERATIONS[node.op]
+    if node.op == "detach":
+        return operands[0]
+    if node.op == "real":
+        return (f"float({operands[0][0]})", ATOM) if node.args[0].dtype == "bool" else operands[0]
+    if node.op == "pow" and node.args[1].op == "const":
+        exponent = float(node.args[1].value)
+        if exponent.is_integer() and abs(exponent) < 64:        # Numba multiplies for a whole exponent
+            return f"{bracket(operands[0], POWER + 1)} ** {int(exponent)}", POWER
+    if entry.arity is None:
+        text = operands[0]
+        for other in operands[1:]:
+            text = _fill(entry, (text, other))
+        return text
+    return _fill(entry, operands)
+
+
+def _fill(entry: Operation, operands: Sequence[Text]) -> Text:
+    spelling = entry.spelling
+    if _INFIX.fullmatch(spelling):
+        return spelling.format(*_infix(entry, operands)), entry.precedence
+    if entry.precedence == TERNARY:
+        texts = [bracket(operands[0], TERNARY + 1), bracket(operands[1], TERNARY + 1), operands[2][0]]
+        return spelling.format(*texts), TERNARY
+    if entry.precedence in (UNARY, NOT):
+        return spelling.format(bracket(operands[0], entry.precedence)), entry.precedence
+
+    def hole(match: re.Match[str]) -> str:
+        before, after = spelling[:match.start()], spelling[match.end():]
+        alone = before.endswith(("(", ", ")) and after.startswith((")", ", "))
+        return bracket(operands[int(match[1])], 0 if alone else ATOM)
+
+    return _HOLE.sub(hole, spelling), entry.precedence
+
+
+def _infix(entry: Operation, operands: Sequence[Text]) -> tuple[str, str]:
+    p = entry.precedence
+    left, right = operands
+    if p == POWER:
+        return bracket(left, POWER + 1), bracket(right, UNARY)
+    if p == COMPARE:
+        return bracket(left, COMPARE + 1), bracket(right, COMPARE + 1)
+    if p in (ADD, MULTIPLY):
+        return bracket(left, p), bracket(right, p + 1)
+    return bracket(left, p), bracket(right, p)
+
+
+def leaf(node: Node, dims: Mapping[str, str], axis: Callable[[Node], str],
+         variable: Callable[[Node], str]) -> Text:
+    """A constant, a dimension, an axis or an input."""
+    if node.op == "const":
+        return number(node.value, node.dtype)
+    if node.op == "dim":
+        return dimension(node.attr, dims)
+    if node.op == "axis":
+        return axis(node), ATOM
+    if node.op == "input":
+        return variable(node), ATOM
+    raise GraphError(f"no spelling for a node of kind {node.op}")

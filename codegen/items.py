@@ -1,0 +1,242 @@
+"""From a graph to items: the values that get a statement of their own.
+
+Reductions, scans, stores and scatters are items; so is a pointwise value that is used more than once
+or that the user named. Everything else (constants, reads, index arithmetic, single-use values) is
+*inline*: it is printed where it is used. An item knows its domain (the axes over which its statement
+runs), the axes that it reduces, its guards, and the items that it depends on. Nothing is decided here
+about loops; that is `lower`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gradc.ir.dims import Axis
+from gradc.ir.graph import (
+    NO_AXES,
+    Axes,
+    Check,
+    Graph,
+    Node,
+    StorePart,
+    part_axes,
+    scatter_parts,
+    store_parts,
+)
+
+MERGED = ("sum", "prod", "max", "min", "any", "all")
+
+
+@dataclass(eq=False)
+class Item:
+    """One statement: a definition, an accumulation, a scan step, a store, a scatter or a check.
+
+    kind      "def", "acc", "scan", "store", "scatter", "check"
+    node      the value (for a store or scatter: the array node)
+    roots     the nodes whose text the statement needs: value first, then indices
+    domain    the axes over which the statement runs
+    reduces   axes that are complete only after their loop
+    guards    conditions under which the statement runs
+    """
+
+    kind: str
+    node: Node
+    roots: tuple[Node, ...]
+    domain: Axes
+    reduces: Axes = NO_AXES
+    guards: tuple[Node, ...] = ()
+    part: StorePart | None = None
+    check: Check | None = None
+    inline: list[Node] = field(default_factory=list)
+    deps: list[Item] = field(default_factory=list)
+    users: list[Item] = field(default_factory=list)
+
+    @property
+    def direction(self) -> int:
+        """+1 or -1 for a scan (its loop must run that way), 0 for anything else."""
+        return 0 if self.kind != "scan" else -1 if self.node.attr.reverse else 1
+
+    @property
+    def body(self) -> Node:
+        """The node whose value the statement computes."""
+        return self.roots[0]
+
+
+@dataclass
+class Choices:
+    """What earlier rounds of lowering decided.
+
+    inline   cheap definitions that are recomputed at their uses instead of being stored
+    """
+
+    inline: set[Node] = field(default_factory=set)
+
+
+_INDEX_OPS = frozenset("add sub mul neg floordiv mod less less_equal greater greater_equal eq not_equal".split())
+CHEAP = frozenset(("add", "sub", "mul", "neg", "read", "real", "detach", *_INDEX_OPS))
+
+
+def make_items(graph: Graph, choices: Choices) -> list[Item]:
+    """The items of a graph in topological order, with their dependencies."""
+    return _Builder(graph, choices).build()
+
+
+class _Builder:
+    def __init__(self, graph: Graph, choices: Choices) -> None:
+        self.graph, self.choices = graph, choices
+        self.order = graph.reachable()
+        self.index: dict[Node, bool] = {}                       # memo of _is_index
+        self.uses: dict[Node, int] = {}
+        outputs = {node for _, node in graph.outputs}
+        for node in self.order:
+            for a in node.args:
+                self.uses[a] = self.uses.get(a, 0) + 1
+        self.outputs = outputs
+        self.reducers = {node.args[0]: node for node in self.order if node.is_reduction}
+
+    def _is_index(self, node: Node) -> bool:
+        """Whether a node is cheap integer or truth arithmetic on indices, dimensions and constants."""
+        known = self.index.get(node)
+        if known is None:
+            known = node.op in ("const", "dim", "axis") or (
+                node.dtype in ("int64", "bool") and node.op in _INDEX_OPS
+                and all(self._is_index(a) for a in node.args))
+            self.index[node] = known
+        return known
+
+    def _has_item(self, node: Node) -> bool:
+        if node.is_reduction or node.op == "scan":
+            return True
+        if node.op in ("const", "dim", "axis", "read") or node.is_array or node.op == "input":
+            return False
+        if node in self.choices.inline or self._is_index(node):
+            return False
+        if node in self.graph.names and node.op not in ("neg", "detach", "real"):
+            return True
+        if node.op in ("neg", "detach", "real") and not node.args[0].args:
+            return False
+        return self.uses.get(node, 0) > 1
+
+    def build(self) -> list[Item]:
+        """Items in topological order."""
+        items: list[Item] = []
+        of: dict[Node, list[Item]] = {}
+        merged: set[Node] = set()
+        for node in self.order:
+            if node.is_reduction and self._merges(node):
+                merged.add(node)
+        checks: dict[Node, list[Check]] = {}
+        for check in self.graph.checks:
+            checks.setdefault(check.bad, []).append(check)
+        for node in self.order:
+            if node in merged:
+                made = []
+            elif node.is_array:
+                made = self._array_items(node)
+            elif self._has_item(node):
+                made = [self._item(node, merged)]
+            else:
+                made = []
+            for check in checks.get(node, ()):
+                made.append(Item("check", node, (node,), node.axes, check=check))
+            for item in made:
+                self._connect(item, of)
+            if made:
+                of[node] = [item for item in made if item.kind != "check"]
+                items += made
+        self._sink_guards(items)
+        return items
+
+    def _merges(self, node: Node) -> bool:
+        """A reduction that only feeds a like reduction, over another axis, becomes part of it."""
+        if node.op not in MERGED or self.uses.get(node, 0) != 1 or node in self.graph.names:
+            return False
+        user = self.reducers.get(node)
+        if user is None or user.op != node.op:
+            return False
+        while user is not None and user.op == node.op:
+            if user.attr == node.attr:
+                return False
+            user = self.reducers.get(user)
+        return True
+
+    def _item(self, node: Node, merged: set[Node]) -> Item:
+        if node.is_reduction:
+            axes, guards, body = {node.attr}, list(node.args[1:]), node.args[0]
+            while body in merged:
+                axes.add(body.attr)
+                guards += body.args[1:]
+                body = body.args[0]
+            kept = tuple(sorted(set(guards), key=lambda n: n.id))
+            domain = node.axes | frozenset(axes)
+            return Item("acc", node, (body, *kept), domain, frozenset(axes), kept)
+        if node.op == "scan":
+            return Item("scan", node, node.args, node.axes)
+        return Item("def", node, (node,), node.axes)
+
+    def _array_items(self, node: Node) -> list[Item]:
+        if node.op == "store":
+            return [Item("store", node, (value, *guards), frozenset(part.axes), frozenset(part.axes),
+                         guards, part=part) for part, value, guards in store_parts(node.attr, node.args)]
+        if node.op == "scatter_add":
+            made = []
+            for part in scatter_parts(node.attr, node.args):
+                axes = part_axes(part)
+                made.append(Item("scatter", node, (part.value, *part.indices, *part.guards), axes, axes,
+                                 part.guards))
+            return made
+        return []
+
+    def _connect(self, item: Item, of: dict[Node, list[Item]]) -> None:
+        """Find the inline nodes of an item (operands first) and the items that it depends on."""
+        start: list[Node] = []
+        for root in item.roots:
+            if item.kind == "def" and root is item.node:
+                start += root.args
+            else:
+                start.append(root)
+        seen: set[Node] = set()
+        deps: dict[Item, None] = {}
+        stack = start
+        while stack:
+            node = stack.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            known = of.get(node)
+            if known is not None:
+                deps.update(dict.fromkeys(known))
+            elif not (node.is_array and node.op != "input"):
+                stack += node.args
+        item.inline = sorted((n for n in seen if n not in of), key=lambda n: n.id)
+        item.deps = list(deps)
+        for dep in deps:
+            dep.users.append(item)
+
+    def _sink_guards(self, items: list[Item]) -> None:
+        """A value that is only used under index guards is computed only under them."""
+        for item in reversed(items):
+            if item.kind not in ("def", "acc") or not item.users or item.node in self.outputs:
+                continue
+            common = set(item.users[0].guards)
+            for user in item.users[1:]:
+                common &= set(user.guards)
+            kept = {g for g in common if self._is_index(g) and g.axes <= item.domain - item.reduces}
+            if kept:
+                item.guards = tuple(sorted(kept | set(item.guards), key=lambda n: n.id))
+
+
+def is_cheap(item: Item) -> bool:
+    """Whether recomputing a definition at its uses costs less than keeping it in memory."""
+    own = (item.node, *item.inline)
+    return (item.kind == "def" and len(item.inline) <= 12 and not item.deps
+            and all(n.op in CHEAP or n.op in ("const", "dim", "axis", "input") for n in own))
+
+
+def union(items: Iterable[Item]) -> set[Axis]:
+    """All axes of the items' domains."""
+    axes: set[Axis] = set()
+    for item in items:
+        axes |= item.domain
+    return axes

@@ -1,0 +1,327 @@
+"""From a generated module's text to callable functions, compiled by Numba or run as plain Python.
+
+Takes the text and the signatures that the printer gives, and gives the functions and result classes by
+name. Compiled code comes from the private cache where it is there already. Plain mode runs the very
+same text and never imports Numba. Shapes, dtypes and dimensions are for the caller to check: a
+compiled function refuses other types with a TypeError but never converts.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib
+import linecache
+import os
+import pickle
+import re
+import sys
+import threading
+import types
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import accumulate, cache, special
+from .results import result_class
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
+_lock = threading.RLock()
+_loaded: dict[tuple[str, bool], dict[str, Callable[..., Any]]] = {}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A function of a generated module that is compiled when the module is loaded.
+
+    Attributes:
+        name: a function defined in the module's text.
+        argument_types: Numba's spelling of each argument's type: "float64", "int64", "bool",
+            "float64[::1]", "float32[:,::1]"; "const float64[::1]" takes read-only arrays too.
+    """
+
+    name: str
+    argument_types: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Module:
+    """A generated module.
+
+    Attributes:
+        source: complete Python text that runs with NumPy alone (SciPy where it asks for it).
+        helpers: functions of the text that entries call, callee first; compiled when they are needed.
+        entries: functions of the text to compile, callee first.
+        results: named tuple classes of the text, with the arguments' own names of their fields in order.
+    """
+
+    source: str
+    helpers: tuple[str, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    results: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+def load(
+    module: Module, *, jit: bool = True, cache: bool = True, parallel: bool = False
+) -> dict[str, Callable[..., Any]]:
+    """Load a generated module.
+
+    Args:
+        module: the text and what to make of it.
+        jit: compile with Numba; False (or NUMBA_DISABLE_JIT=1) runs the text as plain Python.
+        cache: keep compiled code on disk and look for it there.
+        parallel: let Numba run prange loops in threads.
+
+    Returns:
+        name -> entry function, helper or result class. Loading an equal module again gives the same objects.
+        Compiled entries pickle as the module's text and are loaded again where they arrive.
+
+    Raises:
+        TypeError: (when a compiled function is called) an argument is of another type than declared.
+
+    Example:
+        >>> text = "def double(x):\\n    return 2.0 * x\\n"
+        >>> load(Module(text, entries=(Entry("double", ("float64",)),)), jit=False)["double"](4.0)
+        8.0
+    """
+    with _lock:
+        if not jit or _jit_is_disabled():
+            cache = False
+            key, make = _key(module, plain=True), functools.partial(_load_plain, module)
+        else:
+            key = _key(module, plain=False, parallel=parallel)
+            make = functools.partial(_load_compiled, module, cache, parallel)
+        known = _loaded.get((key, cache))
+        if known is None:
+            known = _loaded[key, cache] = make(key)
+        return dict(known)
+
+
+def _jit_is_disabled() -> bool:
+    """Whether Numba's own switch asks for plain Python; looks without importing Numba."""
+    numba = sys.modules.get("numba")
+    if numba is not None:
+        return bool(numba.config.DISABLE_JIT)
+    return os.environ.get("NUMBA_DISABLE_JIT", "0").strip() not in {"", "0"}
+
+
+def _load_plain(module: Module, key: str) -> dict[str, Callable[..., Any]]:
+    namespace = _execute(module, key, f"<{_module_name(key)}>", ast.parse(module.source)).__dict__
+    return _public(module, namespace)
+
+
+def _load_compiled(
+    module: Module, use_cache: bool, parallel: bool, key: str
+) -> dict[str, Callable[..., Any]]:
+    """Load compiled code from the cache, or compile it and put it there."""
+    names = ("module.py", *(_file_name(entry) for entry in module.entries))
+    files = cache.find(key, names, module.source) if use_cache else None
+    if files is not None:
+        try:
+            loaded = _compile(module, parallel, key, _file_of(key), files)
+        except Exception:  # noqa: BLE001  # whatever unpickling raises, the entry is of no use
+            cache.discard(key)
+        else:
+            cache.events.hits += 1
+            return loaded[0]
+    filename = _file_of(key) if use_cache else f"<{_module_name(key)}>"
+    functions, payloads = _compile(module, parallel, key, filename, {})
+    if use_cache and len(payloads) == len(module.entries):
+        cache.store(key, {"module.py": module.source.encode(), **payloads})
+    return functions
+
+
+def _compile(
+    module: Module, parallel: bool, key: str, filename: str, files: dict[str, bytes]
+) -> tuple[dict[str, Callable[..., Any]], dict[str, bytes]]:
+    """Make the functions from verified compiled code where `files` has it, with Numba where not.
+
+    Returns:
+        the functions, and the compiled code of those that Numba had to compile, by file name.
+    """
+    numba: Any = importlib.import_module("numba")
+    tree = ast.parse(module.source)
+    # Bound before any compiled code is loaded: an unresolved symbol ends the process.
+    replaced = {local: special.bind([name])[name] for local, name in special.imported(tree).items()}
+    replaced.update(accumulate.functions())
+    namespace = _execute(module, key, filename, accumulate.rewrite(tree), replaced).__dict__
+    jit = numba.njit(parallel=parallel, **OPTIONS)
+    for name in module.helpers:
+        namespace[name] = jit(namespace[name])
+    payloads: dict[str, bytes] = {}
+    for entry in module.entries:
+        dispatcher = jit(namespace[entry.name])
+        compiled_code = _CompiledCode(files.get(_file_name(entry)))
+        dispatcher._cache = compiled_code
+        with warnings.catch_warnings():
+            if parallel:  # a function without a parallel loop is no reason for a warning
+                warnings.simplefilter("ignore", numba.NumbaPerformanceWarning)
+            dispatcher.compile(tuple(_numba_type(spelling) for spelling in entry.argument_types))
+        dispatcher.disable_compile()
+        # Numba would pickle a reference to this module, which no other process can import.
+        reduced = (_reload, (module, entry.name, parallel))
+        dispatcher.__reduce_ex__ = functools.partial(_reduce, reduced)
+        namespace[entry.name] = dispatcher
+        if compiled_code.produced is not None:
+            payloads[_file_name(entry)] = compiled_code.produced
+    return _public(module, namespace), payloads
+
+
+def _reduce(reduced: tuple[Any, ...], _protocol: int) -> tuple[Any, ...]:
+    """What a pickle of an entry holds: the module, to be loaded through the receiver's own cache."""
+    return reduced
+
+
+def _reload(module: Module, name: str, parallel: bool) -> Callable[..., Any]:
+    """Load one function again, from a pickle."""
+    return load(module, parallel=parallel)[name]
+
+
+class _CompiledCode:
+    """What a Numba dispatcher takes for its cache: one function's compiled code, in memory.
+
+    Numba reads no file by itself: the bytes given here were verified, and those it produces are handed
+    back in `produced` (None if it had nothing to compile, or code that cannot be kept).
+    """
+
+    cache_path = None
+
+    def __init__(self, verified: bytes | None) -> None:
+        self._verified = verified
+        self.produced: bytes | None = None
+
+    def load_overload(self, _signature: object, target_context: Any) -> Any:
+        """The compile result that the verified bytes hold."""
+        if self._verified is None:
+            return None
+        compiler: Any = importlib.import_module("numba.core.compiler")
+        runtime: Any = importlib.import_module("numba.core.runtime")
+        # Numba's own caches refresh the whole target context here, which imports every implementation
+        # that compiling may need: four fifths of a warm start. Running needs only the runtime; whoever
+        # compiles, such as a user's function that calls this one, refreshes the context then.
+        runtime.rtsys.initialize(target_context)
+        payload = pickle.loads(self._verified)  # noqa: S301  # verified against the manifest
+        return compiler.CompileResult._rebuild(target_context, *payload)
+
+    def save_overload(self, _signature: object, result: Any) -> None:
+        """Keep the serialised compile result for the caller."""
+        serialize: Any = importlib.import_module("numba.core.serialize")
+        cache.events.compiled += 1
+        if not (result.lifted or result.library.has_dynamic_globals):
+            self.produced = serialize.dumps(result._reduce())
+
+    def enable(self) -> None:
+        """Nothing to switch on."""
+
+    def disable(self) -> None:
+        """Nothing to switch off."""
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def _execute(
+    module: Module, key: str, filename: str, tree: ast.Module, replaced: dict[str, Any] | None = None
+) -> types.ModuleType:
+    """Run a module's syntax tree as a real module, so that pickles and tracebacks find it."""
+    name = _module_name(key)
+    made = types.ModuleType(name)
+    made.__file__ = filename
+    code = compile(tree, filename, "exec", dont_inherit=True)
+    linecache.cache[filename] = (len(module.source), None, module.source.splitlines(keepends=True), filename)
+    sys.modules[name] = made
+    try:
+        exec(code, made.__dict__)  # noqa: S102  # text that our own printer made
+    except BaseException:
+        del sys.modules[name]
+        raise
+    made.__dict__.update(replaced or {})
+    for class_name, originals in module.results:
+        fields = made.__dict__[class_name]._fields
+        made.__dict__[class_name] = result_class(class_name, fields, originals, name)
+    return made
+
+
+def _public(module: Module, namespace: dict[str, Any]) -> dict[str, Callable[..., Any]]:
+    entries, results = (entry.name for entry in module.entries), (name for name, _ in module.results)
+    return {name: namespace[name] for name in (*module.helpers, *entries, *results)}
+
+
+def _module_name(key: str) -> str:
+    return f"gradc_generated_{key[:32]}"
+
+
+def _file_name(entry: Entry) -> str:
+    return f"{entry.name}.compiled"
+
+
+def _file_of(key: str) -> str:
+    """Where tracebacks look for the text: the cache's file if there is a cache."""
+    root = cache.wanted_root()
+    return f"<{_module_name(key)}>" if root is None else str(root / key / "module.py")
+
+
+def _key(module: Module, *, plain: bool, parallel: bool = False) -> str:
+    """Name of a module: a hash of all that its functions depend on."""
+    parts: list[Any] = [
+        module.source,
+        module.helpers,
+        [(entry.name, entry.argument_types) for entry in module.entries],
+        module.results,
+        plain,
+    ]
+    if not plain:
+        parts += [parallel, OPTIONS["error_model"], sorted(OPTIONS["fastmath"]), _own_code(), _machine()]
+        if "scipy" in module.source:
+            import scipy
+
+            parts.append(scipy.__version__)
+    return cache.key_of(parts)
+
+
+@functools.cache
+def _own_code() -> list[str]:
+    """gradc's version, and a hash of the files that shape compiled code (they change between versions)."""
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for name in ("accumulate.py", "load.py", "results.py", "special.py"):
+        digest.update((folder / name).read_bytes())
+    package = sys.modules[__name__.partition(".")[0]]
+    return [getattr(package, "__version__", ""), digest.hexdigest()]
+
+
+def _machine() -> list[Any]:
+    """Versions, processor and compiler settings that compiled code depends on. Imports Numba."""
+    import llvmlite
+    import numba
+    import numpy as np
+    from numba.core.registry import cpu_target
+
+    settings = ("OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT", "USING_SVML")
+    return [
+        sys.version,
+        np.__version__,
+        numba.__version__,
+        llvmlite.__version__,
+        list(cpu_target.target_context.codegen().magic_tuple()),
+        [repr(getattr(numba.config, setting, None)) for setting in settings],
+    ]
+
+
+@functools.cache
+def _numba_type(spelling: str) -> Any:
+    """The Numba type that a spelling names; nothing is evaluated."""
+    numba_types: Any = importlib.import_module("numba.core.types")
+    parts = re.fullmatch(r"(const )?(\w+)(?:\[((?::,)*)(:|::1)\])?", spelling)
+    scalar = getattr(numba_types, {"bool": "boolean"}.get(parts[2], parts[2]), None) if parts else None
+    if parts is None or not isinstance(scalar, numba_types.Type):
+        raise ValueError(f"{spelling!r} names no type: write for example 'float64' or 'int64[:,::1]'")
+    if parts[4] is None:
+        return scalar
+    layout = "C" if parts[4] == "::1" else "A"
+    return numba_types.Array(scalar, parts[3].count(",") + 1, layout, readonly=parts[1] is not None)

@@ -1,0 +1,290 @@
+"""The loop program: which loops there are, what each statement lies in, and where values live.
+
+Items (see `items`) that share an axis go into one loop over it unless one needs the finished
+reduction of another: `phases` splits them, and the lowering recurses into each loop. So the forward
+and the reverse sweep end up in the same loops, and a value that is used only inside one iteration is a
+local variable. Which axis is opened first is chosen by what would have to be kept in memory, then by
+contiguity; an axis over which everything is independent goes outermost. `place` then finds the home
+of every value: the innermost loop body that contains its statement and all its uses; the axes that
+are not open there are the axes of its buffer. Two improvements run to a fixed point: cheap values are
+recomputed instead of stored, and an accumulation that would only be added to an array afterwards is
+scattered directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from gradc.ir.dims import Axis, axis_order
+from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part, scatter_parts
+
+from .items import Choices, Item, is_cheap, make_items, union
+
+ROUNDS = 4          # of improvement; each only removes buffers, so more are never needed in practice
+
+
+@dataclass(eq=False)
+class Loop:
+    """A loop over one axis. `carried` says that an iteration needs the one before it (a scan)."""
+
+    axis: Axis
+    body: list[Loop | Item]
+    reverse: bool = False
+    carried: bool = False
+
+
+Path = tuple[Loop, ...]
+
+
+@dataclass(eq=False)
+class Home:
+    """Where a value lives.
+
+    path      loops around its statement
+    local     loops around its accumulator: the path up to the first axis that it reduces
+    home      loops around everything that uses it
+    storage   axes of its buffer, in the order of its path; () for a local variable
+    reducing  whether the value is complete only after its loops
+    """
+
+    path: Path
+    local: Path
+    home: Path
+    storage: tuple[Axis, ...] = ()
+    reducing: bool = False
+
+    @property
+    def in_array(self) -> bool:
+        """Whether an accumulation goes straight into the buffer (its own axes are opened inside)."""
+        return self.reducing and any(axis not in {loop.axis for loop in self.local} for axis in self.storage)
+
+
+@dataclass
+class Program:
+    """The loop program of a graph, ready to be printed."""
+
+    graph: Graph
+    body: list[Loop | Item]
+    homes: dict[Item, Home] = field(default_factory=dict)
+    recomputed: set[Node] = field(default_factory=set)
+
+
+def lower(graph: Graph) -> Program:
+    """The loop program of a graph whose outputs are scalars or array nodes."""
+    choices = Choices()
+    for _ in range(ROUNDS):
+        items = make_items(graph, choices)
+        program = Program(graph, _lower(items, NO_AXES), recomputed=choices.inline)
+        program.homes = place(program.body, items)
+        improved = _scatter_directly(graph, program, items)
+        if not _recompute_cheap(graph, program, items, choices) and improved is None:
+            break
+        graph = improved or graph
+    return program
+
+
+# -- loops ------------------------------------------------------------------------------------
+
+def _lower(items: Sequence[Item], opened: Axes) -> list[Loop | Item]:
+    if all(item.domain <= opened for item in items):
+        return list(items)
+    axis = _choose(items, opened)
+    phase = phases(items, axis)
+    body: list[Loop | Item] = []
+    for p in range(max(phase.values()) + 1):
+        outside = [item for item in items if phase[item] == p and axis not in item.domain]
+        members = [item for item in items if phase[item] == p and axis in item.domain]
+        if outside:
+            body += _lower(outside, opened)
+        if members:
+            scans = [m.direction for m in members if m.kind == "scan" and m.node.attr.axis == axis]
+            body.append(Loop(axis, _lower(members, opened | {axis}), -1 in scans, bool(scans)))
+    return body
+
+
+def phases(items: Sequence[Item], axis: Axis) -> dict[Item, int]:
+    """The loop over `axis` in which each item runs; items outside the loop run before their phase's."""
+    phase: dict[Item, int] = {}
+    direction: dict[int, int] = {}
+    for item in items:
+        member = axis in item.domain
+        earliest = max((_ready(phase[d], d, member, axis) for d in item.deps if d in phase), default=0)
+        if item.kind == "scan" and item.node.attr.axis == axis:
+            while direction.get(earliest, item.direction) != item.direction:
+                earliest += 1
+            direction[earliest] = item.direction
+        phase[item] = earliest
+    _sink(items, axis, phase)
+    return phase
+
+
+def _ready(phase: int, dep: Item, member: bool, axis: Axis) -> int:
+    """The first phase in which a dependency's value is complete for a user."""
+    if axis in dep.domain and (axis in dep.reduces or not member):
+        return phase + 1
+    return phase
+
+
+def _sink(items: Sequence[Item], axis: Axis, phase: dict[Item, int]) -> None:
+    """Move definitions into their users' phase where that keeps no more values than it frees."""
+    for item in reversed(items):
+        users = [u for u in item.users if u in phase]
+        if item.kind != "def" or not users or len(users) != len(item.users):
+            continue
+        member = axis in item.domain
+        target = min(phase[u] - 1 if member and axis not in u.domain else phase[u] for u in users)
+        if target <= phase[item]:
+            continue
+        kept = sum(1 for d in item.deps if d in phase and axis in d.domain and axis not in d.reduces
+                   and not is_cheap(d) and all(phase[u] < target for u in d.users if u in phase and u is not item)
+                   and phase[d] < target)
+        if kept <= 1:
+            phase[item] = target
+
+
+def _choose(items: Sequence[Item], opened: Axes) -> Axis:
+    """The axis to open next: free ones first, then the one that keeps least in memory."""
+    candidates = sorted(union(items) - opened, key=axis_order)
+    if len(candidates) == 1:
+        return candidates[0]
+    best: list[tuple[tuple[int, ...], float, int, Axis]] = []
+    waiting = sum(1 for item in items if item.domain - opened)
+    for rank, axis in enumerate(candidates):
+        phase = phases(items, axis)
+        kept = _kept(items, axis, phase, opened)
+        members = sum(1 for item in items if axis in item.domain)
+        free = kept == 0 and max(phase.values()) == 0 and 2 * members >= waiting
+        arrays = sum(1 for item in items if item.kind in ("acc", "scan") and axis in item.domain
+                     and (axis in item.reduces or _scans(item, axis)) and item.node.axes - opened - {axis})
+        key = (0 if free else 1, kept, 0 if free else arrays)
+        best.append((key, _contiguity(items, axis), rank, axis))
+    return min(best, key=lambda entry: entry[:3])[3]
+
+
+def _scans(item: Item, axis: Axis) -> bool:
+    return item.kind == "scan" and bool(item.node.attr.axis == axis)
+
+
+def _kept(items: Sequence[Item], axis: Axis, phase: dict[Item, int], opened: Axes) -> int:
+    """How much memory the values take that a split over `axis` separates from a use (10 an axis)."""
+    total = 0
+    for item in items:
+        if item.kind in ("def", "acc", "scan") and axis in item.domain and axis not in item.reduces:
+            if not is_cheap(item) and any(phase[u] != phase[item] for u in item.users if u in phase):
+                total += 10 ** len(item.node.axes - opened)
+    return total
+
+
+def _contiguity(items: Sequence[Item], axis: Axis) -> float:
+    """The share of the accesses with this axis in which it is the last index (opened late if high)."""
+    last = total = 0
+    for item in items:
+        for indices in _accesses(item):
+            if any(axis in index.axes for index in indices):
+                total += 1
+                last += axis in indices[-1].axes
+    return last / total if total else 0.0
+
+
+def _accesses(item: Item) -> list[tuple[Node, ...]]:
+    found = [n.args[1:1 + n.attr] for n in item.inline if n.op == "read"]
+    if item.kind == "scatter":
+        found.append(item.roots[1:1 + len(item.node.shape)])
+    elif item.kind == "store" and item.part is not None and item.part.axes:
+        graph = item.node.graph
+        found.append(tuple(graph.axis(axis) for axis in item.part.axes))
+    return [indices for indices in found if indices]
+
+
+# -- homes ------------------------------------------------------------------------------------
+
+def place(body: Sequence[Loop | Item], items: Sequence[Item]) -> dict[Item, Home]:
+    """The home of every item's value."""
+    paths: dict[Item, Path] = {}
+    stack: list[tuple[Loop | Item, Path]] = [(entry, ()) for entry in reversed(body)]
+    while stack:
+        entry, path = stack.pop()
+        if isinstance(entry, Loop):
+            stack += [(inner, (*path, entry)) for inner in reversed(entry.body)]
+        else:
+            paths[entry] = path
+    homes: dict[Item, Home] = {}
+    for item in items:
+        path = paths[item]
+        reduced = item.reduces if item.kind == "acc" else (
+            frozenset((item.node.attr.axis,)) if item.kind == "scan" else NO_AXES)
+        local = path                                            # a scan keeps its state there
+        for depth, loop in enumerate(path):
+            if loop.axis in reduced:
+                local = path[:depth]
+                break
+        home = local if item.kind == "acc" else path
+        for user in item.users:
+            home = _common(home, paths[user])
+        axes = item.node.axes if item.kind in ("def", "acc", "scan") else NO_AXES
+        closed = axes - {loop.axis for loop in home}
+        storage = tuple(loop.axis for loop in path if loop.axis in closed)
+        homes[item] = Home(path, local, home, storage, item.kind == "acc")
+    return homes
+
+
+def _common(one: Path, other: Path) -> Path:
+    depth = 0
+    while depth < min(len(one), len(other)) and one[depth] is other[depth]:
+        depth += 1
+    return one[:depth]
+
+
+# -- improvements -----------------------------------------------------------------------------
+
+def _recompute_cheap(graph: Graph, program: Program, items: Sequence[Item], choices: Choices) -> bool:
+    """Mark cheap values that would be stored as inline; False when there are none."""
+    outputs = {node for _, node in graph.outputs}
+    found = {item.node for item in items
+             if program.homes[item].storage and is_cheap(item) and item.node not in outputs}
+    new = found - choices.inline
+    choices.inline |= new
+    return bool(new)
+
+
+def _scatter_directly(graph: Graph, program: Program, items: Sequence[Item]) -> Graph | None:
+    """The graph with stored sums, which only feed an output array, scattered term by term; or None.
+
+    The nodes are shared with the graph that was given; only the outputs differ.
+    """
+    used = {a for item in items for a in item.inline} | {r for item in items for r in item.roots}
+    accumulated = {item.node: item for item in items if item.kind == "acc" and item.node.op == "sum"}
+    outputs, changed = [], False
+    for key, array in graph.outputs:
+        if array.op == "scatter_add" and array not in used:
+            parts = [(part, _direct(graph, part, accumulated, program))
+                     for part in scatter_parts(array.attr, array.args)]
+            if any(new is not None for _, new in parts):
+                array = graph.scatter_add(array.shape, [new or old for old, new in parts], array.dtype)
+                changed = True
+        outputs.append((key, array))
+    return replace(graph, outputs=outputs) if changed else None
+
+
+def _direct(graph: Graph, part: Part, accumulated: dict[Node, Item], program: Program) -> Part | None:
+    """The part that adds the terms of a stored sum one by one, if its value is linear in such a sum."""
+    factor: Node | None = None
+    sign, value = 1, part.value
+    while value not in accumulated:
+        if value.op == "neg":
+            sign, value = -sign, value.args[0]
+        elif value.op == "mul" and factor is None and value.args[1] in accumulated:
+            factor, value = value.args
+        elif value.op == "mul" and factor is None and value.args[0] in accumulated:
+            value, factor = value.args
+        else:
+            return None
+    item = accumulated[value]
+    if not program.homes[item].storage or len(item.users) != 1:
+        return None
+    taken = {a for node in (*part.indices, *part.guards, *([factor] if factor else [])) for a in node.axes}
+    if item.reduces & taken:
+        return None
+    term = item.body if factor is None else graph.apply("mul", factor, item.body)
+    return Part(term if sign > 0 else graph.apply("neg", term), part.indices, (*part.guards, *item.guards))

@@ -1,0 +1,344 @@
+"""A graph as a complete Python module: header, imports, helpers, the function and its `out` form.
+
+Takes a graph whose outputs are named, how they are grouped into the returned value, and what the header
+should say; gives a `Module` for `load`. With array outputs there are two functions: `name_into`, which
+writes into arrays that it is given, and `name`, which allocates them.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gradc.ir.dims import Dim
+from gradc.ir.graph import Graph, Node
+from gradc.ir.table import OPERATIONS
+
+from . import kernels
+from .expression import dimension
+from .load import Entry, Module
+from .lower import lower
+from .names import CALLED, Names
+from .python import BodyPrinter
+
+
+@dataclass(frozen=True)
+class Group:
+    """Part of the returned value: output names, and the named tuple's class for more than one field.
+
+    `fields` are the arguments' own names (as the user wrote them), used when there is a class.
+    """
+
+    outputs: tuple[str, ...]
+    result: str = ""
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A printed module with what a caller must know to call it.
+
+    module     text and signatures
+    name       the function that allocates its results
+    into       the function that takes one array for each array output after the arguments, or ""
+    arguments  (original name, identifier) in order
+    outputs    (output name, node) of the array outputs, in the order in which `into` takes them
+    statements number of lines in the body
+    """
+
+    module: Module
+    name: str
+    into: str
+    arguments: tuple[tuple[str, str], ...]
+    arrays: tuple[tuple[str, Node], ...]
+    statements: int
+    fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def print_module(graph: Graph, name: str, groups: Sequence[Group], header: Sequence[str] = ()) -> Printed:
+    """The module of a graph.
+
+    graph   simplified, its outputs scalars or array nodes
+    name    of the function
+    groups  the returned value
+    header  lines of the module's docstring
+    """
+    program = lower(graph)
+    graph = program.graph
+    names = Names()
+    for taken in (name, f"{name}_into"):
+        names.taken.add(taken)
+    inputs = {node: names.argument(key) for key, node in graph.inputs.items()}
+    bindings, dims = _bind(graph, names, inputs)
+    arrays = tuple((key, node) for key, node in graph.outputs if node.is_array and node.op != "input")
+    receivers: dict[Node, str] = {}
+    given: list[str] = []
+    for key, node in arrays:
+        given.append(names.fresh(key))
+        receivers.setdefault(node, given[-1])
+    printer = BodyPrinter(program, names, inputs, dims, receivers)
+    for node, text in inputs.items():                           # an integer argument is also a dimension
+        if not node.shape and node.attr.name in dims:
+            printer.variables[node] = dims[node.attr.name]
+    body = bindings + _check_given(arrays, given, dims) + printer.print()
+    for key, node in arrays[:]:
+        twin = given[[k for k, _ in arrays].index(key)]
+        if receivers[node] != twin:
+            body.append(f"{twin}[...] = {receivers[node]}")
+    values = _values(graph, printer, dict(zip([k for k, _ in arrays], given, strict=True)), inputs)
+    results, classes, fields = _result_classes(graph, groups)
+    shown = _returned(groups, values, fields)
+    arguments = ", ".join(inputs.values())
+    parts = [_function(name if not arrays else f"{name}_into", [*inputs.values(), *given], body,
+                       _scalars(graph, groups, values, fields) if arrays else shown,
+                       "" if not arrays else "Write the arrays into those given, return the rest.")]
+    if arrays:
+        parts.append(_allocating(graph, name, arrays, given, inputs, bindings, dims, groups, values, fields, printer))
+    helpers, kernel_text, imports = _imports(printer, parts, classes)
+    lines = [_docstring(header, names.renamed), *imports, ""]
+    lines += [f"\n{text}\n" for text in (*classes, *kernel_text)]
+    lines += [f"\n{part}\n" for part in parts]
+    source = "\n".join(lines).replace("\n\n\n\n", "\n\n\n").rstrip() + "\n"
+    types = tuple(_type(node) for node in graph.inputs.values())
+    entries = [Entry(name, types)]
+    if arrays:
+        more = tuple(_type(node) for _, node in arrays)
+        entries.insert(0, Entry(f"{name}_into", types + more))
+    module = Module(source, helpers, tuple(entries), results)
+    pairs = tuple(zip(graph.inputs, inputs.values(), strict=True))
+    return Printed(module, name, f"{name}_into" if arrays else "", pairs, arrays,
+                   sum(p.count("\n") for p in parts), fields)
+
+
+def _type(node: Node) -> str:
+    rank = len(node.shape)
+    return node.dtype + (f"[{':,' * (rank - 1)}::1]" if rank else "")
+
+
+# -- dimensions -------------------------------------------------------------------------------
+
+def _bind(graph: Graph, names: Names, inputs: dict[Node, str]) -> tuple[list[str], dict[str, str]]:
+    """Statements that give every dimension name its value and refuse shapes that disagree."""
+    dims: dict[str, str] = {}
+    lines: list[str] = []
+    for node, text in inputs.items():
+        if not node.shape and node.dtype == "int64":
+            dims[node.attr.name] = text
+    used = _used_dims(graph)
+    for _, node in graph.outputs:
+        for dim in node.shape:
+            used |= dim.names()
+    later: list[tuple[str, Dim]] = []
+    for node, text in inputs.items():
+        for k, dim in enumerate(node.shape):
+            if dim.name is not None and dim.name not in dims:
+                dims[dim.name] = names.fresh(dim.name)
+                if dim.name in used or sum(d == dim for n in inputs for d in n.shape) > 1 or _inside(graph, dim.name):
+                    lines.append(f"{dims[dim.name]} = {text}.shape[{k}]")
+            else:
+                later.append((f"{text}.shape[{k}]", dim))
+    for text, dim in later:
+        lines += _refuse(text, dimension(dim, dims)[0])
+    for one, other in graph.equal:
+        if one != other:
+            lines += _refuse(dimension(one, dims)[0], dimension(other, dims)[0])
+    return lines, dims
+
+
+def _check_given(arrays: Sequence[tuple[str, Node]], given: Sequence[str], dims: dict[str, str]) -> list[str]:
+    """Refuse result arrays of another shape: writing into them would go outside."""
+    lines: list[str] = []
+    for (_, node), text in zip(arrays, given, strict=True):
+        for k, dim in enumerate(node.shape):
+            size, _ = dimension(dim, dims)
+            least = size if dim.constant is not None or dim.name else f"max({size}, 0)"
+            lines += _refuse(f"{text}.shape[{k}]", least)
+    return lines
+
+
+def _refuse(left: str, right: str) -> list[str]:
+    return [f"if {left} != {right}:", f'    raise ValueError("{left} must equal {right}")']
+
+
+def _used_dims(graph: Graph) -> set[str]:
+    found: set[str] = set()
+    for node in graph.reachable():
+        if node.op == "dim":
+            found |= node.attr.names()
+        for axis in node.axes:
+            found |= axis.dim.names()
+        if node.is_reduction:
+            found |= node.attr.dim.names()
+        elif node.is_array and node.op != "input":
+            for dim in node.shape:
+                found |= dim.names()
+    for one, other in graph.equal:
+        found |= one.names() | other.names()
+    return found
+
+
+def _inside(graph: Graph, name: str) -> bool:
+    """Whether a dimension name occurs inside a composite dimension of an argument."""
+    return any(name in dim.names() and dim.name is None for n in graph.inputs.values() for dim in n.shape)
+
+
+# -- the returned value -----------------------------------------------------------------------
+
+def _values(graph: Graph, printer: BodyPrinter, given: dict[str, str], inputs: dict[Node, str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for key, node in graph.outputs:
+        if key in given:
+            values[key] = given[key]
+        elif node.is_array:
+            values[key] = f"{inputs[node]}.copy()"
+        else:
+            text = printer.result(node)
+            values[key] = text if node.dtype != "float64" or not printer.is_whole(node) else f"float({text})"
+    return values
+
+
+def _result_classes(graph: Graph, groups: Sequence[Group]) -> tuple[
+        tuple[tuple[str, tuple[str, ...]], ...], list[str], dict[str, tuple[str, ...]]]:
+    results, classes = [], []
+    fields: dict[str, tuple[str, ...]] = {}
+    outputs = dict(graph.outputs)
+    for group in groups:
+        if not group.result:
+            continue
+        names = Names()
+        names.taken = {n for n in names.taken if not n.isidentifier()} | _TUPLE_NAMES
+        safe = []
+        for original in group.fields:
+            plain = original.isidentifier() and original.isascii() and not original.startswith("_")
+            safe.append(names.fresh(original if plain and original not in _TUPLE_NAMES else f"arg_{original}"))
+        fields[group.result] = tuple(safe)
+        results.append((group.result, group.fields))
+        lines = [f"class {group.result}(NamedTuple):", '    """One field an argument, in their order."""', ""]
+        for text, key in zip(safe, group.outputs, strict=True):
+            lines.append(f"    {text}: {'np.ndarray' if outputs[key].is_array else 'float'}")
+        classes.append("\n".join(lines))
+    return tuple(results), classes, fields
+
+
+def _tuple_names() -> set[str]:
+    import keyword
+
+    return set(keyword.kwlist) | {"count", "index"}
+
+
+_TUPLE_NAMES = _tuple_names()
+
+
+def _returned(groups: Sequence[Group], values: dict[str, str], fields: dict[str, tuple[str, ...]]) -> str:
+    texts = []
+    for group in groups:
+        inner = ", ".join(values[key] for key in group.outputs)
+        if group.result:
+            texts.append(f"{group.result}({inner})")
+        elif len(group.outputs) == 1:
+            texts.append(inner)
+        else:
+            texts.append(inner if len(groups) == 1 else f"({inner})")
+    return ", ".join(texts)
+
+
+def _scalars(graph: Graph, groups: Sequence[Group], values: dict[str, str],
+             fields: dict[str, tuple[str, ...]]) -> str:
+    """What the `into` form returns: the scalar outputs only."""
+    kinds = dict(graph.outputs)
+    kept = [values[key] for group in groups for key in group.outputs if not kinds[key].is_array or kinds[key].op == "input"]
+    return ", ".join(kept)
+
+
+def _allocating(graph: Graph, name: str, arrays: Sequence[tuple[str, Node]], given: Sequence[str],
+                inputs: dict[Node, str], bindings: Sequence[str], dims: dict[str, str],
+                groups: Sequence[Group], values: dict[str, str], fields: dict[str, tuple[str, ...]],
+                printer: BodyPrinter) -> str:
+    lines: list[str] = []
+    like = {node.shape: text for node, text in inputs.items() if node.shape and node.dtype == "float64"}
+    bound: set[str] = set()
+    for text, (_, node) in zip(given, arrays, strict=True):
+        if node.shape in like and node.dtype == "float64":
+            lines.append(f"{text} = np.empty_like({like[node.shape]})")
+            continue
+        for line in bindings:
+            target = line.split(" = ")[0]
+            if " = " in line and not line.startswith(" ") and target not in bound:
+                if target in {dims[n] for d in node.shape for n in d.names()}:
+                    bound.add(target)
+                    lines.append(line)
+        lines.append(f"{text} = np.empty({printer.shape_text(node)})")
+    kinds = dict(graph.outputs)
+    scalars = [key for group in groups for key in group.outputs if not kinds[key].is_array or kinds[key].op == "input"]
+    call = f"{name}_into({', '.join([*inputs.values(), *given])})"
+    local = {key: f"value_{k}" if len(scalars) > 1 else "value" for k, key in enumerate(scalars)}
+    taken = set(inputs.values()) | set(given) | set(dims.values())
+    for key, text in local.items():
+        while text in taken:
+            text += "_"
+        local[key] = text
+    lines.append(f"{', '.join(local.values())} = {call}" if scalars else call)
+    shown = _returned(groups, {**values, **local}, fields)
+    return _function(name, list(inputs.values()), lines, shown, "")
+
+
+def _function(name: str, arguments: Sequence[str], body: Sequence[str], returned: str, doc: str) -> str:
+    lines = [f"def {name}({', '.join(arguments)}):"]
+    if doc:
+        lines.append(f'    """{doc}"""')
+    lines += [f"    {line}" for line in body]
+    if returned:
+        lines.append(f"    return {returned}")
+    elif not body:
+        lines.append("    pass")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+# -- header and imports -----------------------------------------------------------------------
+
+def _docstring(header: Sequence[str], renamed: dict[str, str]) -> str:
+    lines = list(header)
+    for original, safe in renamed.items():
+        lines.append(f"The argument {ascii(original)} is called {safe} here.")
+    text = "\n".join(lines) or "Generated by gradc."
+    text = text.replace("\\", "\\\\").replace('"""', "'''")
+    wrapped = "\n".join(textwrap.fill(line, 100, subsequent_indent="    ") for line in text.split("\n"))
+    return f'"""{wrapped}\n"""\n' if "\n" in wrapped else f'"""{wrapped}"""\n'
+
+
+def _modules() -> dict[str, str]:
+    """Each function that generated text may call, and the module that it comes from."""
+    found = dict.fromkeys(("inf", "nan", "float32", "maximum", "minimum"), "numpy")
+    for op in OPERATIONS.values():
+        if op.imports:
+            found.update(dict.fromkeys(CALLED.findall(op.spelling), op.imports))
+    return found
+
+
+_MODULES = _modules()
+
+
+def _imports(printer: BodyPrinter, parts: Sequence[str], classes: Sequence[str]) -> tuple[
+        tuple[str, ...], list[str], list[str]]:
+    """Helper functions, their texts, and the import lines."""
+    wanted: dict[str, set[str]] = {}
+    for called in printer.used:
+        if called in _MODULES:
+            wanted.setdefault(_MODULES[called], set()).add(called)
+    helpers: dict[str, None] = {}
+    whole = any("np." in part for part in (*parts, *classes))
+    for kernel in sorted(wanted.pop("kernels", ())):
+        found = kernels.KERNELS[kernel]
+        helpers.update(dict.fromkeys(found.functions))
+        for line in found.imports:
+            if line.startswith("from "):
+                module, _, called_names = line[5:].partition(" import ")
+                wanted.setdefault(module, set()).update(name.strip() for name in called_names.split(","))
+            else:
+                whole = True
+    lines = ["from typing import NamedTuple\n"] if classes else []
+    if whole:
+        lines.append("import numpy as np")
+    lines += [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(wanted.items())]
+    return tuple(helpers), [kernels.function_text(name) for name in helpers], lines

@@ -1,0 +1,674 @@
+"""Printing a loop program as statements: one a value, with the user's names and the rule in a comment.
+
+Takes a `Program` (which loops, where values live) and gives the lines of a function's body. Values get
+the user's names, adjoints d_name; unnamed ones are numbered. Reads that do not vary over an inner loop,
+or that are used more than once in a body, become locals of the outermost body in which they are known
+(LLVM cannot hoist them itself: arrays may overlap). Accumulations whose target does not vary over the
+trailing loops run in a local. The function around these lines is `module`'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from gradc.ir.dims import Axis, Dim
+from gradc.ir.graph import Axes, Graph, Node, affine
+from gradc.ir.table import AND, ATOM, REDUCTIONS
+
+from .expression import Text, bracket, dimension, leaf, number, operation
+from .items import Item
+from .lower import Home, Loop, Path, Program
+from .names import CALLED, Names
+
+WIDTH = 88                      # longer single-use expressions are given a local
+LOOP_NAMES = "ijklmpqr"
+
+
+class BodyPrinter:
+    """Prints the statements of one program.
+
+    names    the allocator, which already knows the arguments
+    inputs   input node -> identifier
+    dims     dimension name -> identifier
+    outputs  array output node -> identifier of the argument that receives it
+    """
+
+    def __init__(self, program: Program, names: Names, inputs: dict[Node, str], dims: dict[str, str],
+                 outputs: dict[Node, str]) -> None:
+        self.program, self.names = program, names
+        self.graph: Graph = program.graph
+        self.variables = dict(inputs)
+        self.dims, self.arrays = dims, dict(outputs)
+        self.axes: dict[Axis, str] = {}
+        self.before: dict[int, list[str]] = {}
+        self.after: dict[int, list[str]] = {}
+        self.buffers: dict[Node, str] = {}
+        self.locals: dict[Node, str] = {}
+        self.partial: dict[Item, str] = {}
+        self.hoisted: dict[tuple[int, Node], str] = {}
+        self.lines: list[str] = []
+        self.top: list[str] = []
+        self.used: set[str] = set()
+        self.plain: dict[Node, bool] = {}
+        self.states: dict[Node, str] = {}
+        self.values = {i.node: i for i in program.homes if i.kind in ("def", "acc", "scan")}
+
+    # -- the whole body -----------------------------------------------------------------------
+
+    def print(self) -> list[str]:
+        """The lines of the body, without the return statement."""
+        self._name_axes()
+        self._allocate()
+        self._prepare()
+        self._emit(self.program.body, 0, (), frozenset())
+        return self.top + self.lines
+
+    def _name_axes(self) -> None:
+        """Loop variables: the user's index names where they are known, else i, j, k, ..."""
+        stack: list[Loop | Item] = list(reversed(self.program.body))
+        letters = list(LOOP_NAMES)
+        while stack:
+            entry = stack.pop()
+            if isinstance(entry, Item):
+                continue
+            if entry.axis not in self.axes:
+                node = self.graph.axis(entry.axis)
+                wanted = self.graph.names.get(node, [""])[0]
+                while not wanted and letters:
+                    letter = letters.pop(0)
+                    wanted = "" if letter in self.names.taken else letter
+                self.axes[entry.axis] = self.names.fresh(wanted or "i")
+            stack += reversed(entry.body)
+
+    def _allocate(self) -> None:
+        """Names and buffers of all values, arrays that start at zero."""
+        for node in self._arrays():
+            self.plain[node] = self._covers(node)
+            if node not in self.arrays:
+                self.arrays[node] = self.names.fresh(self._label(node) or "array")
+                shape = self._shape(node.shape)
+                kind = "empty" if self.plain[node] else "zeros"
+                self.top.append(f"{self.arrays[node]} = np.{kind}({shape}{self._dtype(node)})")
+            elif not self.plain[node]:
+                self.top.append(f"{self.arrays[node]}[...] = 0.0" if not node.shape
+                                else f"{self.arrays[node]}[:] = 0.0")
+        for item, home in self.program.homes.items():
+            if item.kind not in ("def", "acc", "scan"):
+                continue
+            label = self._label(item.node)
+            name = self.names.fresh(label) if label else self.names.numbered("s" if item.kind == "acc" else "t")
+            self.locals[item.node] = name
+            if home.storage:
+                self.buffers[item.node] = name if home.in_array else self.names.fresh(name + "_all")
+                shape = self._shape([axis.dim for axis in home.storage])
+                self.top.append(f"{self.buffers[item.node]} = np.empty({shape}{self._dtype(item.node)})")
+
+    def _arrays(self) -> list[Node]:
+        found: dict[Node, None] = {}
+        for item in self.program.homes:
+            if item.kind in ("store", "scatter"):
+                found[item.node] = None
+        for _, node in self.graph.outputs:
+            if node.is_array and node.op != "input":
+                found[node] = None
+        return list(found)
+
+    def _covers(self, node: Node) -> bool:
+        """Whether one plain assignment writes every element, so that nothing need be zeroed first."""
+        items = [i for i in self.program.homes if i.node is node and i.kind in ("store", "scatter")]
+        if len(items) != 1 or items[0].guards:
+            return False
+        item = items[0]
+        if item.kind == "store":
+            part = item.part
+            return (part is not None and tuple(a.dim for a in part.axes) == node.shape
+                    and not node.attr.base and all(o == Dim.of(0) for o in part.offsets))
+        indices = item.roots[1:1 + len(node.shape)]
+        axes = [i.attr for i in indices if i.op == "axis"]
+        return (len(set(axes)) == len(indices) and tuple(a.dim for a in axes) == node.shape
+                and item.domain == frozenset(axes))
+
+    def _label(self, node: Node) -> str:
+        names = self.graph.names.get(node)
+        return names[0] if names else ""
+
+    def _shape(self, dims: Sequence[Dim]) -> str:
+        texts = []
+        for dim in dims:
+            text, _ = dimension(dim, self.dims)
+            texts.append(text if dim.name or dim.constant is not None else f"max({text}, 0)")
+        return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
+
+    def _dtype(self, node: Node) -> str:
+        return "" if node.dtype == "float64" else f", dtype=np.{node.dtype.replace('bool', 'bool_')}"
+
+    # -- what stands before and after loops ---------------------------------------------------
+
+    def _prepare(self) -> None:
+        self._hoist_reads()
+        for item, home in self.program.homes.items():
+            if item.kind in ("acc", "scan"):
+                self._prepare_accumulator(item, home)
+            elif item.kind == "scatter" and not self.plain[item.node]:
+                self._prepare_scatter(item, home)
+
+    def _prepare_accumulator(self, item: Item, home: Home) -> None:
+        name = self.locals[item.node]
+        loop = home.path[len(home.local)]
+        start = self._identity(item)
+        if item.kind == "scan":
+            self._prepare_scan(item, home, loop, start)
+        elif home.in_array:
+            opened = {inner.axis for inner in home.local}
+            index = [self.axes[a] if a in opened else ":" for a in home.storage]
+            state = self.buffers[item.node]
+            self._at(self.before, loop, f"{state}[{', '.join(index)}] = {start}")
+            self._prepare_partial(item, home)
+        else:
+            self._at(self.before, loop, f"{name} = {start}")
+            if item.node.op in ("argmax", "argmin"):
+                self.partial[item] = self.names.fresh(f"best_{name}")
+                sign = "-inf" if item.node.op == "argmax" else "inf"
+                self._at(self.before, loop, f"{self.partial[item]} = {sign}")
+                self.used.add("inf")
+            if home.storage:
+                target = self._element(item.node, home.local)
+                self._at(self.after, loop, f"{target} = {name}")
+
+    def _prepare_scan(self, item: Item, home: Home, loop: Loop, start: str) -> None:
+        """The running state: a local, or an array where the scan's other axes are opened inside its loop."""
+        state = self.names.fresh(f"{self.locals[item.node]}_state")
+        inside = [inner.axis for inner in home.path[len(home.local) + 1:] if inner.axis in item.node.axes]
+        if inside:
+            self.top.append(f"{state} = np.empty({self._shape([a.dim for a in inside])}{self._dtype(item.node)})")
+            self._at(self.before, loop, f"{state}[:] = {start}")
+            state += f"[{', '.join(self.axes[a] for a in inside)}]"
+        else:
+            self._at(self.before, loop, f"{state} = {start}")
+        self.states[item.node] = state
+
+    def _prepare_partial(self, item: Item, home: Home) -> None:
+        """A local for the trailing loops over which the target's element stays the same."""
+        if item.kind != "acc" or item.node.op != "sum":
+            return
+        trailing = self._trailing(home.path, item.node.axes)
+        if trailing is None:
+            return
+        local = self.names.fresh(f"{self.locals[item.node]}_part")
+        self.partial[item] = local
+        self._at(self.before, trailing, f"{local} = 0.0")
+        self._at(self.after, trailing, f"{self._element(item.node, home.path)} += {local}")
+
+    def _prepare_scatter(self, item: Item, home: Home) -> None:
+        indices = item.roots[1:1 + len(item.node.shape)]
+        taken: Axes = frozenset(a for i in indices for a in i.axes)
+        trailing = self._trailing(home.path, taken)
+        if trailing is None:
+            return
+        inside = {loop.axis for loop in home.path[home.path.index(trailing):]}
+        guards = [g for g in item.guards if not g.axes & inside]
+        if len(guards) != len(item.guards) and any(i.op != "axis" for i in indices):
+            return
+        local = self.names.fresh(f"{self.arrays[item.node]}_part")
+        self.partial[item] = local
+        self._at(self.before, trailing, f"{local} = 0.0")
+        depth = home.path.index(trailing)
+        target, lines = self._target(item, home.path[:depth])
+        flush = f"{target} += {local}"
+        condition = self._condition(item, guards, home.path[:depth], lines)
+        for line in lines:
+            self._at(self.after, trailing, line)
+        self._at(self.after, trailing, f"if {condition}:\n    {flush}" if condition else flush)
+
+    def _trailing(self, path: Path, taken: Iterable[Axis]) -> Loop | None:
+        """The outermost of the innermost loops whose axes are not among `taken`."""
+        used = set(taken)
+        found = None
+        for loop in reversed(path):
+            if loop.axis in used:
+                break
+            found = loop
+        return found
+
+    def _at(self, where: dict[int, list[str]], entry: Loop | Item, line: str) -> None:
+        where.setdefault(id(entry), []).append(line)
+
+    def _identity(self, item: Item) -> str:
+        node = item.node
+        if item.kind == "scan":
+            return "1.0" if node.attr.kind == "prod" else "0.0"
+        if node.op in ("argmax", "argmin"):
+            return "-1"
+        if node.op in ("max", "min"):
+            if node.dtype == "int64":
+                return str(-(2**63) + 1 if node.op == "max" else 2**63 - 1)
+            self.used.add("inf")
+            return "-inf" if node.op == "max" else "inf"
+        identity = REDUCTIONS[node.op].identity
+        assert identity is not None, f"{node.op} should have been expanded"
+        kind = node.dtype
+        return number(int(identity) if kind == "int64" else identity, kind)[0]
+
+    def _hoist_reads(self) -> None:
+        """Find reads worth a local, and the body that each belongs to."""
+        order = {item: k for k, item in enumerate(_items_of(*self.program.body))}
+        found: dict[tuple[int, Node], list[tuple[Item, Path, int]]] = {}
+        for item, home in self.program.homes.items():
+            for node in item.inline:
+                if node.op != "read" or node.args[0].op != "input" or len(node.args) > 1 + node.attr:
+                    continue
+                depth = 0
+                while not node.axes <= {loop.axis for loop in home.path[:depth]}:
+                    depth += 1
+                    if depth > len(home.path):
+                        break
+                if depth > len(home.path):
+                    continue
+                owner = id(home.path[depth - 1]) if depth else 0
+                found.setdefault((owner, node), []).append((item, home.path, depth))
+        for (owner, node), places in sorted(found.items(), key=lambda entry: entry[0][1].id):
+            uses = sum(1 for item, _, _ in places for a in (item.node, *item.inline) for b in a.args if b is node)
+            outer = any(depth < len(path) for _, path, depth in places)
+            if uses < 2 and not outer:
+                continue
+            item, path, depth = min(places, key=lambda place: order[place[0]])
+            first: Loop | Item = path[depth] if depth < len(path) else item
+            text = self._read(node, {}, lambda n, path=path, depth=depth: self._known(n, path[:depth]))[0]
+            name = self.names.fresh(self._read_name(text))
+            self.hoisted[owner, node] = name
+            self._at(self.before, first, f"{name} = {text}")
+
+    def _read_name(self, text: str) -> str:
+        array, _, index = text.partition("[")
+        tail = re.sub(r"[^A-Za-z0-9]", "", index.replace("-", "m"))
+        return f"{array}_{tail}"[:24]
+
+    # -- statements ---------------------------------------------------------------------------
+
+    def _emit(self, body: Sequence[Loop | Item], depth: int, path: Path, implied: frozenset[Node]) -> None:
+        """Print a body. Recursion goes as deep as loops nest, never as deep as the user's graph.
+
+        Neighbours under the same guards share one `if`.
+        """
+        pad, block = "    " * depth, ""
+        for entry in body:
+            before = self.before.get(id(entry), [])
+            if before:
+                block = ""
+                self._lines(before, pad)
+            guards = [g for g in self._guards(entry, path) if g not in implied]
+            lines: list[str] = []
+            first = entry if isinstance(entry, Item) else _items_of(entry)[0]
+            condition = self._condition(first, guards, path, lines)
+            if condition != block:
+                self._lines([*lines, f"if {condition}:"] if condition else lines, pad)
+                block = condition
+            inner = depth + 1 if condition else depth
+            if isinstance(entry, Loop):
+                self._emit_loop(entry, inner, path, implied | frozenset(guards))
+            else:
+                self._lines(self._statement(entry, path), "    " * inner)
+            after = self.after.get(id(entry), [])
+            if after:
+                block = ""
+                self._lines(after, pad)
+
+    def _lines(self, lines: Iterable[str], pad: str) -> None:
+        for line in lines:
+            self.lines += [pad + part for part in line.split("\n")]
+
+    def _guards(self, entry: Loop | Item, path: Path) -> list[Node]:
+        """The guards under which an entry runs as a whole: a loop's are those that all in it share."""
+        if isinstance(entry, Item):
+            return list(entry.guards)
+        opened = {loop.axis for loop in path}
+        return [g for g in _common_guards(entry) if g.axes <= opened]
+
+    def _emit_loop(self, loop: Loop, depth: int, path: Path, implied: frozenset[Node]) -> None:
+        pad = "    " * depth
+        opened = {outer.axis for outer in path}
+        bounds = [g for g in _common_guards(loop) if g not in implied and loop.axis in g.axes
+                  and g.axes <= opened | {loop.axis}]
+        low, high, kept = self._bounds(loop, bounds, path)
+        stop = dimension(loop.axis.dim, self.dims)[0] if high is None else high
+        span = f"{low}, {stop}" if low is not None else stop
+        if loop.reverse:
+            last = f"{stop} - 1" if stop.isidentifier() else f"({stop}) - 1"
+            span = f"{last}, {'-1' if low is None else f'{low} - 1'}, -1"
+        self.lines.append(f"{pad}for {self.axes[loop.axis]} in range({span}):")
+        self._emit(loop.body, depth + 1, (*path, loop), implied | frozenset(kept))
+
+    def _bounds(self, loop: Loop, guards: Sequence[Node], path: Path) -> tuple[str | None, str | None, list[Node]]:
+        """Affine guards `axis < e`, `axis > e` as loop bounds: (low, high, guards used)."""
+        low = high = None
+        kept: list[Node] = []
+        for guard in guards:
+            bound = _bound(guard, loop.axis)
+            if bound is None:
+                continue
+            kind, expression = bound
+            text, lines = self._inline(expression, path)
+            if lines:
+                continue
+            whole = dimension(loop.axis.dim, self.dims)[0]
+            if kind == "high" and high is None:
+                high = text if _at_most(expression, loop.axis.dim) else f"min({text}, {whole})"
+                kept.append(guard)
+            elif kind == "low" and low is None:
+                low = text if _at_least_zero(expression) else f"max({text}, 0)"
+                kept.append(guard)
+        return low, high, kept
+
+    def _condition(self, item: Item, guards: Sequence[Node], path: Path, lines: list[str]) -> str:
+        """Guards as one condition, "" for none; `lines` gets what must come first."""
+        texts = [bracket(self._expression(item, guard, path, lines), AND) for guard in guards]
+        return " and ".join(texts)
+
+    def _statement(self, item: Item, path: Path) -> list[str]:
+        home = self.program.homes[item]
+        lines: list[str] = []
+        note = self._note(item)
+        if item.kind == "def":
+            text = self._expression(item, item.node, path, lines)[0]
+            name = self.locals[item.node]
+            lines.append(f"{name} = {text}{note}")
+            if home.storage:
+                lines.append(f"{self._element(item.node, path)} = {name}")
+        elif item.kind == "acc":
+            lines += self._accumulate(item, home, path, note)
+        elif item.kind == "scan":
+            lines += self._scan(item, home, path, note)
+        elif item.kind == "check":
+            assert item.check is not None
+            condition = self._expression(item, item.node, path, lines)[0]
+            lines.append(f"if {condition}:")
+            lines.append(f"    raise {item.check.error}({item.check.message!r})")
+        elif item.kind == "store":
+            text = self._expression(item, item.body, path, lines)[0]
+            lines.append(f"{self._store_target(item)} = {text}{note}")
+        elif item in self.partial:
+            text = self._expression(item, item.body, path, lines)
+            lines.append(_added(self.partial[item], text) + note)
+        else:
+            text = self._expression(item, item.body, path, lines)
+            target, more = self._target(item, path)
+            lines += more
+            lines.append((f"{target} = {text[0]}" if self.plain[item.node] else _added(target, text)) + note)
+        return lines
+
+    def _note(self, item: Item) -> str:
+        """The reasons behind a statement as a comment: its own, and those of what is printed in it."""
+        notes: dict[str, None] = {}
+        for node in (item.node, *reversed(item.inline)):
+            note = self.graph.notes.get(node)
+            if note and (node is item.node or not note.startswith("adjoint of")):
+                notes[" ".join(note.split())] = None
+        return f"  # {'; '.join(list(notes)[:3])}" if notes else ""
+
+    def _accumulate(self, item: Item, home: Home, path: Path, note: str) -> list[str]:
+        lines: list[str] = []
+        text = self._expression(item, item.body, path, lines)
+        name = self.partial.get(item) or (
+            self._element(item.node, path) if home.in_array else self.locals[item.node])
+        op = item.node.op
+        if op == "sum":
+            lines.append(_added(name, text) + note)
+        elif op == "prod":
+            lines.append(f"{name} *= {text[0]}{note}")
+        elif op in ("max", "min"):
+            self.used.add(f"{op}imum")
+            lines.append(f"{name} = {op}imum({name}, {text[0]}){note}")
+        elif op in ("any", "all"):
+            joint = "or" if op == "any" else "and"
+            lines.append(f"{name} = {name} {joint} {bracket(text, AND + 1)}{note}")
+        else:
+            best, target = self.partial[item], self.locals[item.node]
+            value = self.names.numbered("t")
+            sign = ">" if op == "argmax" else "<"
+            (axis,) = item.reduces
+            lines += [f"{value} = {text[0]}",
+                      f"if {target} < 0 or {value} {sign} {best} or ({value} != {value} and {best} == {best}):{note}",
+                      f"    {best} = {value}", f"    {target} = {self.axes[axis]}"]
+        return lines
+
+    def _scan(self, item: Item, home: Home, path: Path, note: str) -> list[str]:
+        """The running value before (or after) this point, then the step."""
+        lines: list[str] = []
+        texts = [self._expression(item, root, path, lines) for root in item.roots]
+        kind, _, inclusive, _ = item.node.attr
+        name = self.locals[item.node]
+        state = self.states[item.node]
+        if kind == "linrec":
+            step = f"{state} = {bracket(texts[0], 11)} * {state} + {bracket(texts[1], 10)}"
+        else:
+            step = f"{state} = {state} {'*' if kind == 'prod' else '+'} {bracket(texts[0], 12)}"
+        show = f"{name} = {state}{note}"
+        lines += [step, show] if inclusive else [show, step]
+        if home.storage:
+            lines.append(f"{self._element(item.node, path)} = {name}")
+        return lines
+
+    def result(self, node: Node) -> str:
+        """The text of a scalar output, as it stands in the return statement."""
+        text, _ = self._inline(node, ())
+        return text
+
+    def is_whole(self, node: Node) -> bool:
+        """Whether a real output's text may be an integer in plain Python (a bare dimension)."""
+        while node.op in ("real", "detach", "neg"):
+            node = node.args[0]
+        return node.dtype == "int64"
+
+    def shape_text(self, node: Node) -> str:
+        """The arguments of `np.empty` for an array output."""
+        return self._shape(node.shape) + self._dtype(node)
+
+    # -- targets ------------------------------------------------------------------------------
+
+    def _element(self, node: Node, path: Path) -> str:
+        """The element of a value's buffer at the current point."""
+        index = ", ".join(self.axes[a] for a in self.program.homes[self.values[node]].storage)
+        return f"{self.buffers[node]}[{index}]"
+
+    def _store_target(self, item: Item) -> str:
+        assert item.part is not None
+        index = []
+        for axis, offset in zip(item.part.axes, item.part.offsets, strict=True):
+            shift = dimension(offset, self.dims)
+            index.append(self.axes[axis] if offset == Dim.of(0) else f"{self.axes[axis]} + {bracket(shift, 11)}")
+        return f"{self.arrays[item.node]}[{', '.join(index) or '()'}]"
+
+    def _target(self, item: Item, path: Path) -> tuple[str, list[str]]:
+        lines: list[str] = []
+        indices = item.roots[1:1 + len(item.node.shape)]
+        texts = [self._expression(item, index, path, lines)[0] for index in indices]
+        return f"{self.arrays[item.node]}[{', '.join(texts)}]", lines
+
+    # -- expressions --------------------------------------------------------------------------
+
+    def _known(self, node: Node, path: Path) -> Text | None:
+        """The text of a value that already has a statement, as seen from a path."""
+        if node in self.locals:
+            item = self.values[node]
+            home = self.program.homes[item]
+            base = home.local if item.kind == "acc" else home.path
+            near = path[:len(base)] == base
+            if home.storage and (home.in_array or not near):
+                return self._element(node, path), ATOM
+            return self.locals[node], ATOM
+        if node.op == "read":
+            depth = len(path)
+            while depth >= 0:
+                owner = id(path[depth - 1]) if depth else 0
+                if (owner, node) in self.hoisted:
+                    return self.hoisted[owner, node], ATOM
+                depth -= 1
+        return None
+
+    def _expression(self, item: Item, root: Node, path: Path, lines: list[str]) -> Text:
+        """The text of a node as this item sees it; long parts are given a local first (in `lines`)."""
+        texts: dict[Node, Text] = {}
+        implied = set(item.guards)
+        wanted = _closure(root, lambda n: n is not item.node and self._known(n, path) is not None)
+        twice = _used_twice(wanted, self.program.recomputed)
+        for node in wanted:
+            known = None if node is item.node else self._known(node, path)
+            if known is not None:
+                texts[node] = known
+                continue
+            text = self._node(node, texts, implied)
+            if node is not root and not node.is_array and (len(text[0]) > WIDTH or node in twice):
+                name = self.names.numbered("t")
+                lines.append(f"{name} = {text[0]}")
+                text = (name, ATOM)
+            texts[node] = text
+        return texts[root]
+
+    def _inline(self, root: Node, path: Path) -> tuple[str, list[str]]:
+        texts: dict[Node, Text] = {}
+        for node in _closure(root, lambda n: self._known(n, path) is not None):
+            texts[node] = self._known(node, path) or self._node(node, texts, set())
+        return texts[root][0], []
+
+    def _node(self, node: Node, texts: dict[Node, Text], implied: set[Node]) -> Text:
+        if node.op == "read":
+            return self._read(node, texts, lambda n: None, implied)
+        if node.is_array or node.op in ("const", "dim", "axis", "input"):
+            if node.is_array and node.op != "input":
+                return self.arrays[node], ATOM
+            text = leaf(node, self.dims, lambda n: self.axes[n.attr], lambda n: self.variables[n])
+        else:
+            text = operation(node, [texts[a] for a in node.args])
+            self.used.update(CALLED.findall(text[0]))
+        if "inf" in text[0] or "nan" in text[0]:
+            self.used.update(re.findall(r"\b(?:inf|nan)\b", text[0]))
+        if node.dtype == "float32":
+            self.used.add("float32")
+        return text
+
+    def _read(self, node: Node, texts: dict[Node, Text], known: object,
+              implied: Iterable[Node] = ()) -> Text:
+        array = node.args[0]
+        name = self.variables.get(array) or self.arrays[array]
+        wanted = node.args[1:1 + node.attr]
+        if not texts:
+            texts = {}
+            for root in wanted:
+                for inner in _closure(root, lambda n: False):
+                    if inner not in texts:
+                        found = known(inner) if callable(known) else None
+                        texts[inner] = found or self._node(inner, texts, set())
+        element = f"{name}[{', '.join(texts[i][0] for i in wanted)}]"
+        guards = [g for g in node.args[1 + node.attr:] if g not in set(implied)]
+        if not guards:
+            return element, ATOM
+        condition = " and ".join(bracket(texts[g], AND) for g in guards)
+        zero = "0.0" if node.dtype.startswith("float") else "0"
+        return f"({element} if {condition} else {zero})", ATOM
+
+
+def _closure(root: Node, stop: object) -> list[Node]:
+    """The nodes under a root, operands first, not going below those where `stop` holds."""
+    seen: set[Node] = set()
+    stack = [root]
+    assert callable(stop)
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if not stop(node) and not (node.is_array and node.op != "input"):
+            stack += node.args
+    return sorted(seen, key=lambda n: n.id)
+
+
+def _used_twice(nodes: Sequence[Node], candidates: set[Node]) -> set[Node]:
+    """Values recomputed inline that one statement uses more than once: they get a local there."""
+    count: dict[Node, int] = {}
+    for node in nodes:
+        for a in node.args:
+            if a in candidates:
+                count[a] = count.get(a, 0) + 1
+    return {node for node, uses in count.items() if uses > 1}
+
+
+def _added(target: str, text: Text) -> str:
+    """`target += text`, with a leading sign turned into `-=`."""
+    if text[0].startswith("-") and text[1] in (11, 12):
+        inner = text[0][1:]
+        return f"{target} -= {inner[1:-1] if _wrapped(inner) else inner}"
+    return f"{target} += {text[0]}"
+
+
+def _wrapped(text: str) -> bool:
+    """Whether one pair of brackets encloses the whole text."""
+    if not (text.startswith("(") and text.endswith(")")):
+        return False
+    depth = 0
+    for position, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return position == len(text) - 1
+    return False
+
+
+def _items_of(*entries: Loop | Item) -> list[Item]:
+    """The items of a body in the order in which they are printed."""
+    found: list[Item] = []
+    stack: list[Loop | Item] = list(reversed(entries))
+    while stack:
+        entry = stack.pop()
+        if isinstance(entry, Loop):
+            stack += reversed(entry.body)
+        else:
+            found.append(entry)
+    return found
+
+
+def _common_guards(loop: Loop) -> list[Node]:
+    """The guards of every item in a loop."""
+    items = _items_of(loop)
+    common = set(items[0].guards)
+    for item in items[1:]:
+        common &= set(item.guards)
+    return sorted(common, key=lambda n: n.id)
+
+
+def _bound(guard: Node, axis: Axis) -> tuple[str, Node] | None:
+    """A comparison as a bound of the axis: ("high", e) for axis < e, ("low", e) for axis >= e."""
+    if guard.op not in ("less", "less_equal", "greater", "greater_equal") or any(
+            a.dtype != "int64" for a in guard.args):
+        return None
+    graph = guard.graph
+    left, right = guard.args
+    if guard.op in ("greater", "greater_equal"):
+        left, right = right, left
+    slack = right - left if guard.op in ("less", "greater") else right - left + 1     # guard: slack > 0
+    factors, _ = affine(slack)
+    index = graph.axis(axis)
+    factor = factors.get(index)
+    if factor == -1:
+        return "high", slack + index
+    if factor == 1:
+        return "low", index - slack + 1
+    return None
+
+
+def _at_most(node: Node, dim: Dim) -> bool:
+    """Whether an index expression is at most `dim` for all sizes: one axis of at most that extent."""
+    factors, offset = affine(node)
+    if len(factors) != 1:
+        return not factors and offset == dim
+    ((atom, factor),) = factors.items()
+    if atom.op != "axis" or factor != 1:
+        return False
+    slack = (dim - (atom.attr.dim - 1 + offset)).constant
+    return slack is not None and slack >= 0
+
+
+def _at_least_zero(node: Node) -> bool:
+    factors, offset = affine(node)
+    constant = offset.constant
+    return (constant is not None and constant >= 0
+            and all(f > 0 and atom.op == "axis" for atom, f in factors.items()))
