@@ -1,0 +1,139 @@
+"""Reverse mode: the chain rule and the fan-in sum, and nothing else.
+
+For `y = op(x1, ..., xk)` with adjoint y_ the whole of reverse mode is one rule, applied twice:
+
+    x_i gets   sum over the axes that y has and x_i has not   of   y_ * d op / d x_i
+
+The product is the chain rule. The sum is the fan-in: over the uses of a value in the graph, and over
+the points at which a broadcast value is used. The local partials come from the operation table; what
+reductions, scans, reads and stores pass on is in `pullback`. An adjoint carries *guards*: the
+conditions under which it counts at all. Where they fail it is a strong zero, which no infinite partial
+turns into a NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part
+
+from .pullback import array_adjoint, local_pullback
+
+Guards = frozenset[Node]
+NO_GUARDS: Guards = frozenset()
+
+
+class Contribution(NamedTuple):
+    """What one use passes back: a value at the points of the user, the axes to sum over, guards."""
+
+    value: Node
+    over: Axes
+    guards: Guards
+    user: str
+
+
+def reverse(graph: Graph, seeds: Mapping[Node, Node], wrt: Iterable[Node], kinks: str = "subgradient",
+            every: dict[Node, Node] | None = None) -> dict[Node, Node]:
+    """Append the adjoints of `wrt` (inputs) to the graph and return them.
+
+    `seeds` gives the cotangent of each output: a node for a scalar, an array input for an array.
+    An input that no output depends on gets 0. With kinks="raise" a check is added for every kink
+    that the sweep passes. `every`, if given, receives the adjoint of each node that the sweep meets.
+    """
+    wrt, primal = list(wrt), len(graph.nodes)
+    active = _depends_on(graph, seeds, set(wrt))
+    uses: dict[Node, list[Contribution]] = {node: [] for node in active}
+    scattered: dict[Node, list[Part]] = {node: [] for node in active if node.is_array}
+    adjoints: dict[Node, Node] = {}
+    for output, cotangent in seeds.items():
+        if output in uses:
+            uses[output].append(Contribution(cotangent, NO_AXES, NO_GUARDS, "output"))
+    for y in reversed(active):                                  # every user before its operands
+        if y.is_array:
+            y_: Node | None = array_adjoint(graph, y, [c.value for c in uses[y]], scattered[y])
+            guards = NO_GUARDS
+        else:
+            y_, guards = fan_in(graph, y, uses[y], primal)
+        if y_ is None:
+            continue
+        if y.op == "input" or every is not None:
+            adjoints[y] = graph.ops.select(graph.all_of(guards), y_, 0.0) if guards else y_
+        if y.op == "input":
+            continue
+        for x, value, extra in local_pullback(graph, y, y_, guards, uses, scattered, kinks):
+            over = y.axes - x.axes                              # the axes of y itself, not of value
+            uses[x].append(Contribution(value, over, guards | frozenset(extra), y.op))
+    for x in wrt:
+        if x not in adjoints:
+            adjoints[x] = graph.scatter_add(x.shape, (), x.dtype) if x.is_array else graph.const(0.0)
+    if every is not None:
+        every.update(adjoints)
+    return {x: adjoints[x] for x in wrt}
+
+
+def fan_in(graph: Graph, x: Node, contributions: list[Contribution], primal: int = 0) -> tuple[Node | None, Guards]:
+    """The sum of all contributions to x, over uses and over the points of broadcast uses.
+
+    `primal` is the number of nodes before the sweep: a sum that was there already keeps its name.
+    """
+    if not contributions:
+        return None, NO_GUARDS
+    groups: dict[tuple[Axes, Guards], Node] = {}                # equal axes and guards: one sum
+    for value, over, guards, _ in contributions:
+        key = (over, guards)
+        groups[key] = groups[key] + value if key in groups else value
+    terms: list[tuple[Node, Guards]] = []
+    for (over, guards), value in groups.items():
+        for axis in sorted(over, key=lambda a: (str(a.dim), a.number)):
+            inside = [g for g in guards if axis in g.axes]
+            value = graph.reduce("sum", axis, value, inside)
+            guards = guards.difference(inside)
+        terms.append((value, guards))
+    total, common = _guarded_sum(graph, terms)
+    assert total.axes <= x.axes, f"the adjoint of {x} varies over an axis that it has not"
+    if total.id >= primal:
+        _describe(graph, x, total, [c.user for c in contributions])
+    return total, common
+
+
+def _guarded_sum(graph: Graph, terms: list[tuple[Node, Guards]]) -> tuple[Node, Guards]:
+    """Terms under different guards: each 0 where its own guards fail, all under what they share."""
+    if len({guards for _, guards in terms}) == 1:
+        value, guards = terms[0]
+        for other, _ in terms[1:]:
+            value = value + other
+        return value, guards
+    common = frozenset.intersection(*(guards for _, guards in terms))
+    conditions = [graph.all_of(guards - common) for _, guards in terms]
+    total: Node | None = None
+    anywhere: Node | None = None
+    for (value, _), condition in zip(terms, conditions, strict=True):
+        term = graph.ops.select(condition, value, 0.0)
+        total = term if total is None else total + term
+        anywhere = condition if anywhere is None else graph.ops.or_(anywhere, condition)
+    assert total is not None and anywhere is not None
+    return total, common | (frozenset() if anywhere.op == "const" else {anywhere})
+
+
+def _depends_on(graph: Graph, seeds: Mapping[Node, Node], wrt: set[Node]) -> list[Node]:
+    """Real nodes under the outputs through which one of `wrt` acts, operands first."""
+    active: set[Node] = set()
+    order = []
+    for node in graph.reachable(seeds):
+        if node in wrt or any(a in active for a in node.args):
+            if node.dtype.startswith("float"):
+                active.add(node)
+                order.append(node)
+    return order
+
+
+def _describe(graph: Graph, x: Node, x_: Node, users: list[str]) -> None:
+    """Name the adjoint after its primal and say how many uses were summed, for the source."""
+    if x_.op in ("const", "input", "read") or x_ in graph.names or x_ in graph.notes:
+        return
+    label = x.attr.name if x.op == "input" else graph.names[x][0] if x in graph.names else ""
+    if label:
+        graph.name(x_, f"d_{label}")
+    count = f"sum of {len(users)} uses" if len(users) > 1 else "one use"
+    graph.notes[x_] = f"adjoint of {label or x.op}: {count} ({', '.join(dict.fromkeys(users))})"

@@ -1,0 +1,57 @@
+"""The public entry: `compile` takes a formula string or a SymPy expression and gives a Function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gradc.ir.errors import FormulaError, UnsupportedError
+
+from .function import Function, Options, checked_wrt
+
+KINKS = ("subgradient", "raise")
+
+
+def compile(expression: Any, args: Mapping[Any, str] | Sequence[Any] | str | None = None,
+            wrt: str | Sequence[Any] | None = None, *, jit: bool = True, cache: bool = True,
+            kinks: str = "subgradient") -> Function:
+    """Compile a formula string or a SymPy expression.
+
+    expression  a formula in Python's expression syntax (statements separated by newlines or `;` name
+                intermediate values, the last one is the result), or a SymPy expression, Matrix or tuple
+    args        names in order, or a mapping from a name to its declaration: "n" a vector of n elements,
+                "n K" a matrix, "3" a fixed dimension, "int" a whole number, "float32 n", "" a real scalar
+    wrt         the arguments that derivatives are taken by; every real one by default
+    jit         False runs the generated text as plain Python
+    cache       False keeps no compiled code on disk
+    kinks       "subgradient", or "raise" to refuse to pass over a kink at run time
+
+    Returns a Function. Raises FormulaError (with a caret under the place), UnsupportedError (what has no
+    meaning here, by name), ShapeError (dimensions that cannot agree), SizeError (beyond the limits).
+
+    >>> f = compile("sum((x[i + 1] - x[i])**2 for i in range(n - 1))", args={"x": "n"}, jit=False)
+    >>> f.grad([1.0, 2.0, 4.0])
+    array([-2., -2.,  4.])
+    """
+    if kinks not in KINKS:
+        raise FormulaError(f'kinks must be "subgradient" or "raise", not {kinks!r}')
+    options = Options(jit=jit, cache=cache, kinks=kinks)
+    if isinstance(expression, str):
+        from .formula import parse
+
+        graph = parse(expression, args)
+    elif _is_sympy(expression):
+        from .from_sympy import convert
+
+        graph = convert(expression, args)
+    else:
+        raise UnsupportedError(f"an expression of type {type(expression).__name__} cannot be compiled: give a formula "
+                               "string or a SymPy expression")
+    return Function(graph, checked_wrt(graph, wrt), options)
+
+
+def _is_sympy(expression: Any) -> bool:
+    """Whether a value comes from SymPy, without importing it."""
+    items = list(expression) if isinstance(expression, (tuple, list)) else [expression]
+    return bool(items) and all(
+        any(cls.__module__.partition(".")[0] == "sympy" for cls in type(item).__mro__) for item in items)

@@ -1,0 +1,149 @@
+"""Arguments of a call: names, dtypes, ranks and dimensions, checked with an error that says which.
+
+This is the slow path: a call that the compiled function accepts never comes here. It gives the values
+as the compiled function wants them (float64, C-contiguous), or raises ArgumentError or ShapeError.
+Nothing is narrowed silently: integers become float64, complex numbers and objects are refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradc.ir.dims import Dim
+from gradc.ir.errors import ArgumentError, ShapeError
+from gradc.ir.graph import Graph, Node
+
+
+class Missing:
+    """The default of every argument: told apart from any value."""
+
+    def __repr__(self) -> str:
+        return "<missing>"
+
+
+MISSING = Missing()
+
+
+def bind(names: Sequence[str], args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
+    """Values in the order of the names, or an ArgumentError that names what is wrong."""
+    if len(args) > len(names):
+        raise ArgumentError(f"{len(args)} positional arguments were given, but the function takes "
+                            f"{len(names)} ({', '.join(names)}): leave out the last {len(args) - len(names)}")
+    values = dict(zip(names, args, strict=False))
+    for name, value in keywords.items():
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"the arguments are {', '.join(names)}"
+            raise ArgumentError(f"there is no argument {name}: {hint}")
+        if name in values and values[name] is not MISSING:
+            raise ArgumentError(f"the argument {name} is given twice, by position and by name: give it once")
+        values[name] = value
+    absent = [name for name in names if values.get(name, MISSING) is MISSING]
+    if absent:
+        which = f"argument {absent[0]} is" if len(absent) == 1 else f"arguments {', '.join(absent)} are"
+        raise ArgumentError(f"the {which} missing: the function takes ({', '.join(names)})")
+    return [values[name] for name in names]
+
+
+def convert(graph: Graph, values: Sequence[Any]) -> list[Any]:
+    """Values as the compiled function takes them, dimensions checked against each other."""
+    result = [_value(node, value) for node, value in zip(graph.inputs.values(), values, strict=True)]
+    check_dimensions(graph, result)
+    return result
+
+
+def _value(node: Node, value: Any) -> Any:
+    name, rank = node.attr.name, len(node.shape)
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(f"the argument {name} is no array ({error}): give numbers in nested lists of equal "
+                            "lengths or a NumPy array") from None
+    if array.dtype.kind not in "biuf":
+        raise ArgumentError(f"the argument {name} has dtype {array.dtype}, which has no place in a real "
+                            f"function: give {node.dtype} values")
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        raise ArgumentError(f"the argument {name} has dtype {array.dtype}: convert it to float64 yourself, "
+                            "so that nothing is narrowed silently")
+    if array.ndim != rank:
+        shape = f"({', '.join(map(str, node.shape))}{',' if rank == 1 else ''})"
+        wanted = f"an array of {rank} dimension{'s' if rank > 1 else ''} {shape}" if rank else "a scalar"
+        raise ShapeError(f"the argument {name} must be {wanted}, but it has shape {array.shape}: "
+                         "reshape it, or declare another shape in args")
+    if node.dtype in ("int64", "bool"):
+        allowed = "biu" if node.dtype == "int64" else "b"
+        if array.dtype.kind not in allowed or array.dtype == np.uint64:
+            raise ArgumentError(f"the argument {name} must be {node.dtype}, but it has dtype {array.dtype}: "
+                                f"convert it with np.asarray({name}, dtype=np.{node.dtype})")
+    elif node.dtype == "float32" and array.dtype.kind == "f" and array.dtype.itemsize > 4 and rank:
+        raise ArgumentError(f"the argument {name} is declared float32, but it has dtype {array.dtype}: convert "
+                            f"it with np.asarray({name}, dtype=np.float32), or declare it float64")
+    target = np.dtype({"bool": np.bool_}.get(node.dtype, node.dtype))
+    if rank == 0:
+        return array.astype(target)[()].item()
+    array = np.ascontiguousarray(array, dtype=target)
+    return array if array.flags.writeable else array.copy()
+
+
+def check_dimensions(graph: Graph, values: Sequence[Any]) -> dict[str, int]:
+    """The size of every dimension name; ShapeError with both values where two disagree."""
+    sizes: dict[str, int] = {}
+    origin: dict[str, str] = {}
+    later: list[tuple[str, int, Dim]] = []
+    inputs = list(graph.inputs.values())
+    for node, value in zip(inputs, values, strict=True):
+        if not node.shape and node.dtype == "int64":
+            sizes[node.attr.name], origin[node.attr.name] = int(value), f"the argument {node.attr.name}"
+    for node, value in zip(inputs, values, strict=True):
+        for axis, dim in enumerate(node.shape):
+            place = f"{node.attr.name}.shape[{axis}]"
+            if dim.name is not None and dim.name not in sizes:
+                sizes[dim.name], origin[dim.name] = value.shape[axis], place
+            else:
+                later.append((place, value.shape[axis], dim))
+    for place, size, dim in later:
+        wanted = dim.evaluate(sizes)
+        if size != wanted:
+            known = f" ({origin[dim.name]})" if dim.name else ""
+            raise ShapeError(f"{place} is {size}, but {dim}{known} is {wanted}: these two must be equal"
+                             if dim.constant is None else f"{place} is {size}, but it is declared to be {dim}")
+    for one, other in graph.equal:
+        a, b = one.evaluate(sizes), other.evaluate(sizes)
+        if a != b:
+            raise ShapeError(f"{one} ({_origin(one, origin)}) is {a} and {other} ({_origin(other, origin)}) is {b}: "
+                             "they meet in one expression and must be equal")
+    return sizes
+
+
+def _origin(dim: Dim, origin: Mapping[str, str]) -> str:
+    return origin.get(dim.name or "", "computed")
+
+
+def check_out(arrays: Sequence[tuple[str, Node]], out: Any, values: Sequence[Any], sizes: Mapping[str, int],
+              names: Sequence[str]) -> list[np.ndarray[Any, Any]]:
+    """The arrays given in `out`, one for each array result, checked as the compiled function needs them."""
+    if not arrays:
+        raise ArgumentError("out= was given, but the result has no array: leave it out")
+    given = [out] if isinstance(out, np.ndarray) else list(out.values()) if isinstance(out, Mapping) else (
+        list(out) if isinstance(out, (tuple, list)) else None)
+    if given is None or len(given) != len(arrays):
+        wanted = "one array" if len(arrays) == 1 else f"a tuple of {len(arrays)} arrays ({', '.join(names)})"
+        raise ArgumentError(f"out must be {wanted}")
+    for (_, node), array, name in zip(arrays, given, names, strict=True):
+        shape = tuple(dim.evaluate(sizes) for dim in node.shape)
+        if not isinstance(array, np.ndarray) or array.dtype != np.dtype(node.dtype.replace("bool", "bool_")):
+            raise ArgumentError(f"out for {name} must be a NumPy array of dtype {node.dtype}")
+        if array.shape != shape:
+            raise ShapeError(f"out for {name} has shape {array.shape}, but the result has shape {shape}")
+        if not array.flags.c_contiguous or not array.flags.writeable:
+            raise ArgumentError(f"out for {name} must be C-contiguous and writeable: use np.empty({shape})")
+        if any(isinstance(v, np.ndarray) and np.shares_memory(array, v) for v in values):
+            raise ArgumentError(f"out for {name} shares memory with an argument: give an array of its own")
+    for k, array in enumerate(given):
+        if any(np.shares_memory(array, other) for other in given[:k]):
+            raise ArgumentError("two arrays in out share memory: give each its own")
+    return given

@@ -1,0 +1,141 @@
+"""Derived graphs: the gradient, the value with its gradient, and the two halves of the gate interface.
+
+Each takes a prepared graph and the names to differentiate by, runs the reverse sweep in a folding copy
+and sets outputs. The results are ordinary graphs, so they can be derived again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gradc.ir.dims import Axis
+from gradc.ir.errors import DerivativeError
+from gradc.ir.graph import Graph, Node, copy_graph, sorted_axes
+
+from .adjoint import reverse
+from .simplify import fold
+
+
+def gradient(graph: Graph, wrt: Sequence[str], *, with_value: bool, kinks: str) -> Graph:
+    """The graph of the gradient; its outputs are named d_<argument>, after the value if it is wanted."""
+    new = copy_graph(graph, fold=fold)
+    (key, output) = _scalar_output(new)
+    adjoints = reverse(new, {output: new.const(1.0, output.dtype)}, [new.inputs[w] for w in wrt], kinks)
+    outputs = [(f"d_{name}", adjoints[new.inputs[name]]) for name in wrt]
+    new.outputs = ([(key, output)] if with_value else []) + outputs
+    return new
+
+
+def _scalar_output(graph: Graph) -> tuple[str, Node]:
+    if len(graph.outputs) != 1:
+        raise DerivativeError(
+            f"the gradient needs one scalar output, this function has {len(graph.outputs)}: "
+            "compile one of them, or use .backward with a cotangent for each")
+    key, output = graph.outputs[0]
+    if output.is_array:
+        shape = ", ".join(map(str, output.shape))
+        raise DerivativeError(f"the gradient needs one scalar output, this one is an array of shape ({shape}): "
+                              "reduce it, for example with sum(...), or use .backward with a cotangent")
+    if not output.dtype.startswith("float"):
+        raise DerivativeError(f"the output is {output.dtype} and has no derivative: return a real number")
+    return key, output
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Forward and backward as two graphs: `forward` also returns what `backward` reads.
+
+    saved       names of the extra outputs of `forward`, which are inputs of `backward`
+    cotangents  names of the inputs of `backward` that take the outputs' cotangents
+    """
+
+    forward: Graph
+    backward: Graph
+    saved: tuple[str, ...]
+    cotangents: tuple[str, ...]
+
+
+def gate(graph: Graph, wrt: Sequence[str], kinks: str) -> Gate:
+    """Split the reverse sweep where it needs forward values: these are saved, not computed again."""
+    whole = copy_graph(graph, fold=fold)
+    outputs = list(whole.outputs)
+    taken = set(whole.inputs)
+    cotangents, seeds = [], {}
+    for key, node in outputs:
+        name = _free(f"d_{key}", taken)
+        cotangents.append(name)
+        seed = whole.input(name, "float64", node.shape)
+        seeds[node] = seeds[node] + seed if node in seeds and not node.is_array else seed
+    primal = {node for node in whole.reachable([n for _, n in outputs])}
+    inputs = [whole.inputs[name] for name in wrt]
+    adjoints = reverse(whole, seeds, inputs, kinks)
+    whole.outputs = [(f"d_{name}", adjoints[whole.inputs[name]]) for name in wrt]
+    needed = whole.reachable()
+    cut = _cut(needed, primal, {n for _, n in whole.outputs})
+    saved = {node: _free(whole.names[node][0] if node in whole.names else f"saved_{k}", taken)
+             for k, node in enumerate(cut)}
+    forward = copy_graph(graph, fold=fold)
+    forward.outputs += [(saved[node], _as_output(forward, image)) for node, image in
+                        zip(cut, _images(whole, cut, forward), strict=True)]
+    return Gate(forward, _backward(whole, saved, list(graph.inputs)), tuple(saved.values()), tuple(cotangents))
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
+
+
+def _cut(needed: Sequence[Node], primal: set[Node], outputs: set[Node]) -> list[Node]:
+    """Forward values that the sweep uses directly, apart from what is free to read again."""
+    users: dict[Node, bool] = {}
+    for node in needed:
+        for a in node.args if node not in primal else ():
+            users[a] = True
+    found = [n for n in needed if n in primal and (n in users or n in outputs)]
+    return [n for n in found if n.dtype.startswith("float") and not n.is_array
+            and n.op not in ("const", "dim", "axis", "input", "read")]
+
+
+def _images(whole: Graph, cut: Sequence[Node], forward: Graph) -> list[Node]:
+    made: dict[Node, Node] = {}
+    for node in whole.reachable(cut):
+        made[node] = forward.rebuild(node, [made[a] for a in node.args])
+    return [made[node] for node in cut]
+
+
+def _as_output(graph: Graph, node: Node) -> Node:
+    axes = sorted_axes(node.axes)
+    return graph.store(axes, node) if axes else node
+
+
+def _backward(whole: Graph, saved: dict[Node, str], arguments: Sequence[str]) -> Graph:
+    new = Graph(fold=fold, source=whole.source, equal=list(whole.equal))
+    for name in arguments:
+        new.input(name, whole.inputs[name].dtype, whole.inputs[name].shape)
+    made: dict[Node, Node] = {}
+    for node, name in saved.items():
+        axes: list[Axis] = sorted_axes(node.axes)
+        array = new.input(name, node.dtype, [a.dim for a in axes])
+        made[node] = new.read(array, [new.axis(a) for a in axes]) if axes else array
+    for name, node in whole.inputs.items():
+        if name not in new.inputs:
+            new.input(name, node.dtype, node.shape)
+    stack = [n for _, n in whole.outputs]
+    wanted: set[Node] = set()
+    while stack:
+        node = stack.pop()
+        if node not in wanted:
+            wanted.add(node)
+            stack += [] if node in made else node.args
+    for node in sorted(wanted, key=lambda n: n.id):
+        if node not in made:
+            made[node] = new.rebuild(node, [made[a] for a in node.args])
+            for label in whole.names.get(node, ()):
+                new.name(made[node], label)
+            if node in whole.notes:
+                new.notes.setdefault(made[node], whole.notes[node])
+    new.outputs = [(key, made[node]) for key, node in whole.outputs]
+    return new

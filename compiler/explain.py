@@ -1,0 +1,245 @@
+"""`explain`: the table of every node of the user's graph, in numbers or in symbols.
+
+Takes a graph, the arguments to differentiate by and optionally their values, and gives an `Explanation`
+whose rows are data and which shows itself as text, in a rich console and in Jupyter. What stands in the
+rows comes from `anatomy`; this module says it in words and lays it out.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gradc.ir.graph import Graph, Node
+
+from .anatomy import Anatomy, Value, brief, examine, is_finite
+from .symbols import derivative
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+ROWS_SHOWN = 200
+TERMS_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A local partial derivative: its symbol dq/dx, its formula, and its value if values were given."""
+
+    symbol: str
+    formula: str
+    value: Value | None = None
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"{self.symbol} = {self.formula}"
+        number = brief(self.value)
+        if self.formula in (number, "..."):
+            return f"{self.symbol} = {number}"
+        return f"{self.symbol} = {self.formula} = {number}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One node.
+
+    name        what it is called: an argument, the user's name, an element x[i], or an invented letter
+    expression  what it computes, in terms of names; "" for an argument and an element
+    partials    its derivative by each operand
+    adjoint     symbol of the output's derivative by it (df/dq); "" where there is none
+    rule        the chain rule for that derivative, and what it comes to: df/dx = df/dq · dq/dx = z
+    uses        how many uses were summed into the adjoint
+    value       forward value, an array as its summary; None in symbols
+    derivative  value of the adjoint
+    mark        "value" or "adjoint" if that is the first one that is not finite, else ""
+    """
+
+    name: str
+    expression: str
+    partials: tuple[Partial, ...] = ()
+    adjoint: str = ""
+    rule: str = ""
+    uses: int = 0
+    value: Value | None = None
+    derivative: Value | None = None
+    mark: str = ""
+
+    @property
+    def equation(self) -> str:
+        """The node as one writes it: q = x + y."""
+        return f"{self.name} = {self.expression}" if self.expression else self.name
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The table of a function: `rows` are data, `str` a plain table; it shows itself in Jupyter and rich.
+
+    title    the formula
+    rows     one for each node, arguments first, then operands before users
+    numeric  whether values were given
+    note     what a reader must know, such as why there are no adjoints
+    """
+
+    title: str
+    rows: tuple[Row, ...]
+    numeric: bool
+    note: str = ""
+
+    def __getitem__(self, name: str) -> Row:
+        """The row of a node by its name; a KeyError lists the names."""
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(f"no node is called {name}: the names are {', '.join(r.name for r in self.rows[:50])}")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Headings of the table."""
+        if self.numeric:
+            return ("node", "value", "local partials", "adjoint", "uses")
+        return ("node", "local partials", "adjoint by the chain rule", "uses")
+
+    def cells(self) -> Iterator[tuple[str, ...]]:
+        """The table as texts, cut after 200 rows."""
+        for row in self.rows[:ROWS_SHOWN]:
+            partials = ", ".join(map(str, row.partials))
+            uses = str(row.uses) if row.uses else ""
+            if not self.numeric:
+                yield row.equation, partials, row.rule, uses
+                continue
+            value = "" if row.value is None else brief(row.value)
+            adjoint = "" if row.derivative is None else f"{row.adjoint} = {brief(row.derivative)}"
+            mark = "   <-- first value that is not finite"
+            yield (row.equation, value + (mark if row.mark == "value" else ""), partials,
+                   adjoint + (mark if row.mark == "adjoint" else ""), uses)
+
+    def _remarks(self) -> list[str]:
+        more = len(self.rows) - ROWS_SHOWN
+        cut = [f"... and {more} more rows: they are all in .rows"] if more > 0 else []
+        return [*cut, *([self.note] if self.note else [])]
+
+    def __str__(self) -> str:
+        table = [self.columns, *self.cells()]
+        widths = [max(len(line[k]) for line in table) for k in range(len(self.columns))]
+        right = {"value", "uses"}
+        lines = [self.title, ""] if self.title else []
+        for number, line in enumerate(table):
+            cells = [text.rjust(width) if heading in right and "<--" not in text else text.ljust(width)
+                     for text, width, heading in zip(line, widths, self.columns, strict=True)]
+            lines.append("  ".join(cells).rstrip())
+            if number == 0:
+                lines.append("  ".join("-" * width for width in widths))
+        return "\n".join([*lines, *self._remarks()])
+
+    def __rich__(self) -> Table:
+        """The table for a rich console."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=Text(self.title) if self.title else None, title_justify="left",
+                      caption=Text("\n".join(self._remarks())) if self._remarks() else None)
+        styles = {"value": "green", "adjoint": "red", "adjoint by the chain rule": "red"}
+        for heading in self.columns:
+            table.add_column(heading, style=styles.get(heading, ""), overflow="fold",
+                             justify="right" if heading == "uses" else "left")
+        for line in self.cells():
+            table.add_row(*map(Text, line))                     # names are data, not markup
+        return table
+
+    def _repr_html_(self) -> str:
+        """The table for Jupyter."""
+        head = "".join(f"<th style='text-align:left'>{html.escape(c)}</th>" for c in self.columns)
+        body = "".join("<tr>" + "".join(f"<td style='text-align:left'>{html.escape(c)}</td>" for c in line) + "</tr>"
+                       for line in self.cells())
+        title = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
+        notes = "".join(f"<p>{html.escape(text)}</p>" for text in self._remarks())
+        return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+
+
+def explain(graph: Graph, wrt: Sequence[str], values: Mapping[str, Any] | None = None) -> Explanation:
+    """The table of every node: what it computes, its value, its local partials, its adjoint.
+
+    graph   as the user wrote it
+    wrt     the arguments to differentiate by
+    values  a value for each input of the graph; None gives the table in symbols
+
+    Raises what the interpreter raises for values: ArgumentError, ShapeError, DomainError.
+
+    >>> import gradc
+    >>> f = gradc.compile("q = x + y; f = q * z", jit=False)
+    >>> f.explain()["x"].rule
+    'df/dx = df/dq · dq/dx = z'
+    >>> [row.derivative for row in f.explain(x=-2, y=5, z=-4).rows]
+    [-4.0, -4.0, 3.0, -4.0, 1.0]
+    """
+    found = examine(graph, wrt, values)
+    place = _first_not_finite(found)
+    rows = [_row(found, node, place[1] if place and place[0] is node else "") for node in found.shown]
+    note = found.note
+    if place is not None and not note:
+        note = ("Values are those of the formula as it is written; the compiled function may avoid this one by a "
+                "stable form.")
+    title = " ".join(graph.source.split())
+    title = title if title.isprintable() else ascii(title)
+    return Explanation(title if len(title) <= 200 else title[:200] + " ...", tuple(rows), values is not None, note)
+
+
+def _first_not_finite(found: Anatomy) -> tuple[Node, str] | None:
+    """The first value that is not finite: forward, then among the adjoints from the output back."""
+    for node in found.shown:
+        value = found.value(node)
+        if value is not None and not is_finite(value):
+            return node, "value"
+    for node in reversed(found.shown):
+        value = found.value(found.adjoints.get(node))
+        if value is not None and not is_finite(value):
+            return node, "adjoint"
+    return None
+
+
+def _row(found: Anatomy, node: Node, mark: str) -> Row:
+    symbols, own = found.symbols, found.symbols.name(node)
+    partials = []
+    for x in dict.fromkeys(node.args):
+        partial = found.partials.get((node, x))
+        if partial is not None:
+            partials.append(Partial(derivative(own, symbols.name(x)), symbols.operand(partial)[0],
+                                    found.value(partial)))
+    adjoint = found.adjoints.get(node) if found.output is not None else None
+    return Row(
+        name=own, expression=symbols.definition(node), partials=tuple(partials),
+        adjoint=found.symbol(node) if adjoint is not None else "",
+        rule=_rule(found, node, adjoint) if adjoint is not None else "",
+        uses=len(found.users.get(node, ())) if adjoint is not None else 0,
+        value=found.value(node), derivative=found.value(adjoint), mark=mark,
+    )
+
+
+def _rule(found: Anatomy, node: Node, adjoint: Node) -> str:
+    """df/dx = df/dq · dq/dx = z: one product for each user, then what the sum comes to."""
+    symbol = found.symbol(node)
+    if node is found.output:
+        return f"{symbol} = 1"
+    terms = []
+    users = list(dict.fromkeys(found.users.get(node, ())))
+    for user in users[:TERMS_SHOWN]:
+        outer, local = found.symbol(user), derivative(found.symbols.name(user), found.symbols.name(node))
+        if user.op == "read":
+            index = ", ".join(found.symbols.operand(i)[0] for i in user.args[1:1 + user.attr])
+            term = f"{outer} at [{index}]"
+        elif user is found.output:
+            term = ""                                           # df/df = 1, and df/dx is the local partial
+        else:
+            term = f"{outer} · {local}"
+        over = sorted(user.axes - node.axes, key=str) if user.op != "read" else []
+        if over:
+            term = f"sum over {', '.join(map(found.symbols.index, over))} of {term or local}"
+        terms.append(term or (local if len(users) > 1 else ""))
+    if len(users) > TERMS_SHOWN:
+        terms.append("...")
+    text = found.symbols.texts[adjoint][0] if adjoint not in found.symbols.names else found.symbols.names[adjoint]
+    chain = " + ".join(term for term in terms if term)
+    parts = [symbol, *([chain] if chain else []), *([text] if text != "..." and text != chain else [])]
+    return " = ".join(parts)

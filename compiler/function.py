@@ -1,0 +1,383 @@
+"""The Function: a graph with its generated source, its compiled form and its derivatives.
+
+A derivative is a Function of the same kind as the function. Everything is made when it is first used:
+the printed module, the compiled code, the derivatives. The call is the thin part: a class made for
+each signature passes the arguments straight to the compiled function and falls back to checking and
+converting them only when that refuses.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gradc.codegen.module import Group, Printed, print_module
+from gradc.ir.errors import ArgumentError, DerivativeError, DomainError, FormulaError, ShapeError
+from gradc.ir.graph import Graph
+from gradc.ir.text import from_text
+
+from . import derive
+from .passes import prepare
+
+if TYPE_CHECKING:
+    from .draw import Drawing
+    from .explain import Explanation
+
+KINK_POLICY = {
+    "subgradient": "At kinks: abs'(0) = 0, relu'(0) = 0, norm'(0) = 0, ties of max and min share equally, "
+                   "a tie with a constant gives 0.",
+    "raise": 'At kinks: a FloatingPointError is raised (kinks="raise").',
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a function is compiled.
+
+    jit      True compiles with Numba; False runs the same generated text as plain Python
+    cache    keep the compiled code on disk
+    kinks    "subgradient" takes the documented value at a kink, "raise" refuses at run time
+    """
+
+    jit: bool = True
+    cache: bool = True
+    kinks: str = "subgradient"
+
+
+class Saved(NamedTuple):
+    """What `forward` keeps for `backward`: the arguments and the forward values that it reads.
+
+    Arrays among the arguments are kept by reference: do not change them before `backward`.
+    """
+
+    arguments: tuple[Any, ...]
+    values: tuple[Any, ...]
+
+
+class Function:
+    """A compiled function of scalars and arrays; `gradc.compile` makes it.
+
+    args     names of the arguments, as the user wrote them
+    wrt      names of the arguments that derivatives are taken by
+    graph    the graph as the user wrote it (of a derivative: the derived graph)
+    source   the complete generated Python text
+    jit      the Numba dispatcher, callable in nopython code
+    grad     the gradient, and `value_and_grad` both, as Functions
+
+    Calling it raises ArgumentError (missing, extra or unknown argument, dtype), ShapeError (rank, or two
+    dimensions that disagree) or DomainError (an empty reduction, a kink under kinks="raise"), all of
+    them under GradcError. `out=` takes the array, or a tuple of arrays, that receive the results.
+
+    >>> import gradc
+    >>> f = gradc.compile("(x + y) * z", jit=False)
+    >>> f(-2, 5, -4), f.grad(-2, 5, -4)
+    (-12.0, Gradient(x=-4.0, y=-4.0, z=3.0))
+    """
+
+    def __init__(self, graph: Graph, wrt: Sequence[str], options: Options, *, name: str = "value",
+                 groups: Sequence[Group] | None = None, prepared: Graph | None = None) -> None:
+        self._graph, self._options, self._name = graph, options, name
+        self._wrt = tuple(wrt)
+        self._groups = tuple(groups) if groups is not None else (Group(tuple(key for key, _ in graph.outputs)),)
+        self._given = prepared
+        self._lock = threading.RLock()
+        self.__name__ = name
+
+    # -- what it is ---------------------------------------------------------------------------
+
+    @property
+    def args(self) -> tuple[str, ...]:
+        """Names of the arguments, in order."""
+        return tuple(self._graph.inputs)
+
+    @property
+    def wrt(self) -> tuple[str, ...]:
+        """Names of the arguments by which derivatives are taken, in order."""
+        return self._wrt
+
+    @property
+    def graph(self) -> Graph:
+        """The graph: as the user wrote it, or the derived graph of a derivative."""
+        return self._graph
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """How the outputs make up the returned value."""
+        return self._groups
+
+    @property
+    def options(self) -> Options:
+        """How the function is compiled."""
+        return self._options
+
+    @functools.cached_property
+    def prepared(self) -> Graph:
+        """The graph after all passes, from which derivatives are taken and text is printed."""
+        return self._given if self._given is not None else prepare(self._graph)
+
+    @functools.cached_property
+    def printed(self) -> Printed:
+        """The generated module with its signatures."""
+        return print_module(self.prepared, self._name, self._groups, self._header())
+
+    @property
+    def source(self) -> str:
+        """The complete generated Python text; it runs with NumPy alone (SciPy for special functions)."""
+        return self.printed.module.source
+
+    def _header(self) -> list[str]:
+        kind = {"value": "Value", "grad": "Gradient", "value_and_grad": "Value and gradient"}.get(self._name, self._name)
+        text = " ".join(self._graph.source.split())
+        shown = text if len(text) <= 400 else text[:400] + " ..."
+        lines = [f"{kind} of {shown}" if shown else kind, "", f"Arguments: {self._signature()}"]
+        if self._name != "value":
+            lines += [f"By: {', '.join(map(ascii_name, self._wrt))}", KINK_POLICY[self._options.kinks]]
+        return lines
+
+    def _signature(self) -> str:
+        parts = []
+        for name, node in self._graph.inputs.items():
+            shape = f"[{', '.join(map(str, node.shape))}]" if node.shape else ""
+            parts.append(f"{ascii_name(name)}: {node.dtype}{shape}")
+        return ", ".join(parts) or "none"
+
+    def __repr__(self) -> str:
+        return f"<gradc.Function {self._name}({', '.join(self.args)})>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(self.source)}</pre>"
+
+    # -- derivatives --------------------------------------------------------------------------
+
+    @functools.cached_property
+    def grad(self) -> Function:
+        """The gradient: called as the function; bare for one `wrt`, else a named tuple."""
+        return self._derivative("grad", with_value=False)
+
+    @functools.cached_property
+    def value_and_grad(self) -> Function:
+        """(value, gradient) with the forward work shared."""
+        return self._derivative("value_and_grad", with_value=True)
+
+    def _derivative(self, name: str, *, with_value: bool) -> Function:
+        if not self._wrt:
+            raise DerivativeError("there is no real argument to differentiate by: give wrt=, or declare a real argument")
+        graph = derive.gradient(self.prepared, self._wrt, with_value=with_value, kinks=self._options.kinks)
+        outputs = tuple(f"d_{w}" for w in self._wrt)
+        gradient = Group(outputs, "Gradient", self._wrt) if len(outputs) > 1 else Group(outputs)
+        value = (Group((graph.outputs[0][0],)),) if with_value else ()
+        return Function(graph, self._wrt, self._options, name=name, groups=(*value, gradient), prepared=graph)
+
+    @functools.cached_property
+    def _gate(self) -> tuple[derive.Gate, Function, Function]:
+        gate = derive.gate(self.prepared, self._wrt, self._options.kinks)
+        values = tuple(key for key, _ in self._graph.outputs)
+        forward = Function(gate.forward, self._wrt, self._options, name="forward", prepared=gate.forward,
+                           groups=(Group(values), *(Group((key,)) for key in gate.saved)))
+        outputs = tuple(key for key, _ in gate.backward.outputs)
+        group = Group(outputs, "Gradient", self._wrt) if len(outputs) > 1 else Group(outputs)
+        backward = Function(gate.backward, self._wrt, self._options, name="backward", prepared=gate.backward,
+                            groups=(group,))
+        return gate, forward, backward
+
+    def forward(self, *args: Any, **keywords: Any) -> tuple[Any, Saved]:
+        """The value, and what `backward` needs: the forward pass of a gate.
+
+        >>> import gradc
+        >>> gate = gradc.compile("x * y", jit=False)
+        >>> value, saved = gate.forward(3.0, -4.0)
+        >>> value, gate.backward(saved, 2.0)
+        (-12.0, Gradient(x=-8.0, y=6.0))
+        """
+        from .arguments import bind
+
+        values = bind(self.args, args, keywords)
+        gate, forward, _ = self._gate
+        result = forward(*values)
+        if not gate.saved:
+            return result, Saved(tuple(values), ())
+        return result[0], Saved(tuple(values), tuple(result[1:]))
+
+    def backward(self, saved: Saved, d_value: Any = 1.0) -> Any:
+        """The gradients for a cotangent of the value (for several outputs a tuple of them)."""
+        gate, _, backward = self._gate
+        if not isinstance(saved, Saved) or len(saved.values) != len(gate.saved):
+            raise ArgumentError("saved must be what this function's forward returned as its second result")
+        cotangents = tuple(d_value) if len(gate.cotangents) > 1 else (d_value,)
+        if len(cotangents) != len(gate.cotangents):
+            raise ArgumentError(f"d_value must hold {len(gate.cotangents)} cotangents, one for each output")
+        return backward(*saved.arguments, *saved.values, *cotangents)
+
+    # -- compiled form ------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _entries(self) -> dict[str, Callable[..., Any]]:
+        from gradc.codegen.load import load
+
+        with self._lock:
+            return load(self.printed.module, jit=self._options.jit, cache=self._options.cache)
+
+    @property
+    def jit(self) -> Any:
+        """The Numba dispatcher (the plain function with jit=False), callable in nopython code."""
+        return self._entries[self.printed.name]
+
+    @property
+    def _runs_plain(self) -> bool:
+        return not hasattr(self.jit, "signatures")
+
+    def __call__(self, *args: Any, out: Any = None, **keywords: Any) -> Any:
+        """The value; see the class for arguments and errors."""
+        self._specialise()
+        return self._checked(args, out, keywords)
+
+    def _specialise(self) -> None:
+        """Give the object a class whose call has this function's own signature."""
+        if type(self) is Function and not self._runs_plain:
+            from .signature import call_class
+
+            self.__class__ = call_class(self, self._entries)
+
+    def _checked(self, args: Sequence[Any], out: Any, keywords: Mapping[str, Any]) -> Any:
+        """The slow path: bind, convert and check the arguments, then call."""
+        from . import arguments
+
+        values = arguments.convert(self._graph, arguments.bind(self.args, args, keywords))
+        try:
+            if out is None:
+                return self._run(self._entries[self.printed.name], values)
+            sizes = arguments.check_dimensions(self._graph, values)
+            arrays = arguments.check_out(self.printed.arrays, out, values, sizes, self._array_names())
+            if not self.printed.into:
+                raise ArgumentError("out= was given, but the result has no array: leave it out")
+            scalars = self._run(self._entries[self.printed.into], [*values, *arrays])
+            return self._assemble(scalars, arrays)
+        except (ValueError, IndexError, FloatingPointError) as error:
+            kind = ShapeError if isinstance(error, IndexError) else DomainError
+            if isinstance(error, (ShapeError, DomainError)):
+                raise
+            raise kind(str(error)) from None
+
+    def _run(self, entry: Callable[..., Any], values: Sequence[Any]) -> Any:
+        if not self._runs_plain:
+            return entry(*values)
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            return _plain(entry(*(np.float64(v) if isinstance(v, float) else v for v in values)))
+
+    def _array_names(self) -> list[str]:
+        return [key.removeprefix("d_") for key, _ in self.printed.arrays]
+
+    def _assemble(self, scalars: Any, arrays: Sequence[Any]) -> Any:
+        """The result in the shape that the function returns, from the scalars and the arrays in `out`."""
+        given = dict(zip((key for key, _ in self.printed.arrays), arrays, strict=True))
+        keys = [key for group in self._groups for key in group.outputs if key not in given]
+        found = dict(zip(keys, scalars if len(keys) > 1 else (scalars,), strict=True)) if keys else {}
+        found.update(given)
+        parts = []
+        for group in self._groups:
+            values = [found[key] for key in group.outputs]
+            if group.result:
+                parts.append(self._entries[group.result](*values))
+            else:
+                parts.append(values[0] if len(values) == 1 else tuple(values))
+        return parts[0] if len(parts) == 1 else tuple(parts)
+
+    # -- showing and keeping ------------------------------------------------------------------
+
+    def explain(self, *args: Any, **values: Any) -> Explanation:
+        """The table of every node: value, local partials, adjoint; in symbols without values."""
+        from .arguments import bind, convert
+        from .explain import explain
+
+        if not args and not values:
+            return explain(self._graph, self._wrt, None)
+        bound = convert(self._graph, bind(self.args, args, values))
+        return explain(self._graph, self._wrt, dict(zip(self.args, bound, strict=True)))
+
+    def draw(self, *args: Any, direction: str = "LR", **values: Any) -> Drawing:
+        """The circuit diagram: forward values in green above the edges, gradients in red below."""
+        from .arguments import bind, convert
+        from .draw import draw
+
+        bound = None
+        if args or values:
+            converted = convert(self._graph, bind(self.args, args, values))
+            bound = dict(zip(self.args, converted, strict=True))
+        return draw(self._graph, self._wrt, bound, direction=direction)
+
+    def save(self, path: Any) -> None:
+        """Write one standalone Python file that needs NumPy, uses Numba if it is there, and checks itself."""
+        from .save import save
+
+        save(self, path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        groups = tuple((g.outputs, g.result, g.fields) for g in self._groups)
+        options = (self._options.jit, self._options.cache, self._options.kinks)
+        return rebuild, (str(self._graph), self._wrt, options, self._name, groups, self._given is not None)
+
+
+def rebuild(text: str, wrt: Sequence[str], options: tuple[bool, bool, str], name: str,
+            groups: Sequence[tuple[tuple[str, ...], str, tuple[str, ...]]], derived: bool) -> Function:
+    """A Function from its graph's text and its options: what a pickle calls. It holds no code."""
+    graph = from_text(text)
+    made = [Group(*group) for group in groups]
+    prepared = _folding(graph) if derived else None
+    return Function(prepared if derived and prepared else graph, wrt, Options(*options), name=name, groups=made,
+                    prepared=prepared)
+
+
+def _folding(graph: Graph) -> Graph:
+    from .simplify import simplify
+
+    return simplify(graph)
+
+
+def ascii_name(name: str) -> str:
+    """A user's name as it may stand in a comment."""
+    return name if name.isidentifier() and name.isascii() else ascii(name)
+
+
+def _plain(result: Any) -> Any:
+    """NumPy scalars of a plain run as Python numbers, as compiled code returns them."""
+    if isinstance(result, tuple):
+        values = [_plain(v) for v in result]
+        return type(result)(*values) if hasattr(result, "_fields") else tuple(values)
+    return result.item() if hasattr(result, "item") and not getattr(result, "shape", ()) and hasattr(
+        result, "dtype") and not hasattr(result, "flags") else _scalar(result)
+
+
+def _scalar(result: Any) -> Any:
+    import numpy as np
+
+    return result.item() if isinstance(result, np.generic) else result
+
+
+def real_arguments(graph: Graph) -> tuple[str, ...]:
+    """The arguments that can be differentiated by."""
+    return tuple(name for name, node in graph.inputs.items() if node.dtype.startswith("float"))
+
+
+def checked_wrt(graph: Graph, wrt: str | Sequence[Any] | None) -> tuple[str, ...]:
+    """The names to differentiate by, or a FormulaError that says which one is wrong."""
+    if wrt is None:
+        return real_arguments(graph)
+    names = tuple(wrt.replace(",", " ").split()) if isinstance(wrt, str) and wrt not in graph.inputs else (
+        (wrt,) if isinstance(wrt, str) else tuple(w if isinstance(w, str) else str(w) for w in wrt))
+    real = real_arguments(graph)
+    for name in names:
+        if name not in graph.inputs:
+            raise FormulaError(f"wrt names {name}, which is no argument: the arguments are {', '.join(graph.inputs)}")
+        if name not in real:
+            raise FormulaError(f"wrt names {name}, which is {graph.inputs[name].dtype}: only real arguments "
+                               "can be differentiated by")
+    if len(set(names)) != len(names):
+        raise FormulaError("wrt names an argument twice: list each once")
+    return names

@@ -1,0 +1,42 @@
+"""The passes between a front end and the printer, in order, on one screen.
+
+Each takes a graph and gives a new one, which is verified. `prepare` runs before differentiation, so
+that the adjoint is derived from the stable form; the adjoint itself is made in a folding graph and
+needs no pass of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gradc.ir.graph import Graph
+from gradc.ir.verify import verify
+
+from .expand import expand
+from .simplify import simplify
+from .stable import stable
+
+
+class Pass(NamedTuple):
+    """A named step."""
+
+    name: str
+    run: Callable[[Graph], Graph]
+    reason: str
+
+
+PREPARE = (
+    Pass("stable", stable, "forms that keep their digits: log1p, sigmoid, norms, logsumexp"),
+    Pass("expand", expand, "mean and logsumexp in terms of sums; empty reductions refused"),
+    Pass("simplify", simplify, "constants, identities, factors taken out of sums"),
+)
+
+
+def prepare(graph: Graph) -> Graph:
+    """The graph in the form that is differentiated and printed."""
+    verify(graph)
+    for step in PREPARE:
+        graph = step.run(graph)
+        verify(graph)
+    return graph

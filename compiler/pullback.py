@@ -1,0 +1,168 @@
+"""What one node passes back to its operands: local partials, and the structural kinds.
+
+For an operation of the table this is the partial of its entry times the adjoint. Reductions, scans,
+reads, stores and scatters have one short rule each. Axes and sums are not handled here: that is
+the fan-in in `adjoint`. Sources: Griewank and Walther, "Evaluating Derivatives" (2008), chapter 3;
+for products without a division, and for linear recurrences, see `_scan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from gradc.ir.dims import Axis
+from gradc.ir.errors import DerivativeError
+from gradc.ir.graph import Check, Graph, Node, Part, scatter_parts, store_parts
+from gradc.ir.table import OPERATIONS, Guarded
+
+Pulled = tuple[Node, Node, Sequence[Node]]      # operand, value, guards
+
+
+def local_pullback(graph: Graph, y: Node, y_: Node, guards: frozenset[Node], active: Mapping[Node, Any],
+                   scattered: Mapping[Node, list[Part]], kinks: str) -> Iterator[Pulled]:
+    """The contributions of y, with adjoint y_, to each of its active operands."""
+    if y.is_reduction:
+        if y.args[0] in active:
+            yield from _reduction(graph, y, y_, guards, active, kinks)
+    elif y.op in OPERATIONS:
+        yield from _pointwise(graph, y, y_, guards, active, kinks)
+    elif y.op == "read":
+        array, rank = y.args[0], y.attr
+        if array in active:
+            part = Part(y_, y.args[1:1 + rank], (*y.args[1 + rank:], *_sorted(guards)))
+            scattered[array].append(part)
+    elif y.op == "scan":
+        yield from _scan(graph, y, y_, active)
+    elif y.op == "store":
+        for part, value, conditions in store_parts(y.attr, y.args):
+            if value in active:
+                index = [graph.axis(a) + graph.dim(o) for a, o in zip(part.axes, part.offsets, strict=True)]
+                yield value, graph.read(y_, index, conditions), conditions
+        if y.attr.base and y.args[0] in active:
+            raise DerivativeError("a store over a base has no derivative rule yet: store all its parts")
+    elif y.op == "scatter_add":
+        for scatter in scatter_parts(y.attr, y.args):
+            if scatter.value in active:
+                element = graph.read(y_, scatter.indices, scatter.guards)
+                yield scatter.value, element, scatter.guards
+    else:
+        raise DerivativeError(f"the operation {y.op} has no derivative rule: rewrite the expression without it")
+
+
+def _sorted(guards: frozenset[Node]) -> list[Node]:
+    return sorted(guards, key=lambda n: n.id)
+
+
+def _pointwise(graph: Graph, y: Node, y_: Node, guards: frozenset[Node], active: Mapping[Node, Any],
+               kinks: str) -> Iterator[Pulled]:
+    entry = OPERATIONS[y.op]
+    if entry.partials is None:
+        raise DerivativeError(f"the operation {y.op} has no derivative rule: rewrite the expression without it")
+    if kinks == "raise" and entry.kink is not None:
+        _refuse(graph, entry.kink(graph.ops, y, *y.args), guards, f"{y.op} stands on a kink")
+    shares: dict[tuple[Node, tuple[Node, ...]], Node] = {}          # x * x passes both shares as one
+    for x, partial in zip(y.args, entry.partials(graph.ops, y, *y.args), strict=True):
+        if partial is None or x not in active:
+            continue
+        extra: tuple[Node, ...] = ()
+        if isinstance(partial, Guarded):
+            partial, condition = partial
+            kept = graph.conjunction([condition])
+            if kept is None:
+                continue
+            extra = kept
+        if not (partial.op == "const" and partial.value == 0.0):
+            share = y_ * partial
+            shares[x, extra] = shares[x, extra] + share if (x, extra) in shares else share
+    for (x, extra), share in shares.items():
+        yield x, share, extra
+
+
+def _refuse(graph: Graph, bad: Node, guards: frozenset[Node], message: str) -> None:
+    if bad.op == "const" and not bad.value:
+        return
+    for guard in _sorted(guards):
+        bad = graph.apply("and", guard, bad)
+    graph.checks.append(Check(bad, message + ' (compiled with kinks="raise")', "FloatingPointError"))
+
+
+def _reduction(graph: Graph, y: Node, y_: Node, guards: frozenset[Node], active: Mapping[Node, Any],
+               kinks: str) -> Iterator[Pulled]:
+    o, body, conditions = graph.ops, y.args[0], y.args[1:]
+    axis: Axis = y.attr
+    if y.op == "sum":
+        yield body, y_, conditions
+    elif y.op == "mean":
+        count = _count(graph, axis, graph.const(1.0), conditions)
+        yield body, y_ / count, conditions
+    elif y.op == "logsumexp":
+        yield body, y_ * o.exp(body - y), conditions
+    elif y.op in ("max", "min"):
+        yield from _extremum(graph, y, y_, guards, active, kinks)
+    elif y.op == "prod":
+        factor = o.select(graph.all_of(conditions), body, 1.0) if conditions else body
+        before = graph.scan("prod", axis, (factor,))
+        after = graph.scan("prod", axis, (factor,), reverse=True)
+        yield body, y_ * (before * after), conditions
+
+
+def _count(graph: Graph, axis: Axis, one: Node, conditions: Sequence[Node]) -> Node:
+    if not conditions and one.op == "const":
+        return graph.dim(axis.dim)
+    return graph.reduce("sum", axis, one, conditions)
+
+
+def _extremum(graph: Graph, y: Node, y_: Node, guards: frozenset[Node], active: Mapping[Node, Any],
+              kinks: str) -> Iterator[Pulled]:
+    """Equal shares among the ties, also over several axes: a maximum of maxima counts as one."""
+    chain, body = [y], y.args[0]
+    while body.op == y.op and body.is_reduction:
+        chain.append(body)
+        body = body.args[0]
+    conditions = [g for node in chain for g in node.args[1:]]
+    hit = graph.ops.eq(body, y)
+    count = graph.ops.select(hit, 1.0, 0.0)
+    for node in reversed(chain):
+        count = graph.reduce("sum", node.attr, count, node.args[1:])
+    if kinks == "raise":
+        _refuse(graph, graph.ops.greater(count, 1.0), guards, f"{y.op} has a tie")
+    if body in active:
+        yield body, y_ / count, (hit, *conditions)
+
+
+def _scan(graph: Graph, y: Node, y_: Node, active: Mapping[Node, Any]) -> Iterator[Pulled]:
+    """Adjoints of running sums, products and linear recurrences.
+
+    With exclusive prefixes P[i+1] = x[i] P[i] the state's adjoint runs backward as
+    m[i-1] = x[i] m[i] + P_[i], again a linear recurrence; that of e[i+1] = a[i] e[i] + b[i] is
+    m[i-1] = a[i] m[i] + e_[i], so the family is closed and divides by nothing.
+    """
+    kind, axis, inclusive, reverse = y.attr
+    if kind == "sum":
+        yield y.args[0], graph.scan("sum", axis, (y_,), inclusive=inclusive, reverse=not reverse), ()
+        return
+    if inclusive:
+        raise DerivativeError("an inclusive running product has no derivative rule: write it exclusively")
+    factor = y.args[0]
+    behind = graph.scan("linrec", axis, (factor, y_), reverse=not reverse)
+    if factor in active:
+        yield factor, behind * y, ()
+    if kind == "linrec" and y.args[1] in active:
+        yield y.args[1], behind, ()
+
+
+def array_adjoint(graph: Graph, array: Node, cotangents: Sequence[Node],
+                  parts: Sequence[Part]) -> Node | None:
+    """The adjoint of an array: the cotangent it was given and what its reads scatter into it."""
+    if not parts:
+        return cotangents[0] if cotangents else None
+    parts = list(parts)
+    for cotangent in cotangents:
+        taken: dict[Any, int] = {}
+        index = []
+        for dim in array.shape:
+            taken[dim] = taken.get(dim, -1) + 1
+            index.append(graph.axis(Axis(dim, taken[dim])))
+        parts.append(Part(graph.read(cotangent, index), tuple(index)))
+    return graph.scatter_add(array.shape, parts, array.dtype)

@@ -1,0 +1,259 @@
+"""Simplification: local identities applied as nodes are made.
+
+`fold` is what a derived graph asks before it makes a node: constants are evaluated, identities
+removed, signs moved outward, small powers written as products, factors that do not vary over an
+axis taken out of its sum. Nothing is cancelled and nothing is reassociated across the user's
+grouping; constants are merged only where that is exact (powers of two). Stability is not decided
+here (see `stable`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from gradc.ir.dims import Axis
+from gradc.ir.graph import Graph, Node, copy_graph
+
+Rule = Callable[..., "Node | None"]
+
+
+def simplify(graph: Graph) -> Graph:
+    """The graph made again with every local identity applied."""
+    return copy_graph(graph, fold=fold)
+
+
+def fold(graph: Graph, op: str, args: tuple[Node, ...], attr: Any = None) -> Node | None:
+    """A simpler node that equals op(*args), or None."""
+    if attr is not None:                                        # a reduction over the axis `attr`
+        return _sum(graph, attr, *args) if op == "sum" else None
+    if op in _EVALUATED and all(a.op == "const" for a in args):
+        value = _evaluate(op, args)
+        if value is not None:
+            return graph.const(value)
+    rule = _RULES.get(op)
+    return rule(graph, *args) if rule is not None else None
+
+
+_EVALUATED: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b, "neg": lambda a: -a, "pow": lambda a, b: float(a) ** b,
+    "sqrt": math.sqrt, "exp": math.exp, "log": math.log, "abs": abs,
+    "less": lambda a, b: a < b, "less_equal": lambda a, b: a <= b, "greater": lambda a, b: a > b,
+    "greater_equal": lambda a, b: a >= b, "eq": lambda a, b: a == b, "not_equal": lambda a, b: a != b,
+    "not": lambda a: not a, "real": float,
+}
+
+
+def _evaluate(op: str, args: tuple[Node, ...]) -> Any:
+    if any(a.dtype == "float32" for a in args):
+        return None
+    try:
+        value = _EVALUATED[op](*(a.value for a in args))
+    except (ArithmeticError, ValueError):
+        return None
+    if isinstance(value, complex) or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return float(value) if op in ("div", "pow", "sqrt", "exp", "log") else value
+
+
+def _is(node: Node, value: float) -> bool:
+    return node.op == "const" and node.dtype != "bool" and node.value == value
+
+
+def _real(node: Node) -> bool:
+    return node.dtype.startswith("float")
+
+
+def _add(graph: Graph, a: Node, b: Node) -> Node | None:
+    if _is(a, 0.0) and _real(b):
+        return b
+    if _is(b, 0.0) and _real(a):
+        return a
+    if a.op == "neg" and b.op == "neg":
+        return graph.apply("neg", graph.apply("add", a.args[0], b.args[0]))
+    if b.op == "neg":
+        return graph.apply("sub", a, b.args[0])
+    if a.op == "neg":
+        return graph.apply("sub", b, a.args[0])
+    if a is b:
+        return graph.apply("mul", 2.0, a)
+    return None
+
+
+def _sub(graph: Graph, a: Node, b: Node) -> Node | None:
+    if _is(b, 0.0) and _real(a):
+        return a
+    if _is(a, 0.0) and _real(b):
+        return graph.apply("neg", b)
+    if b.op == "neg":
+        return graph.apply("add", a, b.args[0])
+    return None
+
+
+def _power_of_two(value: float) -> bool:
+    return math.isfinite(value) and value != 0 and abs(math.frexp(value)[0]) == 0.5 and 1e-30 < abs(value) < 1e30
+
+
+def _mul(graph: Graph, a: Node, b: Node) -> Node | None:
+    if b.op == "const" and a.op != "const":
+        a, b = b, a
+        swapped = True
+    else:
+        swapped = False
+    if a.op == "const" and _real(b):
+        factor = float(a.value)
+        if factor == 1.0:
+            return b
+        if factor < 0.0:                                        # one sign outside, so that c*b is shared
+            return graph.apply("neg", graph.apply("mul", -factor, b))
+        if b.op == "mul" and b.args[0].op == "const":
+            inner = float(b.args[0].value)
+            if _power_of_two(inner) or _power_of_two(factor):
+                return graph.apply("mul", factor * inner, b.args[1])
+    if a.op == "neg":
+        return graph.apply("neg", graph.apply("mul", a.args[0], b))
+    if b.op == "neg":
+        return graph.apply("neg", graph.apply("mul", a, b.args[0]))
+    if b.op == "div" and _is(b.args[0], 1.0) and a.op != "const":
+        return graph.apply("div", a, b.args[1])
+    if a.op == "div" and _is(a.args[0], 1.0) and b.op != "const":
+        return graph.apply("div", b, a.args[1])
+    return graph.apply("mul", a, b) if swapped else None
+
+
+def _div(graph: Graph, a: Node, b: Node) -> Node | None:
+    if b.op == "const" and _real(a):
+        value = float(b.value)
+        if value == 1.0:
+            return a
+        if _power_of_two(value):
+            return graph.apply("mul", 1.0 / value, a)
+    if a.op == "neg":
+        return graph.apply("neg", graph.apply("div", a.args[0], b))
+    if b.op == "neg":
+        return graph.apply("neg", graph.apply("div", a, b.args[0]))
+    return None
+
+
+def _neg(graph: Graph, a: Node) -> Node | None:
+    if a.op == "neg":
+        return a.args[0]
+    return graph.apply("sub", a.args[1], a.args[0]) if a.op == "sub" else None
+
+
+def _pow(graph: Graph, a: Node, b: Node) -> Node | None:
+    if b.op != "const" or not _real(a):
+        return None
+    exponent = float(b.value)
+    if exponent == 0.0:
+        return graph.const(1.0)
+    if exponent == 1.0:
+        return a
+    if exponent == 0.5:
+        return graph.apply("sqrt", a)
+    if exponent in (2.0, 3.0, 4.0):
+        square = graph.apply("mul", a, a)
+        if exponent == 2.0:
+            return square
+        return graph.apply("mul", square, a if exponent == 3.0 else square)
+    if exponent in (-1.0, -2.0, -0.5):
+        return graph.apply("div", 1.0, graph.apply("pow", a, -exponent))
+    return None
+
+
+def _select(graph: Graph, c: Node, a: Node, b: Node) -> Node | None:
+    if c.op == "const":
+        return a if c.value else b
+    if a is b:
+        return a
+    if c.op == "not":
+        return graph.apply("select", c.args[0], b, a)
+    return None
+
+
+def _not(graph: Graph, a: Node) -> Node | None:
+    if a.op == "not":
+        return a.args[0]
+    if a.op in ("eq", "not_equal"):
+        return graph.apply("not_equal" if a.op == "eq" else "eq", *a.args)
+    return None
+
+
+def _and(graph: Graph, a: Node, b: Node) -> Node | None:
+    for one, other in ((a, b), (b, a)):
+        if one.op == "const":
+            return other if one.value else one
+    return a if a is b else None
+
+
+def _or(graph: Graph, a: Node, b: Node) -> Node | None:
+    for one, other in ((a, b), (b, a)):
+        if one.op == "const":
+            return one if one.value else other
+    return a if a is b else None
+
+
+def _extremum(op: str) -> Rule:
+    """max(max(a, b), c) is max(a, b, c): ties share equally among all of them."""
+
+    def rule(graph: Graph, *args: Node) -> Node | None:
+        if not any(a.op == op and not a.is_reduction for a in args):
+            return None
+        flat: list[Node] = []
+        for a in args:
+            flat += a.args if a.op == op and not a.is_reduction else [a]
+        return graph.apply(op, *flat)
+
+    return rule
+
+
+def _sum(graph: Graph, axis: Axis, body: Node, *guards: Node) -> Node | None:
+    """Take out of a sum what does not vary over its axis."""
+    if body.op == "neg":
+        return graph.apply("neg", graph.reduce("sum", axis, body.args[0], guards))
+    if not _real(body):
+        return None
+    if axis not in body.axes:
+        if guards or _is(body, 1.0) or not _never_negative(graph, axis):
+            return None
+        return graph.apply("mul", graph.apply("real", graph.dim(axis.dim)), body)
+    outside, inside = _split_product(body, axis)
+    if outside is None or inside is None:
+        return None
+    return graph.apply("mul", outside, graph.reduce("sum", axis, inside, guards))
+
+
+def _never_negative(graph: Graph, axis: Axis) -> bool:
+    """A dimension that an array has: an integer argument could be negative, n - 1 could be -1."""
+    name = axis.dim.name
+    return axis.dim.constant is not None or (name is not None and name not in graph.inputs)
+
+
+def _split_product(body: Node, axis: Axis) -> tuple[Node | None, Node | None]:
+    """A product as (factor without the axis, the rest); None where there is no such factor."""
+    if body.op == "div" and axis not in body.args[1].axes:
+        graph = body.graph
+        return graph.apply("div", 1.0, body.args[1]), body.args[0]
+    if body.op != "mul":
+        return None, body
+    graph, outside, inside = body.graph, None, None
+    waiting = [body]
+    steps = 0
+    while waiting:
+        node = waiting.pop()
+        steps += 1
+        if axis not in node.axes:
+            outside = node if outside is None else graph.apply("mul", node, outside)
+        elif node.op == "mul" and steps < 16:
+            waiting += node.args
+        else:
+            inside = node if inside is None else graph.apply("mul", node, inside)
+    return outside, inside
+
+
+_RULES: dict[str, Rule] = {
+    "add": _add, "sub": _sub, "mul": _mul, "div": _div, "neg": _neg, "pow": _pow, "select": _select,
+    "not": _not, "and": _and, "or": _or, "max": _extremum("max"), "min": _extremum("min"),
+}

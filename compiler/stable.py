@@ -1,0 +1,430 @@
+"""Stable rewrites: forms that lose digits or overflow become functions that do not.
+
+`stable` takes a graph and gives a new one. Rules look at structure, not at spelling: sums and products
+are compared in the normal form of `patterns`, so `1/(1 + exp(-x))`, `exp(x)/(exp(x) + 1)` and
+`tanh(x/2)/2 + 1/2` are one sigmoid. Each rewrite is equal to what it replaces on the domain that its
+rule names; nothing else is cancelled or regrouped. The families that rules lead to are closed under
+differentiation (`ir.elementary`), so derivatives keep their digits too. What follows from the formula
+of one node alone, without a loss of digits, is left to `simplify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gradc.ir.graph import Check, Graph, Node, copy_graph, follow
+
+from . import structure
+from .exponentials import EXPANDED, Found, content, exp_of_logs, log_of, log_of_sum_of_logs, recognise
+from .patterns import ONE, UNIT, Forms, Ratio, add, multiple, summands, takes_back
+from .series import NAMES, removable
+
+
+class Rule(NamedTuple):
+    """A rewrite: why, where it holds, and examples (formula, an operation of the result, intervals)."""
+
+    reason: str
+    domain: str
+    examples: tuple[tuple[str, str, dict[str, tuple[float, float]]], ...]
+
+
+ALL = {"x": (-30.0, 30.0)}
+PAIR = {"x": (-30.0, 30.0), "y": (-30.0, 30.0)}
+ABOVE = {"x": (1e-3, 30.0)}
+INSIDE = {"x": (-0.999, 0.999)}
+
+RULES: dict[str, Rule] = {
+    "sigmoid": Rule("1/(1 + exp(-u)) without overflow", "all reals", (
+        ("1/(1 + exp(-x))", "sigmoid", ALL), ("exp(x)/(1 + exp(x))", "sigmoid", ALL),
+        ("1 - 1/(1 + exp(-x))", "sigmoid", ALL), ("0.5*(1 + tanh(x/2))", "sigmoid", ALL),
+        ("tanh(x/2)/2 + 1/2", "sigmoid", ALL), ("y*tanh(x) + y", "sigmoid", PAIR),
+        ("1/(1 + 2*exp(x))", "sigmoid", ALL), ("exp(x)/(exp(x) + exp(y))", "sigmoid", PAIR))),
+    "tanh": Rule("a ratio of exponentials without overflow or cancellation", "all reals", (
+        ("(exp(x) - exp(-x))/(exp(x) + exp(-x))", "tanh", ALL), ("2/(1 + exp(-2*x)) - 1", "tanh", ALL),
+        ("sinh(x)/cosh(x)", "tanh", ALL), ("(exp(2*x) - 1)/(exp(2*x) + 1)", "tanh", ALL))),
+    "sigmoid_slope": Rule("s (1 - s) as exp(-|u|)/(1 + exp(-|u|))**2, which does not cancel", "all reals", (
+        ("(1/(1 + exp(-x)))*(1 - 1/(1 + exp(-x)))", "sigmoid_slope", ALL),
+        ("exp(-x)/(1 + exp(-x))**2", "sigmoid_slope", ALL))),
+    "tanh_slope": Rule("1 - tanh(u)**2 without cancellation", "all reals", (
+        ("1 - tanh(x)**2", "tanh_slope", ALL), ("1/cosh(x)**2", "tanh_slope", ALL))),
+    "sech": Rule("1/cosh(u) without overflow", "all reals", (
+        ("2/(exp(x) + exp(-x))", "sech", ALL), ("1/cosh(x)", "sech", ALL))),
+    "csch": Rule("1/sinh(u), whose derivative does not cancel", "u is not 0", (
+        ("1/sinh(x)", "csch", ABOVE), ("2/(exp(x) - exp(-x))", "csch", ABOVE))),
+    "coth": Rule("cosh(u)/sinh(u) without overflow", "u is not 0", (("cosh(x)/sinh(x)", "coth", ABOVE),)),
+    "sinh": Rule("a difference of exponentials without cancellation near 0", "all reals", (
+        ("(exp(x) - exp(-x))/2", "sinh", ALL), ("cosh(x) - 1", "sinh", ALL))),
+    "cosh": Rule("exp(u) + exp(-u), whose derivative does not cancel near 0", "all reals", (
+        ("(exp(x) + exp(-x))/2", "cosh", ALL),)),
+    "exp": Rule("cosh(u) - sinh(u) and expm1(u) + 1 without cancellation", "all reals", (
+        ("cosh(x) - sinh(x)", "exp", ALL), ("expm1(x) + 1", "exp", ALL))),
+    "expm1": Rule("exp(u) - 1 without cancellation near 0", "all reals", (
+        ("exp(x) - 1", "expm1", ALL), ("1 - exp(x)", "expm1", ALL), ("y*exp(x) - y", "expm1", PAIR),
+        ("exp(2*x) - exp(x)", "expm1", ALL))),
+    "softmax": Rule("the logarithm of the sum is subtracted first, so no exponential overflows", "all reals", (
+        ("exp(x)/(exp(x) + exp(y) + exp(2*x))", "logaddexp", PAIR), ("exp(x)/(1 + exp(y))", "softplus", PAIR))),
+    "softplus": Rule("log(1 + exp(u)) without overflow", "all reals", (
+        ("log(1 + exp(x))", "softplus", ALL), ("log1p(exp(x))", "softplus", ALL),
+        ("log(sigmoid(x))", "softplus", ALL), ("-log(1/(1 + exp(x)))", "softplus", ALL),
+        ("max(x, 0) + log1p(exp(-abs(x)))", "softplus", ALL), ("log(1 + exp(-x)) + x", "softplus", ALL),
+        ("logaddexp(0, x)", "softplus", ALL))),
+    "log_cosh": Rule("log(cosh(u)) without overflow, and without cancellation near 0", "all reals", (
+        ("log(cosh(x))", "log_cosh", ALL), ("log((exp(x) + exp(-x))/2)", "log_cosh", ALL),
+        ("log(exp(x) + exp(-x)) - log(2)", "log_cosh", ALL),
+        ("abs(x) + log1p(exp(-2*abs(x))) - log(2)", "log_cosh", ALL),
+        ("x + log1p(exp(-2*x)) - log(2)", "log_cosh", ALL))),
+    "cross_entropy": Rule("softplus(u) - t u as two terms that do not cancel at t = 0 and t = 1", "all reals", (
+        ("max(x, 0) - x*y + log1p(exp(-abs(x)))", "softplus", PAIR),)),
+    "exp_log": Rule("exp(log(v)/2) is the root of v", "v > 0", (
+        ("exp(0.5*log(1 + x**2))", "hypot", ALL), ("exp(-log(x))", "div", ABOVE))),
+    "bose": Rule("1/(exp(u) - 1) on two branches, where no exponential overflows", "u is not 0", (
+        ("1/(exp(x) - 1)", "select", ABOVE),)),
+    "logaddexp": Rule("the logarithm of a sum of exponentials without overflow", "all reals", (
+        ("log(exp(x) + exp(y))", "logaddexp", PAIR), ("log(2 + exp(x))", "logaddexp", ALL),
+        ("log(exp(x) + exp(y) + exp(x*y))", "logaddexp", {"x": (-3.0, 3.0), "y": (-3.0, 3.0)}))),
+    "logsumexp": Rule("the maximum is taken out first, so no exponential overflows", "all reals", ()),
+    "log1mexp": Rule("log(1 - exp(u)) through expm1 near 0 and log1p far from it", "u < 0", (
+        ("log(1 - exp(-x))", "expm1", ABOVE), ("log(exp(x) - 1)", "expm1", ABOVE),
+        ("log(sinh(x))", "expm1", ABOVE))),
+    "erfc": Rule("1 - erf(u) without cancellation", "all reals", (
+        ("1 + erf(x)", "erfc", ALL), ("0.5 - 0.5*erf(x)", "erfc", ALL),
+        ("x/2 + x*erf(x/sqrt(2))/2", "erfc", ALL))),
+    "erf": Rule("1 - erfc(u) without cancellation", "all reals", (("1 - erfc(x)", "erf", ALL),)),
+    "half_angle": Rule("1 - cos(u) = 2 sin(u/2)**2, which does not cancel", "all reals", (
+        ("1 - cos(x)", "sin", ALL), ("y + y*cos(2*x)", "cos", PAIR))),
+    "pythagoras": Rule("1 - cos(u)**2 = sin(u)**2, which does not cancel", "all reals", (
+        ("1 - cos(x)**2", "sin", ALL), ("1 - sin(x)**2", "cos", ALL))),
+    "root_difference": Rule("a difference of roots as a quotient, without cancellation", "both roots are real", (
+        ("sqrt(x + 1) - sqrt(x)", "div", ABOVE), ("sqrt(1 + x) - 1", "div", ABOVE),
+        ("1 - sqrt(1 - x**2)", "div", INSIDE))),
+    "hypot_difference": Rule("a difference with a hypotenuse as a quotient where it would cancel", "all reals", (
+        ("sqrt(1 + x**2) - 1", "select", ALL), ("sqrt(1 + x**2) - x", "select", ALL))),
+    "log_quotient": Rule("a difference of logarithms through log1p, without cancellation", "both are positive", (
+        ("log(x + 1) - log(x)", "log1p", ABOVE), ("log((x + 1)/x)", "log1p", ABOVE),
+        ("log(x/(x + 1))", "log1p", ABOVE))),
+    "fractions": Rule("fractions over one denominator, where the numerators cancel", "no denominator is 0", (
+        ("1/x - 1/(x + 1)", "mul", ABOVE), ("1/(x + 1) - x/(x + 1)**2", "pow", ABOVE),
+        ("1 - x/(1 + x)", "div", ABOVE))),
+    "hypot": Rule("the root of two squares without overflow", "all reals", (
+        ("sqrt(1 + x**2)", "hypot", ALL), ("(x*x + 2)**0.5", "hypot", ALL),
+        ("sqrt(x**2 + 3*y**2)", "hypot", PAIR))),
+    "unit": Rule("u/hypot(u, v) as one function, whose derivatives do not cancel", "all reals", (
+        ("x/sqrt(1 + x**2)", "unit", ALL), ("x*(1 + x**2)**-0.5", "unit", ALL))),
+    "norm": Rule("the root of a sum of squares: its derivative at 0 is 0", "all reals", (
+        ("sqrt(x**2 + y**2 + 1)", "root_of_squares", PAIR),)),
+    "root_of_square": Rule("the root of a square is the absolute value", "all reals", (
+        ("sqrt(x**2)", "abs", ALL),)),
+    "half_power": Rule("a power of one half is a square root", "u >= 0", (
+        ("x**0.5", "sqrt", ABOVE), ("x**-0.5", "sqrt", ABOVE))),
+    "log1p": Rule("log(1 + u) keeps the digits of a small u", "u > -1", (
+        ("log(1 + x)", "log1p", INSIDE), ("log(1 - x)", "log1p", INSIDE), ("log(sqrt(1 + x))", "log1p", INSIDE))),
+    "log_hypot": Rule("log(hypot(1, u)) = log1p(u**2)/2 keeps the digits of a small u", "|u| < 1e154", (
+        ("log(sqrt(1 + x**2))", "log1p", ALL),)),
+    "asinh": Rule("log(u + sqrt(u**2 + 1)) without cancellation", "all reals", (
+        ("log(x + sqrt(1 + x**2))", "asinh", ALL), ("log(sqrt(x**2 + 4) - x)", "asinh", ALL))),
+    "acosh": Rule("log(u + sqrt(u**2 - 1)) as acosh(u)", "u >= 1", (
+        ("log(x + sqrt(x**2 - 1))", "acosh", {"x": (1.0, 30.0)}),)),
+    "atanh": Rule("log((1 + u)/(1 - u)) = 2 atanh(u), which keeps the digits of a small u", "|u| < 1", (
+        ("0.5*log((1 + x)/(1 - x))", "atanh", INSIDE), ("0.5*(log(1 + x) - log(1 - x))", "atanh", INSIDE))),
+    "xlogx": Rule("x log(x) is 0 at 0", "x >= 0", (
+        ("x*log(x)", "xlogx", ABOVE), ("x*log(x/y)", "xlogx", {"x": (0.1, 9.0), "y": (0.1, 9.0)}),
+        ("(1 - x)*log(1 - x)", "xlogx", INSIDE))),
+    "sinc": Rule("sin(u)/u has a value at 0, and derivatives that do not cancel near it", "all reals", (
+        ("sin(x)/x", "sinc_derivative", ABOVE), ("sin(pi*x)/(pi*x)", "sinc", ABOVE),
+        ("(1 - cos(x))/x**2", "sinc_derivative", ABOVE), ("tan(x)/x", "sinc_derivative", INSIDE))),
+    "removable": Rule("f(u)/u by a series near 0, where the quotient rule cancels", "all u of f's domain", (
+        ("(exp(x) - 1)/x", "select", ABOVE), ("x/(exp(x) - 1)", "select", ABOVE), ("log(1 + x)/x", "select", ABOVE),
+        ("sinh(x)/x", "select", ABOVE), ("tanh(x)/x", "select", ABOVE), ("x/tanh(x)", "select", ABOVE))),
+    "even": Rule("an even function does not need the absolute value", "all reals", (
+        ("cosh(abs(x))", "cosh", ALL), ("log(cosh(abs(x)))", "log_cosh", ALL))),
+    "same_branches": Rule("both branches are equal", "all reals", (
+        ("x + log1p(exp(-x)) if x > 0 else log1p(exp(x))", "softplus", ALL),)),
+}
+
+
+def stable(graph: Graph) -> Graph:
+    """The graph with every stable rewrite made; `graph.notes` says at each new node why.
+
+    >>> g = Graph()
+    >>> x = g.input("x")
+    >>> g.outputs = [("f", g.ops.log(1.0 + g.ops.exp(x)))]
+    >>> [node.op for node in stable(g).nodes]
+    ['input', 'softplus']
+    """
+    new = Graph(source=graph.source, equal=list(graph.equal))
+    for name, node in graph.inputs.items():
+        new.input(name, node.dtype, node.shape)
+    rewriter = Rewriter(new)
+    nodes = graph.reachable()
+    uses: dict[Node, int] = {}
+    for node in nodes:
+        for operand in node.args:
+            uses[operand] = uses.get(operand, 0) + 1
+    made: dict[Node, Node] = {}
+    for node in nodes:
+        args = [made[a] for a in node.args]
+        found = None if node.is_reduction else rewriter.rewrite(node.op, args)
+        image = new.rebuild(node, args) if found is None else found.node
+        if found is not None:
+            new.notes.setdefault(image, RULES[found.rule].reason)
+            rewriter.written.setdefault(image, (node.op, args))
+        made[node] = image
+        rewriter.uses[image] = rewriter.uses.get(image, 0) + uses.get(node, 0)
+        follow(graph, node, new, image)
+    new.outputs = [(name, made[node]) for name, node in graph.outputs]
+    new.checks = [Check(made[c.bad], c.message, c.error) for c in graph.checks]
+    return copy_graph(new)                                              # without what is no longer used
+
+
+class Rewriter:
+    """The rules at work on one growing graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.forms = Forms(graph)
+        self.uses: dict[Node, int] = {}
+        self.written: dict[Node, tuple[str, Sequence[Node]]] = {}       # what a rule's result stands for
+        self._flags: dict[str, list[bool]] = {kind: [] for kind in _KINDS}
+        self._handlers = {
+            "add": self._sum, "sub": self._sum, "mul": self._product, "div": self._product, "pow": self._power,
+            "sqrt": self._root, "log": self._log, "log1p": self._log1p, "logaddexp": self._logaddexp,
+            "exp": self._exp, "select": self._select, "cosh": self._even, "cos": self._even, "log_cosh": self._even,
+        }
+
+    def rewrite(self, op: str, args: Sequence[Node]) -> Found | None:
+        """What op(*args) becomes, or None."""
+        handler = self._handlers.get(op)
+        if handler is None or not any(a.dtype.startswith("float") for a in args):
+            return None
+        return handler(op, args)
+
+    def _flagged(self, kind: str, node: Node) -> bool:
+        """Whether a sum has a logarithmic term, or a product a factor that product rules look for."""
+        flags, nodes = self._flags[kind], self.graph.nodes
+        starts, through = _KINDS[kind]
+        while len(flags) <= node.id:
+            other = nodes[len(flags)]
+            inside = other.op in through and not other.is_reduction
+            flags.append(other.op in starts or (inside and any(flags[a.id] for a in other.args)))
+        return flags[node.id]
+
+    # -- one method for each operation --------------------------------------------------------
+
+    def _sum(self, op: str, args: Sequence[Node]) -> Found | None:
+        forms = self.forms
+        found: Found | None = None
+        if forms.rich(args[0]) or forms.rich(args[1]):
+            form = forms.sum(op, args, False)
+            found = None if form is None else self._recognised_sum(op, args, form)
+            if found is None and not takes_back(op, args):
+                found = self._partners(op, args)
+        if found is None and (self._flagged("log", args[0]) or self._flagged("log", args[1])):
+            found = log_of_sum_of_logs(forms, op, args)
+        if found is None and any(a.op in _DIFFERENCES for a, _ in _terms(op, args)):
+            form = forms.sum(op, args, False)
+            found = None if form is None else structure.complement(forms, form)
+            found = found or structure.difference(forms, op, args) or structure.fractions(forms, op, args)
+        return found
+
+    def _recognised_sum(self, op: str, args: Sequence[Node], form: Ratio) -> Found | None:
+        found = structure.paired(self.forms, form) or recognise(self.forms, form)
+        if found is not None:
+            return found
+        _, vanished = add(self.forms.form(args[0]), self.forms.form(args[1]), 1.0 if op == "add" else -1.0)
+        if vanished and form.bottom == UNIT and len(form.top) == 1:
+            ((expo, factors), c), = form.top.items()
+            if expo and not factors:
+                return Found(self.forms.product(c, [self.graph.apply("exp", self.forms.spell(expo))]), "exp", 1)
+        return None
+
+    def _partners(self, op: str, args: Sequence[Node]) -> Found | None:
+        """Two terms of a longer sum that belong together: b + 1/2 + tanh(u)/2."""
+        forms = self.forms
+        terms: list[tuple[Node, float]] = []
+        for node, sign in ((args[0], 1.0), (args[1], 1.0 if op == "add" else -1.0)):
+            single = node.op in ("add", "sub") and self.uses.get(node, 0) <= 1
+            terms += [(n, s * sign) for n, s in summands(node.op, node.args, 6)] if single else [(node, sign)]
+        if not 3 <= len(terms) <= 8:
+            return None
+        functions = [(i, forms.form(n)) for i, (n, _) in enumerate(terms) if forms.rich(n)]
+        plain = [(i, forms.form(n)) for i, (n, _) in enumerate(terms) if not forms.rich(n)]
+        for i, first in functions:
+            over = content(first.top)[0]
+            for j, second in plain:
+                if second.bottom != UNIT or second.top.keys() != {((), over[1])}:
+                    continue
+                form, _ = add(first, second, terms[i][1] * terms[j][1])
+                found = None if form is None else structure.paired(forms, form) or recognise(forms, form)
+                if found is not None:
+                    total: Node | None = None
+                    for k, (node, sign) in enumerate(terms):
+                        if k == i:
+                            total = forms.plus(total, found.node, terms[i][1] < 0)
+                        elif k != j:
+                            total = forms.plus(total, node, sign < 0)
+                    assert total is not None
+                    return found._replace(node=total)
+        return None
+
+    def _product(self, op: str, args: Sequence[Node]) -> Found | None:
+        forms = self.forms
+        found: Found | None = None
+        if forms.rich(args[1]) and (op == "div" or forms.rich(args[0])):
+            form = forms.of(op, args)
+            if form is not None:
+                found = self._recognised_product(op, args, form)
+        if found is None and (self._flagged("product", args[0]) or self._flagged("product", args[1])):
+            found = structure.product(forms, op, args)
+        if found is None and op == "div" and args[0] in self.written and args[0].op == "div":
+            found = self._cancelled(args[0], args[1])
+        if found is None and op == "div" and (self._flagged("removable", args[0]) or self._flagged("removable", args[1])):
+            found = removable(forms, args)
+        return found
+
+    def _cancelled(self, quotient: Node, divisor: Node) -> Found | None:
+        """(k u / v) / u = k / v where a rule has made the quotient: (sqrt(1 + u) - 1)/u at 0."""
+        above, below = self.forms.linear(quotient.args[0]), self.forms.linear(divisor)
+        k = multiple(above, below) if above and below and divisor.op != "const" else None
+        return Found(k / quotient.args[1], "root_difference", 1) if k else None
+
+    def _recognised_product(self, op: str, args: Sequence[Node], form: Ratio) -> Found | None:
+        forms = self.forms
+        if op == "div":
+            found = removable(forms, args)
+            if found is not None:
+                return found
+        below = forms.form(args[1])
+        if op == "div" and len(below.top) == len(below.bottom) == 1:
+            return self._over_logsumexp(args, form)
+        found = recognise(forms, form)
+        if found is None:
+            return None
+        if op == "div":
+            return found
+        count = sum(1 for a in args for n in _factors(a) if forms.rich(n))
+        return found if found.functions < count else None
+
+    def _over_logsumexp(self, args: Sequence[Node], form: Ratio) -> Found | None:
+        """exp(a) / sum_i exp(b_i) = exp(a - logsumexp_i b_i)."""
+        forms = self.forms
+        (mono, _), = forms.form(args[1]).top.items()
+        if not any(a < 0 and forms.atoms[-a - 1].name == "logsumexp" for f, _ in mono[0] for a, _ in f):
+            return None
+        if len(form.top) != 1 or form.bottom != UNIT or not forms.rich(args[0]):
+            return None
+        ((expo, factors), c), = form.top.items()
+        node = self.graph.apply("exp", forms.spell(expo))
+        above = tuple((a, p) for a, p in factors if p > 0)
+        below = tuple((a, -p) for a, p in factors if p < 0)
+        result = forms.product(c, [*([forms.spell_factors(1.0, above)] if above else []), node])
+        if below:
+            result = result / forms.spell_factors(1.0, below)
+        return Found(result, "softmax", 1)
+
+    def _power(self, op: str, args: Sequence[Node]) -> Found | None:
+        base, exponent = args
+        if exponent.op != "const":
+            return None
+        n = float(exponent.value)
+        if abs(n) == 0.5:
+            found = structure.root(self.forms, base)
+            rule = "half_power" if found is None else found.rule
+            node = self.graph.apply("sqrt", base) if found is None else found.node
+            return Found(node if n > 0 else 1.0 / node, rule, 1)
+        if n < 0 and self.forms.rich(base):
+            form = self.forms.of(op, args)
+            below = self.forms.form(base)
+            if form is not None and len(below.top) + len(below.bottom) > 2:
+                return recognise(self.forms, form)
+        return None
+
+    def _root(self, op: str, args: Sequence[Node]) -> Found | None:
+        return structure.root(self.forms, args[0])
+
+    def _log(self, op: str, args: Sequence[Node]) -> Found | None:
+        x = args[0]
+        if not self.forms.rich(x):
+            return structure.logarithm(self.forms, x, self.written)
+        return self._log_of(x) or structure.logarithm(self.forms, x, self.written)
+
+    def _log_of(self, x: Node) -> Found | None:
+        if x.op in ("mul", "div") and all(self.forms.rich(a) for a in x.args):
+            left, right = (log_of(self.forms, self.forms.form(a)) for a in x.args)
+            if left is not None and right is not None:
+                node = self.forms.plus(left.node, right.node, x.op == "div")
+                return Found(node, left.rule, 2)
+        return log_of(self.forms, self.forms.form(x))
+
+    def _exp(self, op: str, args: Sequence[Node]) -> Found | None:
+        """exp(-softplus(u)) as a sigmoid, exp(log(v)/2) as a root."""
+        forms = self.forms
+        linear = forms.linear(args[0]) if self._flagged("log", args[0]) else None
+        if not linear:
+            return None
+        form = exp_of_logs(forms, linear)
+        found = None if form is None else recognise(forms, form)
+        if found is not None or len(linear) != 1:
+            return found
+        (factors, c), = linear
+        inner = self.graph.nodes[factors[0][0]] if len(factors) == 1 and factors[0][0] >= 0 else None
+        if inner is None or factors[0][1] != 1.0 or inner.op not in ("log", "log1p") or abs(c) not in (0.5, 1.0):
+            return None
+        v = inner.args[0] if inner.op == "log" else 1.0 + inner.args[0]
+        if abs(c) == 0.5:
+            root = structure.root(forms, v)
+            v = self.graph.apply("sqrt", v) if root is None else root.node
+        return Found(v if c > 0 else 1.0 / v, "exp_log", 1)
+
+    def _log1p(self, op: str, args: Sequence[Node]) -> Found | None:
+        if not self.forms.rich(args[0]):
+            return None
+        form, _ = add(self.forms.form(args[0]), Ratio({ONE: 1.0}, UNIT), 1.0)
+        return None if form is None else log_of(self.forms, form)
+
+    def _logaddexp(self, op: str, args: Sequence[Node]) -> Found | None:
+        for one, other in (args, args[::-1]):
+            if one.op == "const" and one.value == 0.0:
+                return Found(self.graph.apply("softplus", other), "softplus", 1)
+        return None
+
+    def _select(self, op: str, args: Sequence[Node]) -> Found | None:
+        return Found(args[1], "same_branches", 1) if args[1] is args[2] else None
+
+    def _even(self, op: str, args: Sequence[Node]) -> Found | None:
+        return structure.even_argument(self.forms, op, args[0])
+
+
+_LINEAR = ("add", "sub", "neg", "mul", "div")
+_KINDS = {
+    "log": (frozenset((*EXPANDED, "logsumexp", "log", "log1p")), _LINEAR),
+    "removable": (NAMES, ("mul", "neg", "pow")),
+    "product": (frozenset(("log", "log1p", "log2", "log10", "sin", "tan", "hypot")), ("mul", "div", "neg", "pow")),
+}
+_DIFFERENCES = ("sqrt", "hypot", "log", "log1p", "div", "pow", "unit")
+
+
+def _terms(op: str, args: Sequence[Node]) -> list[tuple[Node, float]]:
+    """The two operands of a sum, each without a constant factor or a sign."""
+    found = []
+    for node in args:
+        while node.op == "neg" or (node.op in ("mul", "div") and node.args[1].op == "const") or (
+                node.op == "mul" and node.args[0].op == "const"):
+            node = node.args[1] if node.op == "mul" and node.args[0].op == "const" else node.args[0]
+        found.append((node, 1.0))
+    return found
+
+
+def _factors(node: Node, limit: int = 8) -> list[Node]:
+    """The factors of a product as written."""
+    found: list[Node] = []
+    waiting = [node]
+    while waiting:
+        item = waiting.pop()
+        if item.op in ("mul", "div", "neg") and len(found) + len(waiting) < limit:
+            waiting += item.args
+        elif item.op == "pow" and item.args[1].op == "const" and abs(item.args[1].value) in (2, 3, 4):
+            waiting += [item.args[0]] * int(abs(item.args[1].value))
+        else:
+            found.append(item)
+    return found

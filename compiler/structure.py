@@ -1,0 +1,579 @@
+"""Stable rewrites that do not come from exponentials: roots, logarithms, quotients, differences.
+
+Each function takes the operands of a node that is about to be made and gives a node that is equal to
+it and keeps its digits, with the name of the rule, or None. The rules' reasons, their domains and the
+examples that the tests check one by one stand in `stable`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from gradc.ir.graph import Node
+
+from .exponentials import LN2, Found, content
+from .patterns import (
+    EPS,
+    ONE,
+    UNIT,
+    Factors,
+    Forms,
+    Linear,
+    Mono,
+    Poly,
+    Ratio,
+    add,
+    close,
+    constant_part,
+    factors_multiply,
+    linear_add,
+    linear_scale,
+    mono_multiply,
+    multiple,
+    poly_add,
+    poly_multiply,
+    summands,
+)
+
+LN10 = 2.302585092994046
+PI = math.pi
+
+
+# -- sums -------------------------------------------------------------------------------------
+
+
+def paired(forms: Forms, form: Ratio) -> Found | None:
+    """c + c erf(u), c - c cos(u), c - c cos(u)**2 and the like, times any common factor."""
+    if form.bottom != UNIT or len(form.top) > 2:
+        return None
+    over, top = content(form.top)
+    if len({m[0] for m in top}) > 1:
+        return None
+    common = mono_multiply((next(iter(top))[0], ()), over)
+    top = {((), m[1]): c for m, c in top.items()}
+    if common[0]:
+        return None
+    if len(top) == 1:
+        (atom, power), = common[1] if len(common[1]) == 1 else ((0, 0.0),)
+        if atom < 0 and power == 1.0 and forms.atoms[-atom - 1].name == "erf":
+            node = forms.product(next(iter(top.values())), [forms.spell_atom(atom)])
+            return Found(node, "erf", 1)
+        return None
+    constant = top.pop(ONE, 0.0)
+    (mono, d), = list(top.items())[:1]
+    if not constant or len(top) > 1 or len(mono[1]) != 1 or not close(abs(constant), abs(d)):
+        return None
+    (atom, power), = mono[1]
+    if atom >= 0:
+        return None
+    entry = forms.atoms[-atom - 1]
+    same = constant * d > 0
+    found = _pair(forms, entry.name, power, entry.argument, same)
+    if found is None:
+        return None
+    factor, nodes, rule = found
+    above = [forms.spell_factors(1.0, common[1])] if common[1] else []
+    return Found(forms.product(constant * factor, [*above, *nodes]), rule, len(nodes))
+
+
+def _pair(forms: Forms, name: str, power: float, argument: Linear,
+          same: bool) -> tuple[float, list[Node], str] | None:
+    o = forms.graph.ops
+    if name == "erf" and power == 1.0:
+        return 1.0, [o.erfc(forms.spell(linear_scale(argument, -1.0 if same else 1.0)))], "erfc"
+    if name == "cos" and power == 1.0:
+        half = forms.spell(linear_scale(argument, 0.5))
+        node = o.cos(half) if same else o.sin(half)
+        return 2.0, [node, node], "half_angle"
+    if name in ("sin", "cos") and power == 2.0 and not same:
+        u = forms.spell(argument)
+        node = o.cos(u) if name == "sin" else o.sin(u)
+        return 1.0, [node, node], "pythagoras"
+    return None
+
+
+def difference(forms: Forms, op: str, args: Sequence[Node]) -> Found | None:
+    """sqrt(a) - sqrt(b), log(a) - log(b), 1/a - 1/b where a - b is one term: without the cancellation."""
+    form = forms.sum(op, args, False)
+    if form is None or form.bottom != UNIT or len(form.top) != 2:
+        return None
+    over, top = content(form.top)
+    if len({m[0] for m in form.top}) > 1:
+        return None
+    ((m, c), (n, d)) = top.items()
+    if c < d:
+        (m, c), (n, d) = (n, d), (m, c)
+    if c <= 0:
+        return None
+    left, right = _only(forms, m), _only(forms, n)
+    if left is None and right is None:
+        return None
+    outer = mono_multiply((m[0], ()), over)
+    if outer[0]:
+        return None
+    found = _roots(forms, left, right, m, n, c, d)
+    if found is None and left is not None and right is not None and close(c, -d):
+        found = _logarithms(forms, left, right)
+        if found is not None:
+            found = found._replace(node=forms.product(c, [found.node]))
+    if found is None:
+        return None
+    if not outer[1]:
+        return found
+    return found._replace(node=_times(forms, outer[1], found.node))
+
+
+def complement(forms: Forms, form: Ratio) -> Found | None:
+    """1 - u/hypot(u, v) = v**2/(h (h + u)) where u is the longer side, else as it is."""
+    if form.bottom != UNIT or len(form.top) != 2 or any(m[0] for m in form.top):
+        return None
+    over, top = content(form.top)
+    c = top.pop(ONE, 0.0)
+    (mono, d), = list(top.items())[:1]
+    item = _only(forms, mono)
+    if not c or len(top) > 1 or not close(abs(c), abs(d)) or item is None or item[0].op != "unit":
+        return None
+    o = forms.graph.ops
+    u, v = item[0].args
+    h = o.hypot(u, v)
+    long = u if c * d < 0 else -u
+    plain = 1.0 - item[0] if c * d < 0 else 1.0 + item[0]
+    node = o.select(o.greater(long, o.abs(v)), v * v / (h * (h + long)), plain)
+    outer = [forms.spell_factors(1.0, over[1])] if over[1] else []
+    return Found(forms.product(c, [*outer, node]), "hypot_difference", 1)
+
+
+def _times(forms: Forms, factors: Factors, node: Node) -> Node:
+    """node times powers of atoms, with what is below as a division."""
+    above = tuple((a, p) for a, p in factors if p > 0)
+    below = tuple((a, -p) for a, p in factors if p < 0)
+    result = forms.product(1.0, [forms.spell_factors(1.0, above), node]) if above else node
+    return forms.graph.apply("div", result, forms.spell_factors(1.0, below)) if below else result
+
+
+def _only(forms: Forms, mono: Mono) -> tuple[Node, float] | None:
+    """The node and the power where a monomial is one node alone."""
+    if len(mono[1]) != 1 or mono[1][0][0] < 0:
+        return None
+    return forms.graph.nodes[mono[1][0][0]], mono[1][0][1]
+
+
+def _square(forms: Forms, item: tuple[Node, float] | None, mono: Mono, c: float) -> Poly | None:
+    """The form of the square of c * mono where that is a root or a number."""
+    if mono == ONE:
+        return {ONE: c * c}
+    if item is None or item[1] != 1.0:
+        return None
+    node = item[0]
+    if node.op == "sqrt":
+        inner = forms.form(node.args[0])
+        return {m: c * c * v for m, v in inner.top.items()} if inner.bottom == UNIT else None
+    total: Poly = {}
+    for x in node.args if node.op == "hypot" else (node,):
+        linear = forms.linear(x)
+        if linear is None or len(linear) != 1:
+            return None
+        total, _ = poly_add(total, {((), factors_multiply((), linear[0][0], 2.0)): (c * linear[0][1]) ** 2})
+    return total
+
+
+def _roots(forms: Forms, left: tuple[Node, float] | None, right: tuple[Node, float] | None, m: Mono,
+           n: Mono, c: float, d: float) -> Found | None:
+    """c sqrt(a) - d sqrt(b) = (c c a - d d b) / (c sqrt(a) + d sqrt(b)) where the top is one term."""
+    ops = [item[0].op if item is not None else "" for item in (left, right)]
+    if not {"sqrt", "hypot"} & set(ops) or d >= 0:
+        return None
+    a, b = _square(forms, left, m, c), _square(forms, right, n, d)
+    if a is None or b is None:
+        return None
+    top, vanished = poly_add(a, b, -1.0)
+    if len(top) != 1 or not vanished:
+        return None
+    (mono, value), = top.items()
+    if mono[0]:
+        return None
+    graph, o = forms.graph, forms.graph.ops
+    first = forms.spell_factors(c, m[1]) if m != ONE else graph.const(c)
+    second = forms.spell_factors(-d, n[1]) if n != ONE else graph.const(-d)
+    plain = first - second
+    quotient = forms.spell_factors(value, mono[1]) / (first + second) if mono != ONE \
+        else value / (first + second)
+    signed = [x for x, op in ((first, ops[0]), (second, ops[1])) if op not in ("sqrt", "hypot")]
+    if not signed or signed[0].op == "const" and "hypot" not in ops:
+        return Found(quotient, "root_difference", 1)
+    if "sqrt" in ops:
+        return None
+    if signed[0].op != "const":                                         # hypot(c, u) - u: u may be negative
+        return Found(o.select(o.greater(signed[0], 0.0), quotient, plain), "hypot_difference", 1)
+    root = left[0] if left is not None and ops[0] == "hypot" else right[0] if right is not None else None
+    assert root is not None
+    inner = [x for x in root.args if x.op != "const"]
+    if len(inner) != 1:
+        return None
+    near = o.less(o.abs(inner[0]), abs(signed[0].value))
+    return Found(o.select(near, quotient, plain), "hypot_difference", 1)
+
+
+def log_argument(forms: Forms, node: Node) -> Linear | None:
+    """What a logarithm is taken of, as a linear form."""
+    if node.op not in ("log", "log1p"):
+        return None
+    inner = forms.linear(node.args[0])
+    return None if inner is None else linear_add(inner, (((), 1.0),)) if node.op == "log1p" else inner
+
+
+def _logarithms(forms: Forms, left: tuple[Node, float], right: tuple[Node, float]) -> Found | None:
+    if left[1] != 1.0 or right[1] != 1.0:
+        return None
+    a, b = log_argument(forms, left[0]), log_argument(forms, right[0])
+    return None if a is None or b is None else log_of_quotient(forms, a, b)
+
+
+def log_of_quotient(forms: Forms, a: Linear, b: Linear) -> Found | None:
+    """log(a/b): 2 atanh where a = s + v and b = s - v, log1p where a - b is one term."""
+    total, gap = linear_add(a, b), linear_add(a, b, -1.0)
+    s, shared = constant_part(total), linear_scale(gap, 0.5)
+    if not gap or constant_part(a) is not None or constant_part(b) is not None:
+        return None
+    if s is not None and s > 0 and () not in dict(shared):
+        return Found(2.0 * forms.graph.apply("atanh", forms.spell(linear_scale(gap, 1.0 / s))), "atanh", 1)
+    if len(gap) != 1 or len(a) + len(b) == 2:
+        return None
+    if gap[0][1] > 0:
+        return Found(forms.graph.apply("log1p", forms.spell(gap) / forms.spell(b)), "log_quotient", 1)
+    back = linear_scale(gap, -1.0)
+    return Found(-forms.graph.apply("log1p", forms.spell(back) / forms.spell(a)), "log_quotient", 1)
+
+
+def fractions(forms: Forms, op: str, args: Sequence[Node]) -> Found | None:
+    """a/d - b/d**2 and the like over one denominator, where the numerator cancels to one term."""
+    form = forms.sum(op, args, False)
+    if form is None or form.bottom != UNIT or not 2 <= len(form.top) <= 4 or any(m[0] for m in form.top):
+        return None
+    nodes = forms.graph.nodes
+    lowest: dict[int, float] = {}
+    for _, factors in form.top:
+        for atom, power in factors:
+            if power < 0:
+                lowest[atom] = min(lowest.get(atom, 0.0), power)
+    sums = [a for a in lowest if a >= 0 and nodes[a].op in ("add", "sub", "hypot", "sqrt")]
+    if not 1 <= len(lowest) <= 3 or not sums:
+        return None
+    signs = {n.args[0].id: a for m in form.top for a, _ in m[1] if a >= 0 and (n := nodes[a]).op == "sign"}
+    top: Poly = {}
+    count = 0
+    for (_, factors), c in form.top.items():
+        powers = dict(factors)
+        term: Poly | None = {((), tuple(f for f in factors if f[0] not in lowest)): c}
+        for atom, low in sorted(lowest.items()):
+            raised = _raised(forms, atom, powers.get(atom, 0.0) - low, signs)
+            term = None if term is None or raised is None else poly_multiply(term, raised)
+        if term is None:
+            return None
+        count += len(term)
+        top, _ = poly_add(top, term)
+    if len(top) != 1 or count < 3:
+        return None
+    ((_, factors), c), = top.items()
+    below = forms.spell_factors(1.0, tuple((a, -p) for a, p in sorted(lowest.items())))
+    return Found(forms.spell_factors(c, factors) / below, "fractions", 1)
+
+
+def _raised(forms: Forms, atom: int, power: float, signs: dict[int, int]) -> Poly | None:
+    """A power of a denominator, a sum or a root written out."""
+    if power == 0.0:
+        return UNIT
+    node = forms.graph.nodes[atom] if atom >= 0 else None
+    if power != round(power) or power > 4:
+        return None
+    base: Poly | None
+    if node is not None and node.op in ("hypot", "sqrt"):
+        if power % 2:
+            return None
+        base, power = _square(forms, (node, 1.0), ((), ((atom, 1.0),)), 1.0), power / 2
+    elif node is not None and node.op in ("add", "sub"):
+        base = {}
+        for factors, c in forms.linear(node) or ():
+            if len(factors) == 1 and factors[0][0] < 0:                 # |u| = sign(u) u
+                entry = forms.atoms[-factors[0][0] - 1]
+                only = entry.argument[0][0] if len(entry.argument) == 1 and entry.argument[0][1] == 1.0 else ()
+                sign = signs.get(only[0][0]) if len(only) == 1 and only[0][1] == 1.0 else None
+                if entry.name == "abs" and sign is not None:
+                    factors = factors_multiply(only, ((sign, 1.0),))
+            base[(), factors] = c
+    else:
+        return {((), ((atom, power),)): 1.0}
+    result: Poly | None = UNIT
+    for _ in range(round(power)):
+        result = None if result is None or not base else poly_multiply(result, base)
+    return result
+
+
+# -- roots ------------------------------------------------------------------------------------
+
+
+def root(forms: Forms, x: Node) -> Found | None:
+    """sqrt(x) where x is a square or a sum of squares."""
+    graph = forms.graph
+    form = forms.form(x)
+    if form.bottom != UNIT or x.op in ("input", "read", "const"):
+        return None
+    even = all(c > 0 and not m[0] and all(p % 2 == 0 for _, p in m[1]) for m, c in form.top.items())
+    if not even or len(form.top) > 2 or form.top.keys() == {ONE}:
+        return Found(graph.apply("root_of_squares", x), "norm", 1) if _squares(forms, x) else None
+    sides: list[Node] = []
+    for (_, factors), c in sorted(form.top.items(), key=lambda item: item[0] != ONE):
+        size = _exact_root(c)
+        if not factors:
+            sides.append(graph.const(size))
+            continue
+        half = tuple((a, p / 2) for a, p in factors)
+        if len(form.top) == 1 and any(p % 2 for _, p in half):
+            outside = tuple(f for f in half if f[1] % 2 == 0)
+            inside = tuple(f for f in half if f[1] % 2)
+            node = graph.apply("abs", forms.spell_factors(1.0, inside))
+            sides.append(forms.product(size, [forms.spell_factors(1.0, outside), node] if outside else [node]))
+        else:
+            sides.append(forms.spell_factors(size, half))
+    if len(sides) == 1:
+        return Found(sides[0], "root_of_square", 1)
+    return Found(graph.apply("hypot", *sides), "hypot", 1)
+
+
+def _exact_root(c: float) -> float:
+    return math.sqrt(c)
+
+
+def _squares(forms: Forms, x: Node) -> bool:
+    """Whether a node is a sum (also over axes) of squares with positive factors, more than a number."""
+    waiting, steps, real = [x], 0, False
+    while waiting:
+        node = waiting.pop()
+        steps += 1
+        if steps > 64:
+            return False
+        if node.is_reduction and node.op in ("sum", "mean"):
+            waiting.append(node.args[0])
+        elif node.op == "add":
+            waiting += node.args
+        elif node.op == "const" and node.dtype != "bool" and node.value >= 0:
+            continue
+        elif node.op in ("mul", "div") and any(_positive(a) for a in node.args[-1 if node.op == "div" else 0:]):
+            waiting.append(node.args[0] if _positive(node.args[1]) else node.args[1])
+        elif _is_square(node):
+            real = True
+        else:
+            return False
+    return real
+
+
+def _positive(node: Node) -> bool:
+    return node.op == "dim" or (node.op == "const" and node.dtype != "bool" and node.value > 0) or (
+        node.op == "real" and node.args[0].op == "dim")
+
+
+def _is_square(node: Node) -> bool:
+    if node.op == "mul":
+        return node.args[0] is node.args[1]
+    return node.op == "pow" and node.args[1].op == "const" and node.args[1].value in (2.0, 4.0, 6.0)
+
+
+# -- logarithms -------------------------------------------------------------------------------
+
+
+def logarithm(forms: Forms, x: Node, written: dict[Node, tuple[str, Sequence[Node]]]) -> Found | None:
+    """log(x) as log1p, asinh, acosh, atanh, where x has no exponentials.
+
+    `written` gives for a node that a rule has made the operation and the operands it was made from.
+    """
+    graph, o = forms.graph, forms.graph.ops
+    if x in written and written[x][0] == "sub":
+        form = forms.sum("sub", written[x][1], False)
+        return None if form is None or form.bottom != UNIT else _area(forms, form)
+    if x.op == "hypot":
+        for one, u in (x.args, x.args[::-1]):
+            if one.op == "const" and one.value == 1.0:
+                return Found(0.5 * o.log1p(u * u), "log_hypot", 1)
+    if x.op == "sqrt":
+        inner = logarithm(forms, x.args[0], written)
+        return None if inner is None else inner._replace(node=0.5 * inner.node)
+    if x.op not in ("add", "sub", "div", "mul"):
+        return None
+    form = forms.form(x)
+    if form.bottom != UNIT or any(m[0] for m in form.top):
+        return None
+    if len(form.top) == 1:
+        ((_, factors), c), = form.top.items()
+        if c == 1.0 and sorted(p for _, p in factors) == [-1.0, 1.0] and all(a >= 0 for a, _ in factors):
+            a, b = sorted(factors, key=lambda f: -f[1])
+            top, bottom = (forms.linear(graph.nodes[atom]) for atom, _ in (a, b))
+            return None if top is None or bottom is None else log_of_quotient(forms, top, bottom)
+        return None
+    if close(form.top.get(ONE, 0.0), 1.0, 2.0):
+        rest = _without_one(forms, x)
+        return None if rest is None else Found(o.log1p(rest), "log1p", 1)
+    return _area(forms, form)
+
+
+def _without_one(forms: Forms, x: Node) -> Node | None:
+    """x - 1 for a sum that has the term 1."""
+    terms = summands(x.op, x.args)
+    ones = [i for i, (n, s) in enumerate(terms) if n.op == "const" and close(s * n.value, 1.0, 2.0)]
+    if len(ones) != 1 or len(terms) < 2:
+        return None
+    total: Node | None = None
+    for i, (node, sign) in enumerate(terms):
+        if i != ones[0]:
+            total = forms.plus(total, node, sign < 0)
+    return total
+
+
+def _area(forms: Forms, form: Ratio) -> Found | None:
+    """log(u + sqrt(u**2 + c**2)) = log(c) + asinh(u/c); log(u + sqrt(u**2 - 1)) = acosh(u)."""
+    o, nodes = forms.graph.ops, forms.graph.nodes
+    for mono, c in form.top.items():
+        item = _only(forms, mono)
+        if item is None or item[1] != 1.0 or c != 1.0 or item[0].op not in ("hypot", "sqrt"):
+            continue
+        root_node = nodes[item[0].id]
+        rest: Linear = tuple(sorted((m[1], forms.same(v)) for m, v in form.top.items() if m != mono))
+        if root_node.op == "hypot":
+            for size, u in (root_node.args, root_node.args[::-1]):
+                linear = forms.linear(u)
+                k = multiple(rest, linear) if linear else None
+                if size.op == "const" and size.value > 0 and k in (1.0, -1.0):
+                    ratio = forms.spell(linear_scale(rest, 1.0 / size.value))
+                    node = o.asinh(ratio)
+                    return Found(node if size.value == 1.0 else node + math.log(size.value), "asinh", 1)
+        else:
+            square = forms.form(root_node.args[0])
+            if len(rest) == 1 and square.bottom == UNIT and square.top == {
+                    ONE: -1.0, ((), factors_multiply((), rest[0][0], 2.0)): rest[0][1] ** 2}:
+                return Found(o.acosh(forms.spell(rest)), "acosh", 1)
+    return None
+
+
+# -- products ---------------------------------------------------------------------------------
+
+
+def product(forms: Forms, op: str, args: Sequence[Node]) -> Found | None:
+    """x log(x), u / hypot(u, v), sin(u) / u inside a product."""
+    form = forms.of(op, args)
+    if form is None or form.bottom != UNIT or len(form.top) != 1:
+        return None
+    ((expo, factors), c), = form.top.items()
+    if expo:
+        return None
+    functions: list[Node] = []
+    rule = ""
+    for _ in range(3):
+        found = next((q for a, p in factors if (q := _quotient(forms, a, p, dict(factors))) is not None), None)
+        if found is None:
+            break
+        scale, factors, node, rule = found
+        c *= scale
+        functions.append(node)
+    if not functions:
+        return None
+    above = tuple((a, p) for a, p in factors if p > 0)
+    below = tuple((a, -p) for a, p in factors if p < 0)
+    result = forms.product(c, [*([forms.spell_factors(1.0, above)] if above else []), *functions])
+    if below:
+        result = forms.graph.apply("div", result, forms.spell_factors(1.0, below))
+    return Found(result, rule, 1)
+
+
+def _quotient(forms: Forms, atom: int, power: float,
+              factors: dict[int, float]) -> tuple[float, Factors, Node, str] | None:
+    """For one atom of a product: the factor, the remaining atoms, the new function, the rule."""
+    o, nodes = forms.graph.ops, forms.graph.nodes
+    if atom < 0:
+        entry = forms.atoms[-atom - 1]
+        if entry.name == "sin" and power >= 1.0:
+            return _cardinal(forms, atom, entry.argument, factors, True)
+        return None
+    node = nodes[atom]
+    if node.op == "tan" and power == 1.0:
+        argument = forms.linear(node.args[0])
+        return None if not argument else _cardinal(forms, atom, argument, factors, False)
+    if node.op == "hypot" and power <= -1.0:
+        for u, v in (node.args, node.args[::-1]):
+            linear = forms.linear(u)
+            if linear is None or constant_part(linear) is not None:
+                continue
+            for other, p in factors.items():
+                one = forms.linear(nodes[other]) if other >= 0 and p >= 1.0 else None
+                k = multiple(one, linear) if one else None
+                if k:
+                    left = factors_multiply(tuple(sorted(factors.items())), ((atom, 1.0), (other, -1.0)))
+                    return k, left, o.unit(u, v), "unit"
+    if node.op in ("log", "log2", "log10", "log1p") and power == 1.0:
+        return _entropy(forms, node, factors)
+    return None
+
+
+def _without(factors: dict[int, float], taken: dict[int, float]) -> Factors:
+    return tuple(sorted((a, p - taken.get(a, 0.0)) for a, p in factors.items() if p != taken.get(a, 0.0)))
+
+
+def _cardinal(forms: Forms, atom: int, argument: Linear, factors: dict[int, float],
+              sine: bool) -> tuple[float, Factors, Node, str] | None:
+    """sin(k u) / u = k sinc(k u), tan(k u) / u = k sinc(k u) / cos(k u)."""
+    o = forms.graph.ops
+    below: dict[int, float] | None = None
+    k: float | None = 1.0
+    if len(argument) == 1 and all(factors.get(a, 0.0) <= -p if p > 0 else factors.get(a, 0.0) >= -p > 0
+                                  for a, p in argument[0][0]):
+        below, k = {a: -p for a, p in argument[0][0]}, argument[0][1]
+    else:
+        for other, p in factors.items():
+            linear = forms.linear(forms.graph.nodes[other]) if other >= 0 and p <= -1.0 else None
+            k = multiple(argument, linear) if linear else None
+            if k:
+                below = {other: -1.0}
+                break
+    if below is None or not k:
+        return None
+    if close(abs(k), PI, 4.0):
+        node = o.sinc(forms.spell(linear_scale(argument, 1.0 / PI)))
+    else:
+        node = o.sinc_derivative(0, forms.spell(argument))
+    if not sine:
+        node = node / o.cos(forms.spell(argument))
+    return k, _without(factors, {atom: 1.0, **below}), node, "sinc"
+
+
+def _entropy(forms: Forms, node: Node, factors: dict[int, float]) -> tuple[float, Factors, Node, str] | None:
+    """f log(f g) = xlogx(f g) / g; (1 + v) log1p(v) with its limit 0 where 1 + v is 0."""
+    o, nodes = forms.graph.ops, forms.graph.nodes
+    v = node.args[0]
+    if node.op == "log1p":
+        argument = log_argument(forms, node)
+        for atom, p in factors.items():
+            if atom >= 0 and p >= 1.0 and argument is not None and forms.linear(nodes[atom]) == argument:
+                f = nodes[atom]
+                whole = o.select(o.greater(f, 0.5), f * node, o.xlogx(f))
+                return 1.0, _without(factors, {node.id: 1.0, atom: 1.0}), whole, "xlogx"
+        return None
+    scale = {"log": 1.0, "log2": 1.0 / LN2, "log10": 1.0 / LN10}[node.op]
+    if factors.get(v.id, 0.0) >= 1.0:
+        return scale, _without(factors, {node.id: 1.0, v.id: 1.0}), o.xlogx(v), "xlogx"
+    form = forms.form(v)
+    if form.bottom != UNIT or len(form.top) != 1:
+        return None
+    ((expo, inner), c), = form.top.items()
+    if expo or c <= 0 or not any(a >= 0 and p == 1.0 and factors.get(a, 0.0) >= 1.0 for a, p in inner):
+        return None
+    taken = next(a for a, p in inner if p == 1.0 and factors.get(a, 0.0) >= 1.0)
+    rest = _without(factors, {node.id: 1.0, taken: 1.0})
+    others = tuple(f for f in inner if f[0] != taken)
+    return scale / c, factors_multiply(rest, others, -1.0), o.xlogx(v), "xlogx"
+
+
+def even_argument(forms: Forms, op: str, x: Node) -> Found | None:
+    """f(abs(u)) = f(u) for an even f."""
+    return Found(forms.graph.apply(op, x.args[0]), "even", 1) if x.op == "abs" else None
+
+
+__all__ = ["EPS", "add", "difference", "even_argument", "logarithm", "paired", "product", "root"]
