@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+EXTREMA = {"maximum": "_gradc_maximum", "minimum": "_gradc_minimum"}
 ADD = "_gradc_accumulate_add"
 MULTIPLY = "_gradc_accumulate_multiply"
 
@@ -52,6 +53,15 @@ class _Rewriter(ast.NodeTransformer):
         call = ast.copy_location(ast.Call(callee, [read, node.value], []), node)
         return ast.copy_location(ast.Assign([node.target], call), node)
 
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        """Turn `name = maximum(name, value)` into the one instruction that LLVM can vectorise."""
+        call, target = node.value, node.targets[0]
+        if (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in EXTREMA
+                and isinstance(target, ast.Name) and len(call.args) == 2
+                and isinstance(call.args[0], ast.Name) and call.args[0].id == target.id):
+            call.func.id = EXTREMA[call.func.id]
+        return node
+
 
 def _is_carried(loop: ast.For) -> bool:
     """Whether an iteration may need memory that another wrote: one array at two places, or at a read one."""
@@ -75,11 +85,39 @@ def rewrite(tree: ast.Module) -> ast.Module:
 
 @functools.cache
 def functions() -> dict[str, Callable[..., Any]]:
-    """The two Numba intrinsics, under the names that `rewrite` uses. Imports Numba."""
+    """The Numba intrinsics, under the names that `rewrite` uses. Imports Numba."""
     return {
         ADD: _accumulation(operator.iadd, "fadd"),
         MULTIPLY: _accumulation(operator.imul, "fmul"),
+        **{name: _extremum(function) for function, name in EXTREMA.items()},
     }
+
+
+def _extremum(function: str) -> Callable[..., Any]:
+    """An intrinsic for `numpy.maximum` or `minimum` of two scalars: llvm.maximum, where NaN wins too."""
+    types: Any = importlib.import_module("numba.core.types")
+    signature: Any = importlib.import_module("numba.core.typing").signature
+    intrinsic: Any = importlib.import_module("numba.extending").intrinsic
+    llvm: Any = importlib.import_module("llvmlite.ir")
+    greater = function == "maximum"
+
+    def extremum(_context: Any, left: Any, right: Any) -> Any:
+        kinds = [kind for kind in (left, right) if isinstance(kind, types.Float)]
+        kind = kinds[0] if kinds else types.int64
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            a, b = (context.cast(builder, argument, given, kind)
+                    for argument, given in zip(arguments, signature.args, strict=True))
+            if kinds:
+                shape = llvm.FunctionType(a.type, (a.type, a.type))
+                declared = builder.module.declare_intrinsic(f"llvm.{function}", (a.type,), shape)
+                return builder.call(declared, (a, b))
+            return builder.select(builder.icmp_signed(">" if greater else "<", a, b), a, b)
+
+        return signature(kind, left, right), generate
+
+    made: Callable[..., Any] = intrinsic(extremum)
+    return made
 
 
 def _accumulation(operation: Callable[[Any, Any], Any], instruction: str) -> Callable[..., Any]:

@@ -25,6 +25,7 @@ from gradc.ir.graph import (
     store_parts,
 )
 
+MOST_RECOMPUTED = 24    # nodes that may be computed again instead of being stored
 MERGED = ("sum", "prod", "max", "min", "any", "all")
 
 
@@ -229,9 +230,19 @@ class _Builder:
 
 def is_cheap(item: Item) -> bool:
     """Whether recomputing a definition at its uses costs less than keeping it in memory."""
-    own = (item.node, *item.inline)
-    return (item.kind == "def" and len(item.inline) <= 12 and not item.deps
-            and all(n.op in CHEAP or n.op in ("const", "dim", "axis", "input") for n in own))
+    waiting, seen, steps = [item], {item}, 0
+    while waiting:
+        one = waiting.pop()
+        steps += len(one.inline) + 1
+        if one.kind != "def" or steps > MOST_RECOMPUTED:
+            return False
+        if any(n.op not in CHEAP and n.args for n in (one.node, *one.inline)):
+            return False
+        for dep in one.deps:
+            if dep not in seen:
+                seen.add(dep)
+                waiting.append(dep)
+    return True
 
 
 def union(items: Iterable[Item]) -> set[Axis]:

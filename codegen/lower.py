@@ -17,11 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gradc.ir.dims import Axis, axis_order
-from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part, scatter_parts
+from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part, affine, scatter_parts
 
 from .items import Choices, Item, is_cheap, make_items, union
 
-ROUNDS = 4          # of improvement; each only removes buffers, so more are never needed in practice
+ROUNDS = 6              # of improvement; each only removes buffers, so more are never needed in practice
+SHORT = 9               # a literal dimension below this is unrolled by LLVM
 
 
 @dataclass(eq=False)
@@ -91,6 +92,7 @@ def _lower(items: Sequence[Item], opened: Axes) -> list[Loop | Item]:
         return list(items)
     axis = _choose(items, opened)
     phase = phases(items, axis)
+    _part_scatters(items, axis, opened, phase)
     body: list[Loop | Item] = []
     for p in range(max(phase.values()) + 1):
         outside = [item for item in items if phase[item] == p and axis not in item.domain]
@@ -141,6 +143,32 @@ def _sink(items: Sequence[Item], axis: Axis, phase: dict[Item, int]) -> None:
                    and phase[d] < target)
         if kept <= 1:
             phase[item] = target
+
+
+def _part_scatters(items: Sequence[Item], axis: Axis, opened: Axes, phase: dict[Item, int]) -> None:
+    """Give a second scatter into one array at another index a loop of its own, if its value is cheap.
+
+    x[i] and x[i + 1] in one innermost loop make each iteration wait for the one before it; two loops
+    are vectorised, which is worth computing a few operations twice.
+    """
+    size = axis.dim.constant
+    if size is not None and size < SHORT:
+        return
+    last = max(phase.values())
+    at: dict[tuple[Node, int], tuple[Node, ...]] = {}
+    for item in items:
+        if item.kind != "scatter" or item.domain - opened != {axis} or item.guards:
+            continue
+        indices = item.roots[1:]
+        first = at.setdefault((item.node, phase[item]), indices)
+        if first != indices and all(i.dtype == "int64" and _is_affine(i) for i in (*first, *indices)):
+            if all(is_cheap(d) for d in item.deps if d in phase and axis in d.domain):
+                last += 1
+                phase[item] = last
+
+
+def _is_affine(index: Node) -> bool:
+    return all(atom.op == "axis" for atom in affine(index)[0])
 
 
 def _choose(items: Sequence[Item], opened: Axes) -> Axis:

@@ -52,6 +52,8 @@ class BodyPrinter:
         self.used: set[str] = set()
         self.plain: dict[Node, bool] = {}
         self.states: dict[Node, str] = {}
+        self.shared: dict[int, dict[Node, Text]] = {}           # recomputed values with a local, by body
+        self.repeated = _repeated(program)
         self.values = {i.node: i for i in program.homes if i.kind in ("def", "acc", "scan")}
 
     # -- the whole body -----------------------------------------------------------------------
@@ -72,7 +74,9 @@ class BodyPrinter:
             entry = stack.pop()
             if isinstance(entry, Item):
                 continue
-            if entry.axis not in self.axes:
+            if entry.axis.dim.constant == 1:
+                self.axes[entry.axis] = "0"                     # its loop is not printed
+            elif entry.axis not in self.axes:
                 node = self.graph.axis(entry.axis)
                 wanted = self.graph.names.get(node, [""])[0]
                 while not wanted and letters:
@@ -326,6 +330,9 @@ class BodyPrinter:
         return [g for g in _common_guards(entry) if g.axes <= opened]
 
     def _emit_loop(self, loop: Loop, depth: int, path: Path, implied: frozenset[Node]) -> None:
+        if loop.axis.dim.constant == 1:
+            self._emit(loop.body, depth, (*path, loop), implied)
+            return
         pad = "    " * depth
         opened = {outer.axis for outer in path}
         bounds = [g for g in _common_guards(loop) if g not in implied and loop.axis in g.axes
@@ -385,16 +392,16 @@ class BodyPrinter:
             lines.append(f"if {condition}:")
             lines.append(f"    raise {item.check.error}({item.check.message!r})")
         elif item.kind == "store":
-            text = self._expression(item, item.body, path, lines)[0]
-            lines.append(f"{self._store_target(item)} = {text}{note}")
+            value = self._expression(item, item.body, path, lines)[0]
+            lines.append(f"{self._store_target(item)} = {value}{note}")
         elif item in self.partial:
-            text = self._expression(item, item.body, path, lines)
-            lines.append(_added(self.partial[item], text) + note)
+            added = self._expression(item, item.body, path, lines)
+            lines.append(_added(self.partial[item], added) + note)
         else:
-            text = self._expression(item, item.body, path, lines)
+            added = self._expression(item, item.body, path, lines)
             target, more = self._target(item, path)
             lines += more
-            lines.append((f"{target} = {text[0]}" if self.plain[item.node] else _added(target, text)) + note)
+            lines.append((f"{target} = {added[0]}" if self.plain[item.node] else _added(target, added)) + note)
         return lines
 
     def _note(self, item: Item) -> str:
@@ -403,7 +410,8 @@ class BodyPrinter:
         for node in (item.node, *reversed(item.inline)):
             note = self.graph.notes.get(node)
             if note and (node is item.node or not note.startswith("adjoint of")):
-                notes[" ".join(note.split())] = None
+                shown = "".join(c if c.isprintable() else " " for c in note)  # a name may hold anything
+                notes[" ".join(shown.split())] = None
         return f"  # {'; '.join(list(notes)[:3])}" if notes else ""
 
     def _accumulate(self, item: Item, home: Home, path: Path, note: str) -> list[str]:
@@ -510,18 +518,22 @@ class BodyPrinter:
         """The text of a node as this item sees it; long parts are given a local first (in `lines`)."""
         texts: dict[Node, Text] = {}
         implied = set(item.guards)
-        wanted = _closure(root, lambda n: n is not item.node and self._known(n, path) is not None)
-        twice = _used_twice(wanted, self.program.recomputed)
+        stop = self.shared.get(id(path[-1]) if path else 0, {})
+        wanted = _closure(root, lambda n: n is not item.node and (n in stop or self._known(n, path) is not None))
+        owner = id(path[-1]) if path else 0
         for node in wanted:
-            known = None if node is item.node else self._known(node, path)
+            known = None if node is item.node else self.shared.get(owner, {}).get(node) or self._known(node, path)
             if known is not None:
                 texts[node] = known
                 continue
             text = self._node(node, texts, implied)
-            if node is not root and not node.is_array and (len(text[0]) > WIDTH or node in twice):
+            again = node in self.program.recomputed and self.repeated.get((owner, node), 0) > 1
+            if node is not root and not node.is_array and (len(text[0]) > WIDTH or again):
                 name = self.names.numbered("t")
                 lines.append(f"{name} = {text[0]}")
                 text = (name, ATOM)
+                if again and not item.guards:
+                    self.shared.setdefault(owner, {})[node] = text
             texts[node] = text
         return texts[root]
 
@@ -583,14 +595,20 @@ def _closure(root: Node, stop: object) -> list[Node]:
     return sorted(seen, key=lambda n: n.id)
 
 
-def _used_twice(nodes: Sequence[Node], candidates: set[Node]) -> set[Node]:
-    """Values recomputed inline that one statement uses more than once: they get a local there."""
-    count: dict[Node, int] = {}
-    for node in nodes:
-        for a in node.args:
-            if a in candidates:
-                count[a] = count.get(a, 0) + 1
-    return {node for node, uses in count.items() if uses > 1}
+def _repeated(program: Program) -> dict[tuple[int, Node], int]:
+    """How often the statements of one body use each value that is recomputed rather than stored."""
+    count: dict[tuple[int, Node], int] = {}
+    for item, home in program.homes.items() if program.recomputed else ():
+        owner = id(home.path[-1]) if home.path else 0
+        users = [item.node] if item.kind == "def" else []
+        for node in (*users, *item.inline):
+            for a in node.args:
+                if a in program.recomputed:
+                    count[owner, a] = count.get((owner, a), 0) + 1
+        for root in item.roots:
+            if root in program.recomputed and item.kind != "def":
+                count[owner, root] = count.get((owner, root), 0) + 1
+    return count
 
 
 def _added(target: str, text: Text) -> str:

@@ -94,7 +94,7 @@ def result_class(
         "__qualname__": name,
         "_originals": originals,
         "_positions": positions,
-        "__doc__": f"{name}({', '.join(originals)})",
+        "__doc__": f"{name}({', '.join(fields)})",  # not the originals: a docstring takes no null byte
     }
     return _classes.setdefault(key, type(name, (Result, base), body))
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from gradc.ir.dims import Axis
 from gradc.ir.errors import DerivativeError
-from gradc.ir.graph import Graph, Node, Part, copy_graph
+from gradc.ir.graph import Graph, Node, Part, copy_graph, sorted_axes
 from gradc.ir.interpret import evaluate_nodes
 
 from .adjoint import reverse
@@ -26,20 +27,27 @@ from .symbols import Symbols, derivative, number
 
 @dataclass(frozen=True)
 class Summary:
-    """An array in numbers: shape, extremes (NaN left out), Euclidean norm, first index that is not finite."""
+    """An array in numbers: shape, extremes (NaN left out), Euclidean norm, first index that is not finite.
+
+    `indices` names the indices of an array over axes of the formula; it is empty for an argument.
+    """
 
     shape: tuple[int, ...]
     minimum: float
     maximum: float
     norm: float
     nonfinite: tuple[int, ...] | None
+    indices: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if 0 in self.shape:
             return f"shape {self.shape}, empty"
         text = (f"shape {self.shape}, min {brief(self.minimum)}, max {brief(self.maximum)}, "
                 f"norm {brief(self.norm)}")
-        return text if self.nonfinite is None else f"{text}, not finite at {list(self.nonfinite)}"
+        if self.nonfinite is None:
+            return text
+        named = zip(self.indices or ("",) * len(self.shape), self.nonfinite, strict=True)
+        return f"{text}, not finite at {', '.join(f'{name} = {i}' if name else str(i) for name, i in named)}"
 
 
 Value = float | int | bool | Summary
@@ -57,7 +65,7 @@ def brief(value: Value) -> str:
     return exact if len(exact) <= 9 else f"{value:.6g}"
 
 
-def summary(value: Any) -> Value:
+def summary(value: Any, indices: tuple[str, ...] = ()) -> Value:
     """A value of the interpreter as a number, or as the summary of an array."""
     array = np.asarray(value)
     if array.ndim == 0:
@@ -72,7 +80,7 @@ def summary(value: Any) -> Value:
         norm = scale * float(np.linalg.norm(real / scale)) if scaled else float(np.linalg.norm(real))
     return Summary(array.shape, float(known.min()) if known.size else np.nan,
                    float(known.max()) if known.size else np.nan, norm,
-                   tuple(int(i) for i in bad[0]) if len(bad) else None)
+                   tuple(int(i) for i in bad[0]) if len(bad) else None, indices)
 
 
 def is_finite(value: Value) -> bool:
@@ -104,9 +112,22 @@ class Anatomy:
     adjoints: dict[Node, Node] = field(default_factory=dict)
     values: dict[Node, Any] = field(default_factory=dict)
 
+    def array(self, node: Node) -> Any:
+        """The value of a node, the axes of an array in the order in which the formula names them."""
+        value = self.values[node]
+        if len(node.axes) < 2:
+            return value
+        own = sorted_axes(node.axes)
+        return np.transpose(value, [own.index(axis) for axis in self._axes(node)])
+
     def value(self, node: Node | None) -> Value | None:
         """The value of a node, an array as its summary; None in symbols or if there is no node."""
-        return summary(self.values[node]) if node is not None and node in self.values else None
+        if node is None or node not in self.values:
+            return None
+        return summary(self.array(node), tuple(map(self.symbols.index, self._axes(node))))
+
+    def _axes(self, node: Node) -> list[Axis]:
+        return sorted(node.axes, key=self.symbols.rank)
 
     def symbol(self, node: Node) -> str:
         """The symbol of a node's adjoint: df/dq."""

@@ -28,8 +28,10 @@ def inside(graph: Graph, index: Node, dim: Dim, guards: Iterable[Node] = ()) -> 
     "no" means that for every size some point that is read lies outside. Names of dimensions that an
     array binds count as at least 0, and the axes of the index as not empty (else nothing is read).
 
-    >>> g = Graph(); x = g.input("x", shape=("n",)); i = g.axis(Axis(Dim.of("n"), 0))
-    >>> inside(g, i, Dim.of("n")), inside(g, i + 1, Dim.of("n")), inside(g, g.dim("k"), Dim.of("n"))
+    >>> from gradc.ir.dims import Axis
+    >>> g, n = Graph(), Dim.of("n")
+    >>> x, i = g.input("x", shape=(n,)), g.axis(Axis(n, 0))
+    >>> inside(g, i, n), inside(g, i + 1, n), inside(g, g.dim("k"), n)
     ('yes', 'no', 'unknown')
     """
     return Bounds(graph).inside(index, dim, guards)

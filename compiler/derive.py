@@ -61,7 +61,8 @@ def gate(graph: Graph, wrt: Sequence[str], kinks: str) -> Gate:
     whole = copy_graph(graph, fold=fold)
     outputs = list(whole.outputs)
     taken = set(whole.inputs)
-    cotangents, seeds = [], {}
+    cotangents: list[str] = []
+    seeds: dict[Node, Node] = {}
     for key, node in outputs:
         name = _free(f"d_{key}", taken)
         cotangents.append(name)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradc.ir.graph import Graph, Node
 
-from .anatomy import Anatomy, Value, brief, examine, is_finite
+from .anatomy import Anatomy, Summary, Value, brief, examine, is_finite
 from .symbols import derivative
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ROWS_SHOWN = 200
 TERMS_SHOWN = 4
+IN_WORDS = {"prod": "the product of the others", "max": "1 at the maximum, shared by ties",
+            "min": "1 at the minimum, shared by ties"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Partial:
         if self.value is None:
             return f"{self.symbol} = {self.formula}"
         number = brief(self.value)
+        if isinstance(self.value, Summary):
+            number = f"[{brief(self.value.minimum)} .. {brief(self.value.maximum)}]"
         if self.formula in (number, "..."):
             return f"{self.symbol} = {number}"
         return f"{self.symbol} = {self.formula} = {number}"
@@ -96,9 +100,10 @@ class Explanation:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Headings of the table."""
+        """Headings of the table; the last one is there for the mark."""
+        marked = ("",) if any(row.mark for row in self.rows) else ()
         if self.numeric:
-            return ("node", "value", "local partials", "adjoint", "uses")
+            return ("node", "value", "local partials", "adjoint", "uses", *marked)
         return ("node", "local partials", "adjoint by the chain rule", "uses")
 
     def cells(self) -> Iterator[tuple[str, ...]]:
@@ -111,9 +116,8 @@ class Explanation:
                 continue
             value = "" if row.value is None else brief(row.value)
             adjoint = "" if row.derivative is None else f"{row.adjoint} = {brief(row.derivative)}"
-            mark = "   <-- first value that is not finite"
-            yield (row.equation, value + (mark if row.mark == "value" else ""), partials,
-                   adjoint + (mark if row.mark == "adjoint" else ""), uses)
+            mark = f"<-- the first {row.mark} that is not finite" if row.mark else ""
+            yield (row.equation, value, partials, adjoint, uses, mark)[:len(self.columns)]
 
     def _remarks(self) -> list[str]:
         more = len(self.rows) - ROWS_SHOWN
@@ -126,7 +130,7 @@ class Explanation:
         right = {"value", "uses"}
         lines = [self.title, ""] if self.title else []
         for number, line in enumerate(table):
-            cells = [text.rjust(width) if heading in right and "<--" not in text else text.ljust(width)
+            cells = [text.rjust(width) if heading in right else text.ljust(width)
                      for text, width, heading in zip(line, widths, self.columns, strict=True)]
             lines.append("  ".join(cells).rstrip())
             if number == 0:
@@ -200,21 +204,28 @@ def _first_not_finite(found: Anatomy) -> tuple[Node, str] | None:
 
 
 def _row(found: Anatomy, node: Node, mark: str) -> Row:
-    symbols, own = found.symbols, found.symbols.name(node)
+    symbols = found.symbols
     partials = []
     for x in dict.fromkeys(node.args):
         partial = found.partials.get((node, x))
         if partial is not None:
-            partials.append(Partial(derivative(own, symbols.name(x)), symbols.operand(partial)[0],
-                                    found.value(partial)))
+            said = IN_WORDS.get(node.op) if node.is_reduction else None
+            partials.append(Partial(_local(found, node, x), said or symbols.operand(partial)[0], found.value(partial)))
     adjoint = found.adjoints.get(node) if found.output is not None else None
     return Row(
-        name=own, expression=symbols.definition(node), partials=tuple(partials),
+        name=symbols.name(node), expression=symbols.definition(node), partials=tuple(partials),
         adjoint=found.symbol(node) if adjoint is not None else "",
         rule=_rule(found, node, adjoint) if adjoint is not None else "",
         uses=len(found.users.get(node, ())) if adjoint is not None else 0,
         value=found.value(node), derivative=found.value(adjoint), mark=mark,
     )
+
+
+def _local(found: Anatomy, user: Node, x: Node) -> str:
+    """The symbol of a local partial; with a curly d where df/dx is already the sum over all uses of x."""
+    of, by = found.symbols.name(user), found.symbols.name(x)
+    many = user is found.output and len(set(found.users.get(x, ()))) > 1
+    return f"∂{of}/∂{by}" if many else derivative(of, by)
 
 
 def _rule(found: Anatomy, node: Node, adjoint: Node) -> str:
@@ -225,21 +236,19 @@ def _rule(found: Anatomy, node: Node, adjoint: Node) -> str:
     terms = []
     users = list(dict.fromkeys(found.users.get(node, ())))
     for user in users[:TERMS_SHOWN]:
-        outer, local = found.symbol(user), derivative(found.symbols.name(user), found.symbols.name(node))
+        outer, local = found.symbol(user), _local(found, user, node)
         if user.op == "read":
             index = ", ".join(found.symbols.operand(i)[0] for i in user.args[1:1 + user.attr])
-            term = f"{outer} at [{index}]"
-        elif user is found.output:
-            term = ""                                           # df/df = 1, and df/dx is the local partial
-        else:
-            term = f"{outer} · {local}"
-        over = sorted(user.axes - node.axes, key=str) if user.op != "read" else []
+            terms.append(f"{outer} at [{index}]")
+            continue
+        term = local if user is found.output else f"{outer} · {local}"      # df/df = 1 is left out
+        over = sorted(user.axes - node.axes, key=found.symbols.rank)
         if over:
-            term = f"sum over {', '.join(map(found.symbols.index, over))} of {term or local}"
-        terms.append(term or (local if len(users) > 1 else ""))
+            term = f"sum over {', '.join(map(found.symbols.index, over))} of {term}"
+        terms.append(term if term != symbol else "")
     if len(users) > TERMS_SHOWN:
         terms.append("...")
-    text = found.symbols.texts[adjoint][0] if adjoint not in found.symbols.names else found.symbols.names[adjoint]
+    text = found.symbols.names.get(adjoint) or found.symbols.texts[adjoint][0]
     chain = " + ".join(term for term in terms if term)
-    parts = [symbol, *([chain] if chain else []), *([text] if text != "..." and text != chain else [])]
+    parts = [symbol, *([chain] if chain else []), *([text] if "..." not in text and text != chain else [])]
     return " = ".join(parts)

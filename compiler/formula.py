@@ -26,7 +26,7 @@ from .arrays import Array, ArrayError, Arrays
 from .bounds import Bounds, check_reads
 from .names import Usage, usage
 from .shapes import Arguments, Declaration, declarations
-from .syntax import Statement, check_name, refuse, statements
+from .syntax import Statement, another_name, check_name, refuse, statements
 
 Step = Generator[ast.expr, Array, Array]
 
@@ -141,7 +141,7 @@ class Walker:
         span, source = self.names.free[name], self.source
         wrong = check_name(name)
         if wrong:
-            raise refuse(source, span, f"the name {name} {wrong}", "Choose another name.")
+            raise refuse(source, span, f"the name {name} {wrong}", another_name(name))
         if name.lower() == "nan":
             raise refuse(source, span, "NaN is no constant of a formula",
                          "Write a condition for the case, or pass the value as an argument.")
@@ -242,7 +242,7 @@ class Walker:
         span = self.statement.place(node)
         return self.source[span.start:span.stop]
 
-    # -- helpers of handlers ------------------------------------------------------------------
+    # -- what handlers share ------------------------------------------------------------------
 
     def condition(self, node: ast.expr, value: Array) -> Array:
         """A truth value, or the error that asks for one."""

@@ -45,7 +45,7 @@ def convert(expr: Any, args: Arguments = None) -> Graph:
     >>> x, y = sympy.symbols("x y")
     >>> graph = convert(x**2 - y, args=(y, x))
     >>> list(graph.inputs), [name for name, _ in graph.outputs]
-    (X)
+    (['y', 'x'], ['value'])
     """
     items = list(expr) if isinstance(expr, (tuple, list, sympy.Tuple)) else [expr]
     several = isinstance(expr, (tuple, list, sympy.Tuple))
@@ -142,6 +142,7 @@ class ArgumentList:
         self.names: dict[Any, str] = {}
         self.owners: dict[str, Any] = {}
         self.extra: dict[str, Any] = {}
+        self.taken: set[str] = set()
         self._name_all([*self.survey.scalars, *self.survey.arrays])
         self.declared: dict[str, Declaration] = {}
         self.listed: dict[str, None] | None = None
@@ -154,6 +155,7 @@ class ArgumentList:
         elif args is not None:
             self._list(args)
         self.sizes = {name for d in self.declared.values() for dim in d.shape for name in dim.names()}
+        self.taken |= self.sizes | set(self.extra)
 
     # -- names --------------------------------------------------------------------------------
 
@@ -170,6 +172,7 @@ class ArgumentList:
                     "both places, or rename one of them"
                 )
             self.names[item] = name
+            self.taken.add(name)
         dummies = [item for item in objects if isinstance(item, sympy.Dummy)]
         for dummy in sorted(dummies, key=lambda d: int(d.dummy_index)):  # in the order of their creation
             self.names[dummy] = self._fresh(symbol_name(dummy))
@@ -180,9 +183,10 @@ class ArgumentList:
     def _fresh(self, name: str) -> str:
         """The name, or the name with the first number that makes it new."""
         number, fresh = 0, name
-        while fresh in self.owners:
+        while fresh in self.taken:
             number += 1
             fresh = f"{name}_{number}"
+        self.taken.add(fresh)
         return fresh
 
     def _resolve(self, key: Any) -> str:
@@ -288,7 +292,8 @@ class ArgumentList:
             shape = tuple(self.translator.dimension(value(d, integer=True), what) for d in base.shape)
         else:
             self.translator.undeclared.add(base)
-            shape = tuple(Dim.of(self._fresh(f"{name}_dim{axis}")) for axis in range(rank))
+            label = name if name.isascii() and name.isidentifier() else "array"
+            shape = tuple(Dim.of(self._fresh(f"{label}_dim{axis}")) for axis in range(rank))
         if len(shape) != rank:
             indices = "1 index" if rank == 1 else f"{rank} indices"
             raise FormulaError(

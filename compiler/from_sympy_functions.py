@@ -338,10 +338,7 @@ def _equivalent(t: Translator, ask: Ask) -> Steps:
     for value in values:
         t.condition(value)
     tests = [t.apply("eq", values[0], value) for value in values[1:]]
-    nodes: list[Value] = [test for test in tests if isinstance(test, Node)]
-    if len(nodes) < len(tests) and not all(test for test in tests if not isinstance(test, Node)):
-        return False
-    return reduce(lambda a, b: t.apply("and", a, b), nodes) if nodes else True
+    return reduce(lambda a, b: t.apply("and", a, b), tests)
 
 
 # -- functions that the table has under other operands ----------------------------------------
@@ -358,8 +355,6 @@ def _of_table(op: str) -> Rule:
                 values.append((yield from _order(ask, position)))
             else:
                 values.append((yield Ask(operand, ask.scope)))
-        if len(values) == 1 and operation(op).arity is None:
-            return values[0]
         return t.apply(op, *values)
 
     return rule
@@ -377,31 +372,32 @@ def _order(ask: Ask, position: int) -> Steps:
 
 
 def _bessel(general: str, zero: str, one: str) -> Rule:
+    """The orders 0 and 1 have operations of their own."""
+    rule_of_order = _of_table(general)
+
     def rule(t: Translator, ask: Ask) -> Steps:
-        order = yield from _order(ask, 0)
-        value = yield Ask(ask.expr.args[1], ask.scope)
-        if not isinstance(order, Node) and order in (0, 1):
-            return t.apply(one if order else zero, value)
-        return t.apply(general, order, value)
+        order = ask.expr.args[0]
+        if order in (0, 1):
+            return t.apply(one if order else zero, (yield Ask(ask.expr.args[1], ask.scope)))
+        return (yield from rule_of_order(t, ask))
 
     return rule
 
 
-def _from_order_zero(op: str) -> Rule:
-    """polygamma and expint, which have no negative orders here."""
+def _from_order_zero(op: str, zero: str = "") -> Rule:
+    """polygamma and expint, which have no negative orders here; `zero` is the operation of order 0."""
+    rule_of_order = _of_table(op)
 
     def rule(t: Translator, ask: Ask) -> Steps:
-        order = yield from _order(ask, 0)
-        value = yield Ask(ask.expr.args[1], ask.scope)
-        literal_order = None if isinstance(order, Node) else int(order)
-        if literal_order is not None and literal_order < 0:
+        order = ask.expr.args[0]
+        if isinstance(order, sympy.Number) and order.is_negative:
             raise UnsupportedError(
                 f"{shown(ask.expr)} has a negative order: gradc has {type(ask.expr).__name__} of the "
                 "orders 0, 1, 2, ..."
             )
-        if op == "polygamma" and literal_order == 0:
-            return t.apply("digamma", value)
-        return t.apply(op, order, value)
+        if zero and order == 0:
+            return t.apply(zero, (yield Ask(ask.expr.args[1], ask.scope)))
+        return (yield from rule_of_order(t, ask))
 
     return rule
 
@@ -448,10 +444,6 @@ def _heaviside(t: Translator, ask: Ask) -> Steps:
 
 
 def _kronecker(t: Translator, ask: Ask) -> Steps:
-    if len(ask.expr.args) > 2:
-        raise UnsupportedError(
-            f"{shown(ask.expr)} has a range: give KroneckerDelta(i, j) and the range in the Sum"
-        )
     left = yield Ask(ask.expr.args[0], ask.scope)
     right = yield Ask(ask.expr.args[1], ask.scope)
     one, zero = (1, 0) if ask.scope.integer else (1.0, 0.0)
@@ -518,7 +510,7 @@ def _rules() -> dict[type, Rule]:
             sympy.besselj: _bessel("jn", "j0", "j1"),
             sympy.bessely: _bessel("yn", "y0", "y1"),
             sympy.besseli: _bessel("besseli", "i0", "i1"),
-            sympy.polygamma: _from_order_zero("polygamma"),
+            sympy.polygamma: _from_order_zero("polygamma", "digamma"),
             sympy.expint: _from_order_zero("expint"),
             sympy.log: _formula(_log),
             sympy.sinc: _formula(lambda t, x: t.apply("sinc_derivative", 0, t.real(x))),

@@ -35,8 +35,8 @@ ELEMENT = (
     "is an element of a MatrixSymbol, which is not supported yet: write IndexedBase('A', shape=(m, n))[i, j]"
 )
 MATRIX = (
-    "is a matrix expression, which is not supported yet: write it with IndexedBase and Sum, or make it explicit "
-    "with .as_explicit() and give its entries"
+    "is a matrix expression, which is not supported yet: write it with IndexedBase and Sum, or make it "
+    "explicit with .as_explicit() and give its entries"
 )
 _ADVICE: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (AppliedUndef, ("is an undefined function: put its formula in its place, expr.subs({shown}, ...)",)),
@@ -202,6 +202,10 @@ class Survey:
             return self._visit_indexed(expr)
         if kind in SUMS:
             return self._visit_sum(expr)
+        if kind is sympy.KroneckerDelta and len(expr.args) > 2:
+            raise UnsupportedError(
+                f"{shown(expr)} has a range: give KroneckerDelta(i, j), and the range in the Sum"
+            )
         operands = operands_of(expr)
         if kind is sympy.Piecewise:  # a branch that is nan says "undefined there", as a missing branch does
             operands = [o for p, o in enumerate(operands) if p % 2 or o is not sympy.nan]

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradc.codegen.module import Group, Printed, print_module
+from gradc.ir import drawing
 from gradc.ir.errors import ArgumentError, DerivativeError, DomainError, FormulaError, ShapeError
 from gradc.ir.graph import Graph
 from gradc.ir.text import from_text
 
 from . import derive
-from .passes import prepare
+from .passes import finish, prepare
 
 if TYPE_CHECKING:
     from .draw import Drawing
@@ -78,11 +79,12 @@ class Function:
     """
 
     def __init__(self, graph: Graph, wrt: Sequence[str], options: Options, *, name: str = "value",
-                 groups: Sequence[Group] | None = None, prepared: Graph | None = None) -> None:
+                 groups: Sequence[Group] | None = None, prepared: Graph | None = None,
+                 primal: Function | None = None) -> None:
         self._graph, self._options, self._name = graph, options, name
         self._wrt = tuple(wrt)
         self._groups = tuple(groups) if groups is not None else (Group(tuple(key for key, _ in graph.outputs)),)
-        self._given = prepared
+        self._given, self._primal = prepared, primal
         self._lock = threading.RLock()
         self.__name__ = name
 
@@ -109,19 +111,24 @@ class Function:
         return self._groups
 
     @property
+    def primal(self) -> Function | None:
+        """The function of which this one is the derivative, None if it is none."""
+        return self._primal
+
+    @property
     def options(self) -> Options:
         """How the function is compiled."""
         return self._options
 
     @functools.cached_property
     def prepared(self) -> Graph:
-        """The graph after all passes, from which derivatives are taken and text is printed."""
+        """The graph after the passes of `prepare`, from which derivatives are taken."""
         return self._given if self._given is not None else prepare(self._graph)
 
     @functools.cached_property
     def printed(self) -> Printed:
         """The generated module with its signatures."""
-        return print_module(self.prepared, self._name, self._groups, self._header())
+        return print_module(finish(self.prepared), self._name, self._groups, self._header())
 
     @property
     def source(self) -> str:
@@ -171,7 +178,8 @@ class Function:
         outputs = tuple(f"d_{w}" for w in self._wrt)
         gradient = Group(outputs, "Gradient", self._wrt) if len(outputs) > 1 else Group(outputs)
         value = (Group((graph.outputs[0][0],)),) if with_value else ()
-        return Function(graph, self._wrt, self._options, name=name, groups=(*value, gradient), prepared=graph)
+        return Function(graph, self._wrt, self._options, name=name, groups=(*value, gradient), prepared=graph,
+                        primal=self)
 
     @functools.cached_property
     def _gate(self) -> tuple[derive.Gate, Function, Function]:
@@ -203,7 +211,7 @@ class Function:
             return result, Saved(tuple(values), ())
         return result[0], Saved(tuple(values), tuple(result[1:]))
 
-    def backward(self, saved: Saved, d_value: Any = 1.0) -> Any:
+    def backward(self, saved: Any, d_value: Any = 1.0) -> Any:
         """The gradients for a cotangent of the value (for several outputs a tuple of them)."""
         gate, _, backward = self._gate
         if not isinstance(saved, Saved) or len(saved.values) != len(gate.saved):
@@ -319,6 +327,8 @@ class Function:
         save(self, path)
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self._primal is not None:                            # derived again where it arrives
+            return getattr, (self._primal, self._name)
         groups = tuple((g.outputs, g.result, g.fields) for g in self._groups)
         options = (self._options.jit, self._options.cache, self._options.kinks)
         return rebuild, (str(self._graph), self._wrt, options, self._name, groups, self._given is not None)
@@ -381,3 +391,13 @@ def checked_wrt(graph: Graph, wrt: str | Sequence[Any] | None) -> tuple[str, ...
     if len(set(names)) != len(names):
         raise FormulaError("wrt names an argument twice: list each once")
     return names
+
+
+def _drawn(graph: Graph, format: str) -> str:
+    """The picture of any graph, for `graph.to_svg()` and `graph.to_dot()`."""
+    from .draw import draw
+
+    return str(draw(graph, (), None, format=format))
+
+
+drawing.register(_drawn)

@@ -1,8 +1,8 @@
 """The passes between a front end and the printer, in order, on one screen.
 
 Each takes a graph and gives a new one, which is verified. `prepare` runs before differentiation, so
-that the adjoint is derived from the stable form; the adjoint itself is made in a folding graph and
-needs no pass of its own.
+that the adjoint is derived from the stable form; the adjoint itself is made in a folding graph.
+`finish` runs last, on values and derivatives alike, just before printing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from gradc.ir.verify import verify
 from .expand import expand
 from .simplify import simplify
 from .stable import stable
+from .strength import strength
+from .unroll import unroll
 
 
 class Pass(NamedTuple):
@@ -29,14 +31,27 @@ class Pass(NamedTuple):
 PREPARE = (
     Pass("stable", stable, "forms that keep their digits: log1p, sigmoid, norms, logsumexp"),
     Pass("expand", expand, "mean and logsumexp in terms of sums; empty reductions refused"),
+    Pass("unroll", unroll, "sums over two to four literal points written out"),
     Pass("simplify", simplify, "constants, identities, factors taken out of sums"),
 )
 
 
+FINISH = (Pass("strength", strength, "whole powers as products that share their factors"),)
+
+
 def prepare(graph: Graph) -> Graph:
-    """The graph in the form that is differentiated and printed."""
+    """The graph in the form that is differentiated."""
     verify(graph)
-    for step in PREPARE:
+    return _run(PREPARE, graph)
+
+
+def finish(graph: Graph) -> Graph:
+    """The graph in the form that is printed."""
+    return _run(FINISH, graph)
+
+
+def _run(passes: tuple[Pass, ...], graph: Graph) -> Graph:
+    for step in passes:
         graph = step.run(graph)
         verify(graph)
     return graph

@@ -130,7 +130,7 @@ def poly_add(a: Poly, b: Poly, sign: float = 1.0) -> tuple[Poly, bool]:
         old = total.get(mono, 0.0)
         new = old + sign * coefficient
         if abs(new) <= 8 * EPS * max(abs(old), abs(coefficient)):
-            vanished = total.pop(mono, None) is not None
+            vanished = total.pop(mono, None) is not None or vanished
         else:
             total[mono] = new
     return total, vanished
@@ -138,15 +138,19 @@ def poly_add(a: Poly, b: Poly, sign: float = 1.0) -> tuple[Poly, bool]:
 
 def poly_multiply(a: Poly, b: Poly) -> Poly | None:
     """a * b, or None where that has too many terms."""
+    if a is UNIT or b is UNIT:
+        return b if a is UNIT else a
     if len(a) * len(b) > 4 * TERMS:
         return None
     total: Poly = {}
+    sizes: dict[Mono, float] = {}
     for x, c in a.items():
         for y, d in b.items():
             mono = mono_multiply(x, y)
             total[mono] = total.get(mono, 0.0) + c * d
-    largest = max(map(abs, total.values()), default=0.0)
-    total = {m: c for m, c in total.items() if abs(c) > 8 * EPS * largest}
+            sizes[mono] = max(sizes.get(mono, 0.0), abs(c * d))
+    if len(total) < len(a) * len(b):
+        total = {m: c for m, c in total.items() if abs(c) > 8 * EPS * sizes[m]}
     return total if len(total) <= TERMS and all(len(m[1]) <= FACTORS for m in total) else None
 
 
@@ -164,11 +168,21 @@ def normal(top: Poly | None, bottom: Poly | None) -> Ratio | None:
     return Ratio(top, bottom)
 
 
+def related(a: Poly, b: Poly) -> bool:
+    """Whether two denominators can be brought together: one is 1, or they are in the same exponential."""
+    if len(a) == 1 or len(b) == 1:
+        return True
+    (p, q), (r, s) = [m[0] for m in a][:2], [m[0] for m in b][:2]
+    return multiple(linear_add(p, q, -1.0), linear_add(r, s, -1.0)) is not None
+
+
 def add(a: Ratio, b: Ratio, sign: float) -> tuple[Ratio | None, bool]:
     """a + sign * b, and whether a term vanished."""
     if a.bottom == b.bottom:
         top, vanished = poly_add(a.top, b.top, sign)
         return (normal(top, a.bottom) if len(top) <= TERMS else None), vanished
+    if not related(a.bottom, b.bottom):
+        return None, False
     left, right = poly_multiply(a.top, b.bottom), poly_multiply(b.top, a.bottom)
     if left is None or right is None:
         return None, False
@@ -178,7 +192,7 @@ def add(a: Ratio, b: Ratio, sign: float) -> tuple[Ratio | None, bool]:
 
 def multiply(a: Ratio, b: Ratio) -> Ratio | None:
     """a * b."""
-    return normal(poly_multiply(a.top, b.top), poly_multiply(a.bottom, b.bottom))
+    return None if not related(a.bottom, b.bottom) else normal(poly_multiply(a.top, b.top), poly_multiply(a.bottom, b.bottom))
 
 
 def divide(a: Ratio, b: Ratio) -> Ratio | None:
@@ -198,6 +212,7 @@ class Forms:
         self.atoms: list[Atom] = []                             # atom -k-1 is atoms[k]
         self.origin: dict[Linear, Node] = {}                    # a node for a linear form
         self._atom: dict[tuple[object, ...], int] = {}
+        self._sums: dict[tuple[str, Node, Node], tuple[Ratio | None, bool]] = {}
         self._near: dict[float, float] = {}
         self._rich: list[bool] = []
 
@@ -281,7 +296,7 @@ class Forms:
         Coefficients that are equal up to rounding are made the same number.
         """
         top, bottom = self.form(node)
-        if bottom is not UNIT and bottom != UNIT or any(m[0] for m in top):
+        if (bottom is not UNIT and bottom != UNIT) or any(m[0] for m in top):
             top = self.atom(node).top
         result = tuple(sorted((m[1], self.same(c)) for m, c in top.items()))
         if result:
@@ -307,11 +322,11 @@ class Forms:
         Where a term vanishes that the user added and takes away again (as in Kahan's summation), the
         answer is None: rounding errors are meant. `compensated` allows it.
         """
-        sign = 1.0 if op == "add" else -1.0
-        found, vanished = add(self.form(args[0]), self.form(args[1]), sign)
-        if vanished and not compensated and takes_back(op, args):
-            return None
-        return found
+        key = (op, args[0], args[1])
+        if key not in self._sums:
+            self._sums[key] = add(self.form(args[0]), self.form(args[1]), 1.0 if op == "add" else -1.0)
+        found, vanished = self._sums[key]
+        return None if vanished and not compensated and takes_back(summands(op, args)) else found
 
     def _product(self, op: str, args: Sequence[Node]) -> Ratio | None:
         if op == "neg":
@@ -506,7 +521,7 @@ def _number(node: Node) -> Ratio | None:
     return Ratio({ONE: value}, UNIT) if value and math.isfinite(value) else None
 
 
-def summands(op: str, args: Sequence[Node], limit: int = 24) -> list[tuple[Node, float]]:
+def summands(op: str, args: Sequence[Node], limit: int = 12) -> list[tuple[Node, float]]:
     """The signed terms of the sum op(*args) as the user wrote it, at most `limit`."""
     found: list[tuple[Node, float]] = []
     waiting = [(args[-1], -1.0 if op in ("sub", "neg") else 1.0), *[(a, 1.0) for a in args[:-1]]]
@@ -520,10 +535,10 @@ def summands(op: str, args: Sequence[Node], limit: int = 24) -> list[tuple[Node,
     return found
 
 
-def takes_back(op: str, args: Sequence[Node]) -> bool:
-    """Whether op(*args) adds a term and takes it away again."""
+def takes_back(terms: Sequence[tuple[Node, float]]) -> bool:
+    """Whether a sum adds a term and takes it away again."""
     seen: set[tuple[object, float]] = set()
-    for node, sign in summands(op, args):
+    for node, sign in terms:
         number = node.op == "const"
         factor = math.copysign(1.0, sign * node.value) if number else sign
         term = abs(node.value) if number else node

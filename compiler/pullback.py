@@ -35,9 +35,9 @@ def local_pullback(graph: Graph, y: Node, y_: Node, guards: frozenset[Node], act
     elif y.op == "scan":
         yield from _scan(graph, y, y_, active)
     elif y.op == "store":
-        for part, value, conditions in store_parts(y.attr, y.args):
+        for piece, value, conditions in store_parts(y.attr, y.args):
             if value in active:
-                index = [graph.axis(a) + graph.dim(o) for a, o in zip(part.axes, part.offsets, strict=True)]
+                index = [graph.axis(a) + graph.dim(o) for a, o in zip(piece.axes, piece.offsets, strict=True)]
                 yield value, graph.read(y_, index, conditions), conditions
         if y.attr.base and y.args[0] in active:
             raise DerivativeError("a store over a base has no derivative rule yet: store all its parts")

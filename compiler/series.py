@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 
 from gradc.ir.graph import Node
 
-from .exponentials import Found
 from .patterns import Forms, multiple
+from .powers import Found
 
 Coefficient = Callable[[int], float]
 

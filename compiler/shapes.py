@@ -14,7 +14,7 @@ from typing import NamedTuple
 from gradc.ir.dims import Dim
 from gradc.ir.errors import FormulaError
 
-from .syntax import check_name, nearest, shown
+from .syntax import another_name, check_name, nearest, shown
 
 MAX_DECLARATION = 300
 MAX_DEGREE = 4
@@ -75,7 +75,7 @@ def declarations(args: Arguments) -> dict[str, Declaration]:
 def _check_argument(name: object) -> None:
     wrong = check_name(name)
     if wrong:
-        raise FormulaError(f"the argument {shown(str(name))} {wrong}\nChoose another name in args.")
+        raise FormulaError(f"the argument {shown(str(name))} {wrong}\n{another_name(name)}")
 
 
 def declaration(name: str, text: object) -> Declaration:

@@ -116,10 +116,10 @@ def _mul(graph: Graph, a: Node, b: Node) -> Node | None:
         return graph.apply("neg", graph.apply("mul", a.args[0], b))
     if b.op == "neg":
         return graph.apply("neg", graph.apply("mul", a, b.args[0]))
-    if b.op == "div" and _is(b.args[0], 1.0) and a.op != "const":
-        return graph.apply("div", a, b.args[1])
-    if a.op == "div" and _is(a.args[0], 1.0) and b.op != "const":
-        return graph.apply("div", b, a.args[1])
+    for one, other in ((a, b), (b, a)):                         # but a reciprocal outside a loop is shared
+        if (one.op == "div" and _is(one.args[0], 1.0) and other.op != "const" and other is not one
+                and other.axes <= one.axes):
+            return graph.apply("div", other, one.args[1])
     return graph.apply("mul", a, b) if swapped else None
 
 
@@ -130,6 +130,8 @@ def _div(graph: Graph, a: Node, b: Node) -> Node | None:
             return a
         if _power_of_two(value):
             return graph.apply("mul", 1.0 / value, a)
+    if _is(a, 1.0) and b.op == "pow" and b.args[1].op == "const":
+        return graph.apply("pow", b.args[0], -b.args[1].value)
     if a.op == "neg":
         return graph.apply("neg", graph.apply("div", a.args[0], b))
     if b.op == "neg":
@@ -153,12 +155,11 @@ def _pow(graph: Graph, a: Node, b: Node) -> Node | None:
         return a
     if exponent == 0.5:
         return graph.apply("sqrt", a)
-    if exponent in (2.0, 3.0, 4.0):
-        square = graph.apply("mul", a, a)
-        if exponent == 2.0:
-            return square
-        return graph.apply("mul", square, a if exponent == 3.0 else square)
-    if exponent in (-1.0, -2.0, -0.5):
+    if exponent == 2.0:
+        return graph.apply("mul", a, a)
+    if exponent == -1.0:
+        return graph.apply("div", 1.0, a)
+    if exponent == -0.5:
         return graph.apply("div", 1.0, graph.apply("pow", a, -exponent))
     return None
 

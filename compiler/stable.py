@@ -16,8 +16,10 @@ from typing import NamedTuple
 from gradc.ir.graph import Check, Graph, Node, copy_graph, follow
 
 from . import structure
-from .exponentials import EXPANDED, Found, content, exp_of_logs, log_of, log_of_sum_of_logs, recognise
-from .patterns import ONE, UNIT, Forms, Ratio, add, multiple, summands, takes_back
+from .exponentials import recognise, softmax_over
+from .logarithms import EXPANDED, exp_of_logs, log_of, log_of_sum_of_logs, log_of_terms
+from .patterns import ONE, TERMS, UNIT, Forms, Ratio, add, multiple, summands, takes_back
+from .powers import Found, content
 from .series import NAMES, removable
 
 
@@ -78,8 +80,13 @@ RULES: dict[str, Rule] = {
         ("max(x, 0) - x*y + log1p(exp(-abs(x)))", "softplus", PAIR),)),
     "exp_log": Rule("exp(log(v)/2) is the root of v", "v > 0", (
         ("exp(0.5*log(1 + x**2))", "hypot", ALL), ("exp(-log(x))", "div", ABOVE))),
+    "log_exp": Rule("log(exp(u)) is u, without overflow or underflow", "all reals", (
+        ("log(exp(x))", "neg", ALL), ("log(exp(-x**2/2)/sqrt(2*pi))", "sub", ALL),
+        ("log(y*exp(x))", "add", {"x": (-30.0, 30.0), "y": (0.1, 9.0)}))),
     "bose": Rule("1/(exp(u) - 1) on two branches, where no exponential overflows", "u is not 0", (
         ("1/(exp(x) - 1)", "select", ABOVE),)),
+    "log_mean": Rule("log((1 + exp(u))/2) is 0 at 0: u/2 + log_cosh(u/2) near it, logaddexp elsewhere", "all reals", (
+        ("log((1 + exp(x))/2)", "log_cosh", ALL), ("log(1 + exp(x)) - log(2)", "log_cosh", ALL))),
     "logaddexp": Rule("the logarithm of a sum of exponentials without overflow", "all reals", (
         ("log(exp(x) + exp(y))", "logaddexp", PAIR), ("log(2 + exp(x))", "logaddexp", ALL),
         ("log(exp(x) + exp(y) + exp(x*y))", "logaddexp", {"x": (-3.0, 3.0), "y": (-3.0, 3.0)}))),
@@ -174,7 +181,7 @@ def stable(graph: Graph) -> Graph:
         follow(graph, node, new, image)
     new.outputs = [(name, made[node]) for name, node in graph.outputs]
     new.checks = [Check(made[c.bad], c.message, c.error) for c in graph.checks]
-    return copy_graph(new)                                              # without what is no longer used
+    return copy_graph(new) if rewriter.written else new                 # without what is no longer used
 
 
 class Rewriter:
@@ -184,6 +191,7 @@ class Rewriter:
         self.graph = graph
         self.forms = Forms(graph)
         self.uses: dict[Node, int] = {}
+        self._logarithms: dict[Node, Node | None] = {}
         self.written: dict[Node, tuple[str, Sequence[Node]]] = {}       # what a rule's result stands for
         self._flags: dict[str, list[bool]] = {kind: [] for kind in _KINDS}
         self._handlers = {
@@ -217,7 +225,7 @@ class Rewriter:
         if forms.rich(args[0]) or forms.rich(args[1]):
             form = forms.sum(op, args, False)
             found = None if form is None else self._recognised_sum(op, args, form)
-            if found is None and not takes_back(op, args):
+            if found is None:
                 found = self._partners(op, args)
         if found is None and (self._flagged("log", args[0]) or self._flagged("log", args[1])):
             found = log_of_sum_of_logs(forms, op, args)
@@ -249,6 +257,8 @@ class Rewriter:
             return None
         functions = [(i, forms.form(n)) for i, (n, _) in enumerate(terms) if forms.rich(n)]
         plain = [(i, forms.form(n)) for i, (n, _) in enumerate(terms) if not forms.rich(n)]
+        if not functions or not plain or takes_back(terms):
+            return None
         for i, first in functions:
             over = content(first.top)[0]
             for j, second in plain:
@@ -270,7 +280,11 @@ class Rewriter:
     def _product(self, op: str, args: Sequence[Node]) -> Found | None:
         forms = self.forms
         found: Found | None = None
-        if forms.rich(args[1]) and (op == "div" or forms.rich(args[0])):
+        if op == "div" and args[1].op == "add" and forms.rich(args[0]):
+            total, above = self._long_sum(args[1]), forms.form(args[0])
+            if total is not None and above.bottom == UNIT and len(above.top) == 1:
+                found = softmax_over(forms, above, total)
+        if found is None and forms.rich(args[1]) and (op == "div" or forms.rich(args[0])):
             form = forms.of(op, args)
             if form is not None:
                 found = self._recognised_product(op, args, form)
@@ -344,9 +358,21 @@ class Rewriter:
 
     def _log(self, op: str, args: Sequence[Node]) -> Found | None:
         x = args[0]
+        total = self._long_sum(x)
+        if total is not None:
+            return Found(total, "logaddexp", 1)
         if not self.forms.rich(x):
             return structure.logarithm(self.forms, x, self.written)
         return self._log_of(x) or structure.logarithm(self.forms, x, self.written)
+
+    def _long_sum(self, x: Node) -> Node | None:
+        """The logarithm of a sum of many exponentials, as a balanced tree of logaddexp."""
+        if x.op != "add":
+            return None
+        if x not in self._logarithms:
+            terms = summands(x.op, x.args, 4096)
+            self._logarithms[x] = log_of_terms(self.forms, terms) if len(terms) > TERMS else None
+        return self._logarithms[x]
 
     def _log_of(self, x: Node) -> Found | None:
         if x.op in ("mul", "div") and all(self.forms.rich(a) for a in x.args):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from gradc.ir.graph import Node
 
-from .exponentials import LN2, Found, content
+from .logarithms import LN2
 from .patterns import (
     EPS,
     ONE,
@@ -35,6 +35,7 @@ from .patterns import (
     poly_multiply,
     summands,
 )
+from .powers import Found, content
 
 LN10 = 2.302585092994046
 PI = math.pi
@@ -200,7 +201,7 @@ def _roots(forms: Forms, left: tuple[Node, float] | None, right: tuple[Node, flo
     quotient = forms.spell_factors(value, mono[1]) / (first + second) if mono != ONE \
         else value / (first + second)
     signed = [x for x, op in ((first, ops[0]), (second, ops[1])) if op not in ("sqrt", "hypot")]
-    if not signed or signed[0].op == "const" and "hypot" not in ops:
+    if not signed or (signed[0].op == "const" and "hypot" not in ops):
         return Found(quotient, "root_difference", 1)
     if "sqrt" in ops:
         return None

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from gradc.codegen.expression import Text, bracket
-from gradc.ir.dims import Axis
+from gradc.ir.dims import Axis, axis_order
 from gradc.ir.graph import Graph, Node, scatter_parts, store_parts
 from gradc.ir.table import ADD, ATOM, COMPARE, OPERATIONS, POWER, TERNARY, UNARY
 
@@ -65,6 +65,7 @@ class Symbols:
             self._taken |= {name for dim in node.shape for name in dim.names()}
         self._used = set(self.names.values())
         self._indices = self._index_names()
+        self._order = {axis: place for place, axis in enumerate(self._indices)}
         self._name_outputs(named)
         self._name_all(named)
         self.spell(graph.nodes)
@@ -75,16 +76,17 @@ class Symbols:
         """The user's own index names where the source shows them, else i, j, k, ..."""
         found: dict[Axis, str] = {}
         for node in self.graph.nodes:
-            if node.op == "axis" and node in self.graph.spans:
-                start, stop = self.graph.spans[node]
+            if node.op == "axis":
+                start, stop = self.graph.spans.get(node, (0, 0))
                 text = self.graph.source[start:stop]
-                if text.isidentifier() and text not in self._taken:
-                    found[node.attr] = text
+                fits = text.isidentifier() and text not in self._taken and text not in found.values()
+                found.setdefault(node.attr, text if fits else "")
+            for axis in (node.attr,) if node.is_reduction else sorted(node.axes - found.keys(), key=axis_order):
+                found.setdefault(axis, "")
         pool = [name for name in _INDICES if name not in self._taken and name not in found.values()]
-        for node in self.graph.nodes:
-            for axis in (node.attr,) if node.op == "axis" or node.is_reduction else sorted(node.axes, key=str):
-                if axis not in found:
-                    found[axis] = pool.pop(0) if pool else self._numbered("i", 1, set(found.values()))
+        for axis, name in found.items():
+            if not name:
+                found[axis] = pool.pop(0) if pool else self._numbered("i", 1, set(found.values()))
         self._taken |= set(found.values())
         return found
 
@@ -125,7 +127,11 @@ class Symbols:
 
     def index(self, axis: Axis) -> str:
         """The name of the index along an axis."""
-        return self._indices.get(axis, str(axis))
+        return self._indices[axis]
+
+    def rank(self, axis: Axis) -> int:
+        """The place of an axis in the order in which the formula names the indices."""
+        return self._order[axis]
 
     # -- texts --------------------------------------------------------------------------------
 

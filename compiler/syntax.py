@@ -136,8 +136,13 @@ def check_name(name: object) -> str:
     if name.startswith("__"):
         return "starts with two underscores"
     if name in RESERVED:
-        return f"is reserved for the {RESERVED[name]} array of a call: write {name}_ or another name"
+        return f"is reserved for the {RESERVED[name]} array of a call"
     return ""
+
+
+def another_name(name: object) -> str:
+    """What to do about a name that `check_name` refuses."""
+    return f"Write {name}_ or another name." if name in RESERVED else "Choose another name."
 
 
 def statements(source: str) -> list[Statement]:
@@ -395,7 +400,7 @@ def _statement(source: str, clean: str, tokens: Sequence[Token]) -> Statement:
             target, body = tokens[0].text, tokens[2:]
             wrong = check_name(target)
             if wrong:
-                raise refuse(source, _span(tokens[0]), f"the name {target} {wrong}", "Choose another name.")
+                raise refuse(source, _span(tokens[0]), f"the name {target} {wrong}", another_name(target))
             if not body:
                 raise refuse(source, _span(token), f"nothing stands behind {target} =",
                              "Write an expression.")

@@ -25,6 +25,10 @@ def _variadic(function: str) -> Any:
     return lambda np, *args: reduce(getattr(np, function), args)
 
 
+def _is_one(node: Node) -> bool:
+    return node.op == "const" and bool(node.value == 1.0)
+
+
 entry("add", 2, numpy="add", exact=lambda mp, a, b: a + b, spelling="{0} + {1}", precedence=ADD,
       partials=lambda o, y, a, b: [o.const(1.0), o.const(1.0)], result="real", formula=(),
       domain=(ANY, ANY))
@@ -35,8 +39,8 @@ entry("mul", 2, numpy="multiply", exact=lambda mp, a, b: a * b, spelling="{0} * 
       precedence=MULTIPLY, partials=lambda o, y, a, b: [b, a], result="real", formula=(),
       domain=(ANY, ANY))
 entry("div", 2, numpy="true_divide", exact=lambda mp, a, b: a / b, spelling="{0} / {1}",
-      precedence=MULTIPLY, partials=lambda o, y, a, b: [1.0 / b, -(y / b)], formula=(),
-      domain=(ANY, POSITIVE))
+      precedence=MULTIPLY, formula=(), domain=(ANY, POSITIVE),
+      partials=lambda o, y, a, b: [1.0 / b, -(y * y) if _is_one(a) else -(y / b)])
 entry("floordiv", 2, numpy="floor_divide", exact=lambda mp, a, b: mp.floor(a / b),
       spelling="{0} // {1}", precedence=MULTIPLY, partials=ZERO, result="real", formula=(),
       domain=(ANY, POSITIVE), note="derivative zero by definition",

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from . import arithmetic, elementary, special  # noqa: F401  (they fill the table)
 from .dims import Axis, Dim, axis_order
+from .drawing import drawn
 from .errors import GraphError
 from .table import OPERATIONS, REDUCTIONS
 
@@ -302,7 +303,7 @@ class Graph:
         args = tuple(
             self.node(o, None if i in entry.integers else like) for i, o in enumerate(operands)
         )
-        args, dtype = self._typed(op, entry.result, args, like)
+        args, dtype = self._typed(op, entry.result, args)
         if dtype == "int64" and op in ("add", "sub", "mul", "neg"):
             combined = _combine(op, [affine(a) for a in args])
             return self._integer(op, *args) if combined is None else self._affine_node(*combined)
@@ -312,8 +313,7 @@ class Graph:
                 return simpler
         return self._make(op, args, None, self._union(args), dtype)
 
-    def _typed(self, op: str, rule: str, args: tuple[Node, ...],
-               like: str) -> tuple[tuple[Node, ...], str]:
+    def _typed(self, op: str, rule: str, args: tuple[Node, ...]) -> tuple[tuple[Node, ...], str]:
         values = args[1:] if op == "select" else args
         dtype = {"bool": "bool", "int": "int64"}.get(rule)
         if dtype is None:
@@ -591,6 +591,17 @@ class Graph:
         from .text import to_text
 
         return to_text(self)
+
+    def to_dot(self) -> str:
+        """The graph as Graphviz DOT text."""
+        return drawn(self, "dot")
+
+    def to_svg(self) -> str:
+        """The graph as a picture, SVG text."""
+        return drawn(self, "svg")
+
+    def _repr_svg_(self) -> str:
+        return self.to_svg()
 
     # -- naming operations in rules -----------------------------------------------------------
 

@@ -328,10 +328,16 @@ class Run:
     def _store(self, node: Node) -> Any:
         array = self.numbers.zeros(self._array_shape(node.attr.shape), node.dtype)
         if node.attr.base:
-            array[...] = self.values[node.args[0]]
+            base = self.values[node.args[0]]
+            if base.shape != array.shape:
+                raise ShapeError(f"an array of shape {array.shape} cannot be stored over one of {base.shape}")
+            array[...] = base
         for part, value, guards in store_parts(node.attr, node.args):
             axes = frozenset(part.axes)
             mask = self.mask(guards, axes)
+            if not part.axes:  # an array without dimensions has one element
+                array[()] = self.values[value] if mask else array[()]
+                continue
             where = np.nonzero(mask)
             order = self.order(axes)
             target = [
@@ -349,7 +355,11 @@ class Run:
             where = np.nonzero(np.atleast_1d(self.mask(part.guards, axes)))
             target = [np.atleast_1d(self._full(i, axes))[where].astype(np.int64) for i in part.indices]
             self._inside_store(node, target, array.shape)
-            np.add.at(array, tuple(target), np.atleast_1d(self._full(part.value, axes))[where])
+            values = np.atleast_1d(self._full(part.value, axes))[where]
+            if target:
+                np.add.at(array, tuple(target), values)
+            else:  # an array without dimensions has one element
+                array[()] = np.add.reduce(values, initial=array[()])
         return array
 
     def _inside_store(self, node: Node, target: Sequence[Any], shape: tuple[int, ...]) -> None:

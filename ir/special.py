@@ -34,23 +34,23 @@ def _elementwise(function: Any) -> Any:
 
 
 entry("erf", 1, numpy=_elementwise(math.erf), imports="math", exact="erf", sympy=("erf",),
-      domain=((-5.0, 5.0),), partials=lambda o, y, x: [TWO_OVER_ROOT_PI * o.gaussian(x)],
+      domain=((-6.0, 6.0),), partials=lambda o, y, x: [TWO_OVER_ROOT_PI * o.gaussian(x)],
       edges={(0.0,): (0.0, (TWO_OVER_ROOT_PI,)), (40.0,): (1.0, (0.0,))}, note="DLMF 7.2.1")
 entry("erfc", 1, numpy=_elementwise(math.erfc), imports="math", exact="erfc", sympy=("erfc",),
-      partials=lambda o, y, x: [-(TWO_OVER_ROOT_PI * o.gaussian(x))], domain=((-5.0, 25.0),),
+      partials=lambda o, y, x: [-(TWO_OVER_ROOT_PI * o.gaussian(x))], domain=((-6.0, 26.0),),
       edges={(0.0,): (1.0, (-TWO_OVER_ROOT_PI,))}, note="DLMF 7.2.2")
-entry("erfinv", 1, **_scipy("erfinv"), exact="erfinv", sympy=("erfinv",), domain=((-0.999, 0.999),),
+entry("erfinv", 1, **_scipy("erfinv"), exact="erfinv", sympy=("erfinv",), domain=((-1.0, 1.0),),
       partials=lambda o, y, x: [HALF_ROOT_PI * o.exp(y * y)],
       ulps=(8.0, 16.0), edges={(0.0,): (0.0, (HALF_ROOT_PI,)), (1.0,): (INF, (INF,))})
-entry("gamma", 1, **_scipy("gamma"), exact="gamma", sympy=("gamma",), domain=((0.1, 50.0),),
+entry("gamma", 1, **_scipy("gamma"), exact="gamma", sympy=("gamma",), domain=((1e-3, 160.0),),
       partials=lambda o, y, x: [y * o.digamma(x)], edges={(1.0,): (1.0, (-0.5772156649015329,))},
       ulps=(8.0, 16.0), note="DLMF 5.2.2")
 entry("loggamma", 1, **_scipy("gammaln"), exact=lambda mp, x: mp.re(mp.loggamma(x)),
-      formula=("loggamma", "lgamma", "gammaln"), sympy=("loggamma",), domain=((0.1, 50.0),),
+      formula=("loggamma", "lgamma", "gammaln"), sympy=("loggamma",), domain=((1e-3, 1e6),),
       partials=lambda o, y, x: [o.digamma(x)], edges={(1.0,): (0.0, (-0.5772156649015329,))},
       ulps=(8.0, 16.0), note="the logarithm of |gamma(x)|")
 entry("digamma", 1, **_scipy("psi"), exact="digamma", formula=("digamma", "psi"), sympy=("digamma",),
-      partials=lambda o, y, x: [o.polygamma(1, x)], domain=((0.1, 50.0),),
+      partials=lambda o, y, x: [o.polygamma(1, x)], domain=((1e-3, 1e6),),
       edges={(1.0,): (-0.5772156649015329, (1.6449340668482264,))}, ulps=(8.0, 16.0), note="DLMF 5.2.2")
 entry("polygamma", 2, numpy="special.polygamma", imports="kernels", exact=lambda mp, n, x: mp.psi(int(n), x),
       partials=lambda o, y, n, x: [None, o.polygamma(n + 1, x)], integers=(0,), sympy=("polygamma",),

@@ -408,7 +408,11 @@ class _Line:
             return [], pack(dtype, float(sign + self.take("number", "a number")))
         if dtype == "bool":
             self.fail("a truth value is true or false")
-        return [], pack(dtype, int(f"{sign}{self.integer()}"))
+        value = int(f"{sign}{self.integer()}")
+        try:
+            return [], pack(dtype, value)
+        except GraphError as error:
+            self.fail(str(error))
 
     def _dim(self, _dtype: str) -> tuple[list[Node], Any]:
         return [], self.dim()

@@ -1,0 +1,33 @@
+"""Strength reduction: what is cheaper in another form, done last, just before printing.
+
+Whole powers become products of halves, so that neighbouring powers share (x**6 = x**3 * x**3, x**5 =
+x**2 * x**3), and negative ones products of one reciprocal. This comes after differentiation: the
+derivative of x**6 is 6 x**5, while that of a chain of products would be a longer chain.
+"""
+
+from __future__ import annotations
+
+from gradc.ir.graph import Graph, Node, copy_graph
+
+MOST_FACTORS = 16       # each halving costs half an ulp at most
+
+
+def strength(graph: Graph) -> Graph:
+    """The graph with whole powers as products."""
+
+    def change(new: Graph, node: Node, args: list[Node]) -> Node | None:
+        if node.op != "pow" or args[1].op != "const" or not args[0].dtype.startswith("float"):
+            return None
+        exponent = float(args[1].value)
+        if not exponent.is_integer() or not 2 <= abs(exponent) <= MOST_FACTORS:
+            return None
+        base = args[0] if exponent > 0 else new.apply("div", 1.0, args[0])
+        return _product(new, base, int(abs(exponent)))
+
+    return copy_graph(graph, change=change)          # no fold: r * r * r would become r * r / x
+
+
+def _product(graph: Graph, base: Node, power: int) -> Node:
+    if power == 1:
+        return base
+    return graph.apply("mul", _product(graph, base, power // 2), _product(graph, base, power - power // 2))
