@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gradc.ir.dims import Dim
 from gradc.ir.graph import Graph, Node
@@ -18,7 +18,7 @@ from gradc.ir.table import OPERATIONS
 from . import kernels
 from .expression import dimension
 from .load import Entry, Module
-from .lower import lower
+from .lower import Program, lower
 from .names import CALLED, Names
 from .python import BodyPrinter
 
@@ -39,21 +39,32 @@ class Group:
 class Printed:
     """A printed module with what a caller must know to call it.
 
-    module     text and signatures
-    name       the function that allocates its results
-    into       the function that takes one array for each array output after the arguments, or ""
+    module     text and signatures: `name` allocates its results, `into` takes an array for each
+    direct     the one function that a call from Python goes through: `into`, or the function with its
+               scalars in one flat tuple (making a named tuple inside Numba costs more than the call)
     arguments  (original name, identifier) in order
-    outputs    (output name, node) of the array outputs, in the order in which `into` takes them
-    statements number of lines in the body
+    arrays     (output name, node) of the array outputs, in the order in which `into` takes them
+    flat       names of the other outputs, in the order in which the direct function returns them
+    shapes     for each array output the text of its dimensions, in terms of the arguments' identifiers
+    statements number of lines of the body
+    fields     for each named tuple of the result its fields, as they had to be called
     """
 
     module: Module
+    direct: Module
     name: str
     into: str
     arguments: tuple[tuple[str, str], ...]
     arrays: tuple[tuple[str, Node], ...]
+    flat: tuple[str, ...]
+    shapes: tuple[tuple[str, ...], ...]
     statements: int
-    fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    fields: dict[str, tuple[str, ...]]
+
+    @property
+    def direct_name(self) -> str:
+        """The function of `direct`."""
+        return self.into or self.name
 
 
 def print_module(graph: Graph, name: str, groups: Sequence[Group], header: Sequence[str] = ()) -> Printed:
@@ -64,51 +75,108 @@ def print_module(graph: Graph, name: str, groups: Sequence[Group], header: Seque
     groups  the returned value
     header  lines of the module's docstring
     """
-    program = lower(graph)
-    graph = program.graph
-    names = Names()
-    for taken in (name, f"{name}_into"):
-        names.taken.add(taken)
-    inputs = {node: names.argument(key) for key, node in graph.inputs.items()}
-    bindings, dims = _bind(graph, names, inputs)
-    arrays = tuple((key, node) for key, node in graph.outputs if node.is_array and node.op != "input")
-    receivers: dict[Node, str] = {}
-    given: list[str] = []
-    for key, node in arrays:
-        given.append(names.fresh(key))
-        receivers.setdefault(node, given[-1])
-    printer = BodyPrinter(program, names, inputs, dims, receivers)
-    for node, text in inputs.items():                           # an integer argument is also a dimension
-        if not node.shape and node.attr.name in dims:
-            printer.variables[node] = dims[node.attr.name]
-    body = bindings + _check_given(arrays, given, dims) + printer.print()
-    for key, node in arrays[:]:
-        twin = given[[k for k, _ in arrays].index(key)]
-        if receivers[node] != twin:
-            body.append(f"{twin}[...] = {receivers[node]}")
-    values = _values(graph, printer, dict(zip([k for k, _ in arrays], given, strict=True)), inputs)
-    results, classes, fields = _result_classes(graph, groups)
-    shown = _returned(groups, values, fields)
-    arguments = ", ".join(inputs.values())
-    parts = [_function(name if not arrays else f"{name}_into", [*inputs.values(), *given], body,
-                       _scalars(graph, groups, values, fields) if arrays else shown,
-                       "" if not arrays else "Write the arrays into those given, return the rest.")]
-    if arrays:
-        parts.append(_allocating(graph, name, arrays, given, inputs, bindings, dims, groups, values, fields, printer))
-    helpers, kernel_text, imports = _imports(printer, parts, classes)
-    lines = [_docstring(header, names.renamed), *imports, ""]
-    lines += [f"\n{text}\n" for text in (*classes, *kernel_text)]
-    lines += [f"\n{part}\n" for part in parts]
-    source = "\n".join(lines).replace("\n\n\n\n", "\n\n\n").rstrip() + "\n"
-    types = tuple(_type(node) for node in graph.inputs.values())
-    entries = [Entry(name, types)]
-    if arrays:
-        more = tuple(_type(node) for _, node in arrays)
-        entries.insert(0, Entry(f"{name}_into", types + more))
-    module = Module(source, helpers, tuple(entries), results)
-    pairs = tuple(zip(graph.inputs, inputs.values(), strict=True))
-    return Printed(module, name, f"{name}_into" if arrays else "", pairs, arrays,
-                   sum(p.count("\n") for p in parts), fields)
+    return _ModulePrinter(lower(graph), name, groups, header).print()
+
+
+class _ModulePrinter:
+    """Collects the pieces of one module: names, dimensions, the body, what is returned."""
+
+    def __init__(self, program: Program, name: str, groups: Sequence[Group], header: Sequence[str]) -> None:
+        self.graph, self.name, self.groups, self.header = program.graph, name, groups, header
+        self.names = Names()
+        self.names.taken |= {name, f"{name}_into"}
+        self.inputs = {node: self.names.argument(key) for key, node in self.graph.inputs.items()}
+        self.bindings, self.dims = _bind(self.graph, self.names, self.inputs)
+        self.arrays = tuple((k, node) for k, node in self.graph.outputs if node.is_array and node.op != "input")
+        self.given = [self.names.fresh(key) for key, _ in self.arrays]
+        receivers: dict[Node, str] = {}
+        for (_, node), text in zip(self.arrays, self.given, strict=True):
+            receivers.setdefault(node, text)
+        self.printer = BodyPrinter(program, self.names, self.inputs, self.dims, receivers)
+        for node in self.inputs:                                # an integer argument is also a dimension
+            if not node.shape and node.attr.name in self.dims:
+                self.printer.variables[node] = self.dims[node.attr.name]
+        self.body = self.bindings + _check_given(self.arrays, self.given, self.dims) + self.printer.print()
+        for (_, node), text in zip(self.arrays, self.given, strict=True):
+            if receivers[node] != text:                         # one array asked for twice
+                self.body.append(f"{text}[...] = {receivers[node]}")
+        held = dict(zip((key for key, _ in self.arrays), self.given, strict=True))
+        self.values = _values(self.graph, self.printer, held, self.inputs)
+        self.flat = tuple(key for group in groups for key in group.outputs if key not in held)
+
+    def print(self) -> Printed:
+        """The module and its direct form."""
+        results, classes, fields = _result_classes(self.graph, self.groups)
+        into = f"{self.name}_into" if self.arrays else ""
+        scalars = ", ".join(self.values[key] for key in self.flat)
+        arguments = list(self.inputs.values())
+        if into:
+            direct = _function(into, [*arguments, *self.given], self.body, scalars,
+                               "Write the arrays into those given, return the rest.")
+            parts = [direct, self._allocating(into)]
+        else:
+            direct = _function(self.name, arguments, self.body, scalars, "")
+            parts = [_function(self.name, arguments, self.body, _returned(self.groups, self.values), "")]
+        types = tuple(_type(node) for node in self.graph.inputs.values())
+        entry = Entry(self.name, types)
+        if into:
+            direct_entry = Entry(into, types + tuple(_type(node) for _, node in self.arrays))
+            whole = self._module(parts, classes, (direct_entry, entry), results)
+            short = self._module([direct], [], (direct_entry,), ())
+        else:
+            whole = self._module(parts, classes, (entry,), results)
+            short = whole if not results else self._module([direct], [], (entry,), ())
+        pairs = tuple(zip(self.graph.inputs, arguments, strict=True))
+        return Printed(whole, short, self.name, into, pairs, self.arrays, self.flat, self._shapes(), len(self.body),
+                       fields)
+
+    def _module(self, parts: Sequence[str], classes: Sequence[str], entries: tuple[Entry, ...],
+                results: tuple[tuple[str, tuple[str, ...]], ...]) -> Module:
+        helpers, kernel_text, imports = _imports(self.printer, parts, classes)
+        lines = [_docstring(self.header, self.names.renamed), *imports, ""]
+        lines += [f"\n{text}\n" for text in (*classes, *kernel_text, *parts)]
+        source = "\n".join(lines).replace("\n\n\n\n", "\n\n\n").rstrip() + "\n"
+        return Module(source, helpers, entries, results)
+
+    def _allocating(self, into: str) -> str:
+        """The function that makes the result arrays and fills them."""
+        lines: list[str] = []
+        like = {n.shape: text for n, text in self.inputs.items() if n.shape and n.dtype == "float64"}
+        bound: set[str] = set()
+        for text, (_, node) in zip(self.given, self.arrays, strict=True):
+            if node.shape in like and node.dtype == "float64":
+                lines.append(f"{text} = np.empty_like({like[node.shape]})")
+                continue
+            wanted = {self.dims[name] for dim in node.shape for name in dim.names()}
+            for line in self.bindings:
+                target = line.split(" = ")[0]
+                if " = " in line and not line.startswith(" ") and target in wanted - bound:
+                    bound.add(target)
+                    lines.append(line)
+            lines.append(f"{text} = np.empty({self.printer.shape_text(node)})")
+        local = {key: self.names.fresh(f"value_{k}" if len(self.flat) > 1 else "value")
+                 for k, key in enumerate(self.flat)}
+        call = f"{into}({', '.join([*self.inputs.values(), *self.given])})"
+        lines.append(f"{', '.join(local.values())} = {call}" if local else call)
+        shown = _returned(self.groups, {**self.values, **local})
+        return _function(self.name, list(self.inputs.values()), lines, shown, "")
+
+    def _shapes(self) -> tuple[tuple[str, ...], ...]:
+        """Dimensions of the array outputs in terms of the arguments: `x.shape[0]`, `max(k - 1, 0)`."""
+        origin: dict[str, str] = {}
+        for node, text in self.inputs.items():
+            if not node.shape and node.dtype == "int64":
+                origin[node.attr.name] = text
+        for node, text in self.inputs.items():
+            for k, dim in enumerate(node.shape):
+                if dim.name is not None:
+                    origin.setdefault(dim.name, f"{text}.shape[{k}]")
+
+        def text_of(dim: Dim) -> str:
+            text = dimension(dim, origin)[0]
+            return text if ".shape" in origin.get(dim.name or "", "") or dim.constant is not None else f"max({text}, 0)"
+
+        return tuple(tuple(text_of(dim) for dim in node.shape) for _, node in self.arrays)
 
 
 def _type(node: Node) -> str:
@@ -212,8 +280,8 @@ def _result_classes(graph: Graph, groups: Sequence[Group]) -> tuple[
         for original in group.fields:
             plain = original.isidentifier() and original.isascii() and not original.startswith("_")
             safe.append(names.fresh(original if plain and original not in _TUPLE_NAMES else f"arg_{original}"))
-        fields[group.result] = tuple(safe)
         results.append((group.result, group.fields))
+        fields[group.result] = tuple(safe)
         lines = [f"class {group.result}(NamedTuple):", '    """One field an argument, in their order."""', ""]
         for text, key in zip(safe, group.outputs, strict=True):
             lines.append(f"    {text}: {'np.ndarray' if outputs[key].is_array else 'float'}")
@@ -230,7 +298,7 @@ def _tuple_names() -> set[str]:
 _TUPLE_NAMES = _tuple_names()
 
 
-def _returned(groups: Sequence[Group], values: dict[str, str], fields: dict[str, tuple[str, ...]]) -> str:
+def _returned(groups: Sequence[Group], values: dict[str, str]) -> str:
     texts = []
     for group in groups:
         inner = ", ".join(values[key] for key in group.outputs)
@@ -241,46 +309,6 @@ def _returned(groups: Sequence[Group], values: dict[str, str], fields: dict[str,
         else:
             texts.append(inner if len(groups) == 1 else f"({inner})")
     return ", ".join(texts)
-
-
-def _scalars(graph: Graph, groups: Sequence[Group], values: dict[str, str],
-             fields: dict[str, tuple[str, ...]]) -> str:
-    """What the `into` form returns: the scalar outputs only."""
-    kinds = dict(graph.outputs)
-    kept = [values[key] for group in groups for key in group.outputs if not kinds[key].is_array or kinds[key].op == "input"]
-    return ", ".join(kept)
-
-
-def _allocating(graph: Graph, name: str, arrays: Sequence[tuple[str, Node]], given: Sequence[str],
-                inputs: dict[Node, str], bindings: Sequence[str], dims: dict[str, str],
-                groups: Sequence[Group], values: dict[str, str], fields: dict[str, tuple[str, ...]],
-                printer: BodyPrinter) -> str:
-    lines: list[str] = []
-    like = {node.shape: text for node, text in inputs.items() if node.shape and node.dtype == "float64"}
-    bound: set[str] = set()
-    for text, (_, node) in zip(given, arrays, strict=True):
-        if node.shape in like and node.dtype == "float64":
-            lines.append(f"{text} = np.empty_like({like[node.shape]})")
-            continue
-        for line in bindings:
-            target = line.split(" = ")[0]
-            if " = " in line and not line.startswith(" ") and target not in bound:
-                if target in {dims[n] for d in node.shape for n in d.names()}:
-                    bound.add(target)
-                    lines.append(line)
-        lines.append(f"{text} = np.empty({printer.shape_text(node)})")
-    kinds = dict(graph.outputs)
-    scalars = [key for group in groups for key in group.outputs if not kinds[key].is_array or kinds[key].op == "input"]
-    call = f"{name}_into({', '.join([*inputs.values(), *given])})"
-    local = {key: f"value_{k}" if len(scalars) > 1 else "value" for k, key in enumerate(scalars)}
-    taken = set(inputs.values()) | set(given) | set(dims.values())
-    for key, text in local.items():
-        while text in taken:
-            text += "_"
-        local[key] = text
-    lines.append(f"{', '.join(local.values())} = {call}" if scalars else call)
-    shown = _returned(groups, {**values, **local}, fields)
-    return _function(name, list(inputs.values()), lines, shown, "")
 
 
 def _function(name: str, arguments: Sequence[str], body: Sequence[str], returned: str, doc: str) -> str:

@@ -199,7 +199,7 @@ def _add_adjoints(found: Anatomy, wrt: Sequence[str], outputs: Sequence[Node], o
     if not wrt:
         raise DerivativeError("there is no real argument to differentiate by")
     if len(outputs) != 1 or outputs[0].is_array or not outputs[0].dtype.startswith("float"):
-        raise DerivativeError("adjoints need one output that is a real number: explain one output, or its sum")
+        raise DerivativeError("adjoints need one output that is a real number: compile one of them, or a sum")
     output = outputs[0]
     every: dict[Node, Node] = {}
     inputs = [graph.inputs[name] for name in wrt]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradc.ir.errors import FormulaError, UnsupportedError
 
-from .function import Function, Options, checked_wrt
+if TYPE_CHECKING:
+    from .function import Function
 
 KINKS = ("subgradient", "raise")
 
@@ -33,6 +34,8 @@ def compile(expression: Any, args: Mapping[Any, str] | Sequence[Any] | str | Non
     >>> f.grad([1.0, 2.0, 4.0])
     array([-2., -2.,  4.])
     """
+    from .function import Function, Options, checked_wrt     # the whole compiler: only when it is needed
+
     if kinks not in KINKS:
         raise FormulaError(f'kinks must be "subgradient" or "raise", not {kinks!r}')
     options = Options(jit=jit, cache=cache, kinks=kinks)

@@ -134,7 +134,7 @@ def check_out(arrays: Sequence[tuple[str, Node]], out: Any, values: Sequence[Any
         wanted = "one array" if len(arrays) == 1 else f"a tuple of {len(arrays)} arrays ({', '.join(names)})"
         raise ArgumentError(f"out must be {wanted}")
     for (_, node), array, name in zip(arrays, given, names, strict=True):
-        shape = tuple(dim.evaluate(sizes) for dim in node.shape)
+        shape = tuple(max(dim.evaluate(sizes), 0) for dim in node.shape)
         if not isinstance(array, np.ndarray) or array.dtype != np.dtype(node.dtype.replace("bool", "bool_")):
             raise ArgumentError(f"out for {name} must be a NumPy array of dtype {node.dtype}")
         if array.shape != shape:
@@ -147,3 +147,9 @@ def check_out(arrays: Sequence[tuple[str, Node]], out: Any, values: Sequence[Any
         if any(np.shares_memory(array, other) for other in given[:k]):
             raise ArgumentError("two arrays in out share memory: give each its own")
     return given
+
+
+def new_arrays(arrays: Sequence[tuple[str, Node]], sizes: Mapping[str, int]) -> list[np.ndarray[Any, Any]]:
+    """Arrays for the results, not yet filled."""
+    return [np.empty(tuple(max(dim.evaluate(sizes), 0) for dim in node.shape), node.dtype.replace("bool", "bool_"))
+            for _, node in arrays]

@@ -25,6 +25,7 @@ from .function import Function, Options
 from .symbols import number
 
 LARGE = 20_000                  # elements from which on compiling pays for one evaluation
+TAKE_VALUES = ("--at", "--wrt", "--args", "--source", "--save", "--svg")
 EXAMPLES = """\
 examples:
   gradc "(x + y) * z" --at x=-2,y=5,z=-4
@@ -66,13 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:                                  # --help and --version
         return int(stop.code or 0)
     except GradcError as error:
-        print(f"gradc: error: {error}", file=sys.stderr)
+        sys.stderr.write(f"gradc: error: {error}" + "\n")
         return 2
     except OSError as error:
         if isinstance(error, BrokenPipeError):                  # the reader has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        print(f"gradc: error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        sys.stderr.write(f"gradc: error: {error.filename or 'a file'}: {error.strerror or error}" + "\n")
         return 2
     except KeyboardInterrupt:
         return 130
@@ -82,11 +83,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     import gradc
 
-    parser = _Parser(prog="gradc", description="The value and the gradient of a formula, and the source of both.",
-                     epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.add_argument("formula", metavar="FORMULA", help="a formula in Python's syntax; - reads it from standard input")
+    parser = _Parser(
+        prog="gradc", description="The value and the gradient of a formula, and the source of both.",
+        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser.add_argument("formula", metavar="FORMULA",
+                        help="a formula in Python's syntax; - reads it from standard input")
     parser.add_argument("--at", action="append", default=[], metavar="x=1,y=2", help="where to evaluate")
-    parser.add_argument("--wrt", metavar="x,y", help="arguments to differentiate by (default: every real one)")
+    parser.add_argument("--wrt", metavar="x,y", help="what to differentiate by (default: all real arguments)")
     parser.add_argument("--args", metavar='"x: n; A: n K"', help="order, shapes and types of the arguments")
     parser.add_argument("--source", choices=("forward", "grad", "both"), help="print the generated source")
     parser.add_argument("--save", metavar="FILE", help="write a standalone Python file")
@@ -101,30 +104,32 @@ def _with_formula_last(argv: list[str]) -> list[str]:
     if "--" in argv:
         return argv
     for position, word in enumerate(argv):
-        takes_value = position > 0 and argv[position - 1] in ("--at", "--wrt", "--args", "--source", "--save", "--svg")
-        if len(word) > 1 and word[0] == "-" and word[1] != "-" and word != "-h" and not takes_value:
+        is_value = position > 0 and argv[position - 1] in TAKE_VALUES
+        if len(word) > 1 and word[0] == "-" and word[1] != "-" and word != "-h" and not is_value:
             return [*argv[:position], *argv[position + 1:], "--", word]
     return argv
 
 
 def _run(options: argparse.Namespace) -> None:
-    from .api import compile
+    from . import api
 
     formula = sys.stdin.read().strip() if options.formula == "-" else options.formula
-    function = compile(formula, declared(options.args), options.wrt, jit=False)
+    function = api.compile(formula, declared(options.args), options.wrt, jit=False)
     values = _values(function, options.at)
     if values:
         _print_values(function, values)
     if options.explain:
+        if values:
+            _say("")
         _print_rich(function.explain(*values))
     if options.source or not (values or options.explain or options.save or options.svg):
         _print_sources(function, options.source or "both")
     if options.save:
         function.save(options.save)
-        print(f"wrote {options.save}")
+        _say(f"wrote {options.save}")
     if options.svg:
         function.draw(*values).save(options.svg)
-        print(f"wrote {options.svg}")
+        _say(f"wrote {options.svg}")
 
 
 def _values(function: Function, texts: Sequence[str]) -> list[Any]:
@@ -154,7 +159,8 @@ def declared(text: str | None) -> Mapping[str, str] | str | None:
         if not part.strip():
             continue
         if not colon or not name:
-            raise UsageError(f'--args: {part.strip()!r} is no declaration\nWrite for example --args "x: n; A: n K; k: int".')
+            raise UsageError(f"--args: {part.strip()!r} is no declaration\n"
+                             'Write for example --args "x: n; A: n K; k: int".')
         if name in found:
             raise UsageError(f"--args declares {name} twice\nLeave out one of them.")
         found[name] = declaration.strip()
@@ -172,7 +178,8 @@ def assignments(texts: Sequence[str]) -> dict[str, str]:
         name, equals, value = part.partition("=")
         name, value = name.strip(), value.strip()
         if not equals or not name or not value:
-            raise UsageError(f"--at: {part.strip()!r} gives no argument a value\nWrite for example --at x=1,y=2.")
+            raise UsageError(f"--at: {_cut(part.strip())!r} gives no argument a value\n"
+                             "Write for example --at x=1,y=2.")
         if name in found:
             raise UsageError(f"--at gives {name} twice\nLeave out one of them.")
         found[name] = value
@@ -225,7 +232,7 @@ def _from_file(path: Path, name: str, node: Node | None) -> Any:
                          "Give a file that holds numbers and nothing else.") from None
 
 
-def _from_npy(path: Path, node: Node | None) -> Any:
+def _from_npy(path: Path, _: Node | None) -> Any:
     found = np.load(path, allow_pickle=False)
     if not isinstance(found, np.ndarray):
         found.close()
@@ -233,12 +240,12 @@ def _from_npy(path: Path, node: Node | None) -> Any:
     return found
 
 
-def _from_json(path: Path, node: Node | None) -> Any:
+def _from_json(path: Path, _: Node | None) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _from_csv(path: Path, node: Node | None) -> Any:
-    """Rows of numbers, one line of headings allowed; a single row or column is a vector where one is wanted."""
+    """Rows of numbers, a line of headings allowed; one row or column is a vector where one is wanted."""
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     rows = [line for line in lines if line.strip()]
     if rows and not _is_numeric(rows[0]):
@@ -283,9 +290,9 @@ def _print_values(function: Function, values: Sequence[Any]) -> None:
     else:
         width = max(len(name) for name, _ in rows)
         for name, text in rows:
-            print(f"{name.ljust(width)}  {text.replace(chr(10), chr(10) + ' ' * (width + 2))}")
+            _say(f"{name.ljust(width)}  {text.replace(chr(10), chr(10) + ' ' * (width + 2))}")
     if note:
-        print(note)
+        _say(note)
 
 
 def _results(function: Function, values: Sequence[Any]) -> tuple[list[tuple[str, str]], str]:
@@ -293,14 +300,16 @@ def _results(function: Function, values: Sequence[Any]) -> tuple[list[tuple[str,
     result = _call(function, values)
     keys = [key for key, _ in function.graph.outputs]
     parts = result if len(keys) > 1 else (result,)
-    rows = [("value" if len(keys) == 1 else f"value {key}", _shown(part)) for key, part in zip(keys, parts, strict=True)]
+    rows = [("value" if len(keys) == 1 else f"value {key}", _shown(part))
+            for key, part in zip(keys, parts, strict=True)]
     try:
         gradient = function.grad
     except DerivativeError as error:
         return rows, f"no gradient: {error}"
     found = _call(gradient, values)
     each = found if len(function.wrt) > 1 else (found,)
-    return rows + [(f"gradient {name}", _shown(part)) for name, part in zip(function.wrt, each, strict=True)], ""
+    rows += [(f"gradient {name}", _shown(part)) for name, part in zip(function.wrt, each, strict=True)]
+    return rows, ""
 
 
 def _call(function: Function, values: Sequence[Any]) -> Any:
@@ -308,7 +317,7 @@ def _call(function: Function, values: Sequence[Any]) -> Any:
     if sum(np.size(value) for value in values) <= LARGE:
         try:
             return function(*values)
-        except ArithmeticError:                                 # Python refuses 1 / 0 where compiled code gives inf
+        except ArithmeticError:                                 # Python refuses 1 / 0, compiled code does not
             pass
     primal = function if function.primal is None else function.primal
     compiled = Function(primal.graph, primal.wrt, Options())
@@ -339,7 +348,11 @@ def _print_sources(function: Function, which: str) -> None:
 
         _print_rich(Syntax(text, "python", background_color="default"))
     else:
-        print(text, end="")
+        sys.stdout.write(text)
+
+
+def _say(text: object) -> None:
+    sys.stdout.write(f"{text}\n")
 
 
 def _terminal() -> bool:
@@ -352,4 +365,4 @@ def _print_rich(shown: Any) -> None:
 
         Console().print(shown)
     else:
-        print(shown)
+        _say(shown)

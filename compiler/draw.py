@@ -19,17 +19,19 @@ import numpy as np
 from gradc.ir.errors import FormulaError, SizeError
 from gradc.ir.graph import Graph, Node
 
-from .anatomy import Anatomy, Value, brief, examine, is_finite
+from .anatomy import Anatomy, brief, examine, is_finite
 from .symbols import number
 
 MAX_NODES = 3000
 DIRECTIONS = ("LR", "TB")
-FORMATS = {"svg": ".svg", "dot": ".dot", "mermaid": ".mmd"}
+FORMATS = ("svg", "dot", "mermaid")
+ENDINGS = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".md": "mermaid"}
 GREEN, RED = "#1a7f37", "#cf222e"
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-_SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "floordiv": "//", "mod": "%", "pow": "^", "less": "<",
-          "less_equal": "<=", "greater": ">", "greater_equal": ">=", "eq": "==", "not_equal": "!="}
+_SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "floordiv": "//", "mod": "%", "pow": "^",
+          "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "eq": "==",
+          "not_equal": "!="}
 _WORDS = {"neg": "*-1", "select": "if", "sum": "Σ", "prod": "Π", "scatter_add": "scatter"}
 _SYMMETRIC = {"add", "mul", "and", "or", "max", "min", "eq", "not_equal", "hypot", "logaddexp"}
 
@@ -93,11 +95,10 @@ class Drawing:
     def save(self, path: str | Path) -> None:
         """Write the file in the format of its ending: .svg, .dot or .gv, .mmd or .md; else a FormulaError."""
         suffix = Path(path).suffix.lower()
-        texts = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid", ".md": "mermaid"}
-        if suffix not in texts:
+        if suffix not in ENDINGS:
             raise FormulaError(f"a drawing cannot be saved as {suffix or 'a file without an ending'}: "
                                "end the path in .svg, .dot or .mmd")
-        text: str = getattr(self, texts[suffix])
+        text: str = getattr(self, ENDINGS[suffix])
         if suffix == ".md":
             text = f"```mermaid\n{text}```\n"
         Path(path).write_text(text, encoding="utf-8")
@@ -137,8 +138,8 @@ def draw(graph: Graph, wrt: Sequence[str], values: Mapping[str, Any] | None = No
         raise FormulaError(f'format must be "svg", "dot" or "mermaid", not {format!r}')
     found = examine(graph, wrt, values)
     if len(found.shown) > MAX_NODES:
-        raise SizeError(f"the graph has {len(found.shown):,} nodes, and a picture takes at most {MAX_NODES:,}: draw "
-                        "a part of it, or print the table with explain")
+        raise SizeError(f"the graph has {len(found.shown):,} nodes, and a picture takes at most "
+                        f"{MAX_NODES:,}: draw a part of it, or print the table with explain")
     title = " ".join(graph.source.split())
     return Drawing(_marks(found), direction, format, title if len(title) <= 200 else title[:200] + " ...")
 
@@ -150,12 +151,12 @@ def _marks(found: Anatomy) -> list[Mark]:
     marks = []
     for node in found.shown:
         sources = _sources(found, node, numbers)
-        own = found.graph.names.get(node, ())
+        named = node in found.graph.names and node.op != "input"
         marks.append(Mark(
-            label=_label(found, node, numbers, len(sources)), name=found.symbols.name(node) if own and node.op != "input" else "",
+            label=_label(found, node, numbers, len(sources)), name=found.symbols.name(node) if named else "",
             value=_text(found, node), gradient=_text(found, found.adjoints.get(node)), tip=_tip(found, node),
-            sources=tuple(numbers[s] for s in sources), signs=_signs(node, sources), argument=node.op == "input",
-            output=node in outputs, bad=node is bad))
+            sources=tuple(numbers[s] for s in sources), signs=_signs(node, sources),
+            argument=node.op == "input", output=node in outputs, bad=node is bad))
     return marks
 
 
@@ -259,18 +260,15 @@ def _tip(found: Anatomy, node: Node) -> str:
     lines = [f"{symbols.name(node)} = {definition}" if definition else symbols.name(node)]
     value = found.value(node)
     if value is not None:
-        lines.append(f"value {_said(value)}")
+        lines.append(f"value {brief(value)}")
     adjoint = found.adjoints.get(node)
     if adjoint is not None and found.output is not None:
         known = found.value(adjoint)
         uses = len(found.users.get(node, ()))
         summed = f", the sum of {uses} uses" if uses > 1 else ""
-        lines.append(f"{found.symbol(node)} = {symbols.operand(adjoint)[0] if known is None else _said(known)}{summed}")
+        said = symbols.operand(adjoint)[0] if known is None else brief(known)
+        lines.append(f"{found.symbol(node)} = {said}{summed}")
     return "\n".join(lines)
-
-
-def _said(value: Value) -> str:
-    return brief(value)
 
 
 # -- texts for other tools ------------------------------------------------------------------------

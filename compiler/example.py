@@ -19,7 +19,8 @@ from gradc.ir.interpret import evaluate
 
 TRIES = 200
 LARGEST = 400                   # elements in a literal
-RANGES = ((0.3, 1.7), (0.1, 0.9), (-0.9, 0.9), (1.1, 3.0), (-2.0, 2.0), (2.0, 10.0), (-3.0, -0.5), (10.0, 50.0))
+RANGES = ((0.3, 1.7), (0.1, 0.9), (-0.9, 0.9), (1.1, 3.0), (-2.0, 2.0), (2.0, 10.0), (-3.0, -0.5),
+          (10.0, 50.0))
 SIZES = (4, 3, 5, 2, 6, 1, 8)
 
 
@@ -79,7 +80,8 @@ def _point(graph: Graph, seed: int, choice: np.random.Generator) -> tuple[dict[s
 
 def _dimension_names(graph: Graph) -> list[str]:
     names = {name for node in graph.inputs.values() for dim in node.shape for name in dim.names()}
-    return sorted(names | {name for name, node in graph.inputs.items() if node.dtype == "int64" and not node.shape})
+    whole = {name for name, node in graph.inputs.items() if node.dtype == "int64" and not node.shape}
+    return sorted(names | whole)
 
 
 def _drawn(node: Node, rng: np.random.Generator, low: float, high: float, shape: tuple[int, ...],
@@ -93,10 +95,11 @@ def _drawn(node: Node, rng: np.random.Generator, low: float, high: float, shape:
         if not shape:
             return "True", True
         return f"rng.integers(0, 2, {shape}) == 1", rng.integers(0, 2, shape) == 1
-    text = f"rng.uniform({low}, {high}, {shape})" if shape else f"rng.uniform({low}, {high})"
-    value = rng.uniform(low, high, shape) if shape else rng.uniform(low, high)
+    if not shape:
+        return f"rng.uniform({low}, {high})", rng.uniform(low, high)
+    text, value = f"rng.uniform({low}, {high}, {shape})", rng.uniform(low, high, shape)
     if node.dtype == "float32":
-        return (f"{text}.astype(np.float32)", value.astype(np.float32)) if shape else (text, value)
+        return f"{text}.astype(np.float32)", value.astype(np.float32)
     return text, value
 
 
@@ -121,5 +124,5 @@ def _is_smooth(graph: Graph, arguments: Mapping[str, Any]) -> bool:
 
 def literal(values: Sequence[Any]) -> str | None:
     """The numbers of some outputs as one flat list; None beyond 400 of them."""
-    flat = np.concatenate([np.ravel(np.asarray(v, dtype=np.float64)) for v in values]) if values else np.zeros(0)
+    flat = np.concatenate([np.zeros(0), *(np.ravel(np.asarray(v, dtype=np.float64)) for v in values)])
     return repr(flat.tolist()) if flat.size <= LARGEST else None

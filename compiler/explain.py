@@ -154,12 +154,15 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """The table for Jupyter."""
-        head = "".join(f"<th style='text-align:left'>{html.escape(c)}</th>" for c in self.columns)
-        body = "".join("<tr>" + "".join(f"<td style='text-align:left'>{html.escape(c)}</td>" for c in line) + "</tr>"
-                       for line in self.cells())
+        def line(kind: str, cells: Sequence[str]) -> str:
+            inner = "".join(f"<{kind} style='text-align:left'>{html.escape(text)}</{kind}>" for text in cells)
+            return f"<tr>{inner}</tr>"
+
+        body = "".join(line("td", cells) for cells in self.cells())
         title = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
         notes = "".join(f"<p>{html.escape(text)}</p>" for text in self._remarks())
-        return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+        head = line("th", self.columns)
+        return f"<table>{title}<thead>{head}</thead><tbody>{body}</tbody></table>{notes}"
 
 
 def explain(graph: Graph, wrt: Sequence[str], values: Mapping[str, Any] | None = None) -> Explanation:
@@ -183,11 +186,12 @@ def explain(graph: Graph, wrt: Sequence[str], values: Mapping[str, Any] | None =
     rows = [_row(found, node, place[1] if place and place[0] is node else "") for node in found.shown]
     note = found.note
     if place is not None and not note:
-        note = ("Values are those of the formula as it is written; the compiled function may avoid this one by a "
-                "stable form.")
+        note = ("Values are those of the formula as it is written; the compiled function may avoid this one "
+                "by a stable form.")
     title = " ".join(graph.source.split())
     title = title if title.isprintable() else ascii(title)
-    return Explanation(title if len(title) <= 200 else title[:200] + " ...", tuple(rows), values is not None, note)
+    title = title if len(title) <= 200 else title[:200] + " ..."
+    return Explanation(title, tuple(rows), values is not None, note)
 
 
 def _first_not_finite(found: Anatomy) -> tuple[Node, str] | None:
@@ -210,7 +214,8 @@ def _row(found: Anatomy, node: Node, mark: str) -> Row:
         partial = found.partials.get((node, x))
         if partial is not None:
             said = IN_WORDS.get(node.op) if node.is_reduction else None
-            partials.append(Partial(_local(found, node, x), said or symbols.operand(partial)[0], found.value(partial)))
+            formula = said or symbols.operand(partial)[0]
+            partials.append(Partial(_local(found, node, x), formula, found.value(partial)))
     adjoint = found.adjoints.get(node) if found.output is not None else None
     return Row(
         name=symbols.name(node), expression=symbols.definition(node), partials=tuple(partials),

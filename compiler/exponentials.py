@@ -13,8 +13,8 @@ import math
 from gradc.ir.graph import Node
 
 from .logarithms import log_of_sum
-from .patterns import *
-from .powers import *
+from .patterns import Forms, Linear, Mono, Ratio, close, linear_add, linear_scale, mono_multiply, multiple
+from .powers import Found, content, product, shape, without_abs
 
 
 def recognise(forms: Forms, form: Ratio) -> Found | None:
@@ -31,7 +31,8 @@ def recognise(forms: Forms, form: Ratio) -> Found | None:
         if (a, b) != (-1, 0):
             return None
         exponent = linear_add(expo, _softplus_linear(forms, w), -1.0)
-        return Found(product(forms, c, rest, [forms.graph.apply("exp", forms.spell(exponent))]), "softmax", 1)
+        node = forms.graph.apply("exp", forms.spell(exponent))
+        return Found(product(forms, c, rest, [node]), "softmax", 1)
     return _named(forms, c, rest, w, a, b, middle)
 
 
@@ -74,7 +75,8 @@ def _named(forms: Forms, c: float, rest: Mono, w: Linear, a: int, b: int, middle
         extra, more, name = tail
         if more and more[0].op == "sigmoid_slope" and close(c, 4.0) and len(more) == 1:
             more, c, name = [o.tanh_slope(forms.spell(half))], 1.0, "tanh_slope"
-        return Found(product(forms, c * extra, rest, [*functions, *more]), rule or name, len(functions + more))
+        functions += more
+        return Found(product(forms, c * extra, rest, functions), rule or name, len(functions))
     if a == 0 and b == 0:
         if middle or not functions:
             return None

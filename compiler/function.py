@@ -9,11 +9,13 @@ converting them only when that refuses.
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gradc.codegen.load import Module
 from gradc.codegen.module import Group, Printed, print_module
 from gradc.ir import drawing
 from gradc.ir.errors import ArgumentError, DerivativeError, DomainError, FormulaError, ShapeError
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from .draw import Drawing
     from .explain import Explanation
 
+MOST_STATEMENTS = 20_000     # Numba takes about a millisecond for each
 KINK_POLICY = {
     "subgradient": "At kinks: abs'(0) = 0, relu'(0) = 0, norm'(0) = 0, ties of max and min share equally, "
                    "a tie with a constant gives 0.",
@@ -224,77 +227,77 @@ class Function:
     # -- compiled form ------------------------------------------------------------------------
 
     @functools.cached_property
-    def _entries(self) -> dict[str, Callable[..., Any]]:
+    def jit(self) -> Any:
+        """The Numba dispatcher (the plain function with jit=False), callable in nopython code."""
+        return self._load(self.printed.module)[self.printed.name]
+
+    def _load(self, module: Module) -> dict[str, Callable[..., Any]]:
         from gradc.codegen.load import load
 
         with self._lock:
-            return load(self.printed.module, jit=self._options.jit, cache=self._options.cache)
+            return load(module, jit=self._options.jit and not self._is_huge, cache=self._options.cache)
 
-    @property
-    def jit(self) -> Any:
-        """The Numba dispatcher (the plain function with jit=False), callable in nopython code."""
-        return self._entries[self.printed.name]
+    @functools.cached_property
+    def _is_huge(self) -> bool:
+        """Whether Numba would compile for minutes: then the text runs as plain Python, which is said once."""
+        huge = self.printed.statements > MOST_STATEMENTS
+        if huge and self._options.jit:
+            logging.getLogger("gradc").warning(
+                "%s has %d statements and runs as plain Python: Numba would take minutes to compile it",
+                self._name, self.printed.statements)
+        return huge
 
-    @property
-    def _runs_plain(self) -> bool:
-        return not hasattr(self.jit, "signatures")
+    @functools.cached_property
+    def _direct(self) -> Callable[..., Any]:
+        """The function that a call goes through: compiled, or the plain text's."""
+        direct = self._load(self.printed.direct)[self.printed.direct_name]
+        return direct if hasattr(direct, "signatures") else functools.partial(_run_plain, direct)
+
+    @functools.cached_property
+    def _classes(self) -> dict[str, type]:
+        """The named tuples of the result."""
+        from gradc.codegen.results import result_class
+
+        fields = self.printed.fields
+        return {name: result_class(name, fields[name], originals, "gradc.compiler.function")
+                for name, originals in self.printed.module.results}
 
     def __call__(self, *args: Any, out: Any = None, **keywords: Any) -> Any:
         """The value; see the class for arguments and errors."""
-        self._specialise()
-        return self._checked(args, out, keywords)
-
-    def _specialise(self) -> None:
-        """Give the object a class whose call has this function's own signature."""
-        if type(self) is Function and not self._runs_plain:
+        if type(self) is Function and hasattr(self._direct, "signatures"):
             from .signature import call_class
 
-            self.__class__ = call_class(self, self._entries)
+            self.__class__ = call_class(self, self._direct, self._classes)
+        return self._checked(args, out, keywords)
 
     def _checked(self, args: Sequence[Any], out: Any, keywords: Mapping[str, Any]) -> Any:
         """The slow path: bind, convert and check the arguments, then call."""
         from . import arguments
 
         values = arguments.convert(self._graph, arguments.bind(self.args, args, keywords))
+        sizes = arguments.check_dimensions(self._graph, values)
+        if out is not None:
+            names = [key.removeprefix("d_") for key, _ in self.printed.arrays]
+            arrays = arguments.check_out(self.printed.arrays, out, values, sizes, names)
+        else:
+            arrays = arguments.new_arrays(self.printed.arrays, sizes)
         try:
-            if out is None:
-                return self._run(self._entries[self.printed.name], values)
-            sizes = arguments.check_dimensions(self._graph, values)
-            arrays = arguments.check_out(self.printed.arrays, out, values, sizes, self._array_names())
-            if not self.printed.into:
-                raise ArgumentError("out= was given, but the result has no array: leave it out")
-            scalars = self._run(self._entries[self.printed.into], [*values, *arrays])
-            return self._assemble(scalars, arrays)
-        except (ValueError, IndexError, FloatingPointError) as error:
-            kind = ShapeError if isinstance(error, IndexError) else DomainError
-            if isinstance(error, (ShapeError, DomainError)):
-                raise
-            raise kind(str(error)) from None
+            return self._assemble(self._direct(*values, *arrays), arrays)
+        except IndexError as error:
+            raise ShapeError(str(error)) from None
+        except (ValueError, FloatingPointError) as error:
+            raise DomainError(str(error)) from None
 
-    def _run(self, entry: Callable[..., Any], values: Sequence[Any]) -> Any:
-        if not self._runs_plain:
-            return entry(*values)
-        import numpy as np
-
-        with np.errstate(all="ignore"):
-            return _plain(entry(*(np.float64(v) if isinstance(v, float) else v for v in values)))
-
-    def _array_names(self) -> list[str]:
-        return [key.removeprefix("d_") for key, _ in self.printed.arrays]
-
-    def _assemble(self, scalars: Any, arrays: Sequence[Any]) -> Any:
-        """The result in the shape that the function returns, from the scalars and the arrays in `out`."""
-        given = dict(zip((key for key, _ in self.printed.arrays), arrays, strict=True))
-        keys = [key for group in self._groups for key in group.outputs if key not in given]
-        found = dict(zip(keys, scalars if len(keys) > 1 else (scalars,), strict=True)) if keys else {}
-        found.update(given)
+    def _assemble(self, flat: Any, arrays: Sequence[Any]) -> Any:
+        """The result in the shape that the function returns, from the scalars and the arrays."""
+        found = dict(zip((key for key, _ in self.printed.arrays), arrays, strict=True))
+        keys = self.printed.flat
+        found |= dict(zip(keys, flat if len(keys) > 1 else (flat,), strict=True)) if keys else {}
         parts = []
         for group in self._groups:
-            values = [found[key] for key in group.outputs]
-            if group.result:
-                parts.append(self._entries[group.result](*values))
-            else:
-                parts.append(values[0] if len(values) == 1 else tuple(values))
+            values = tuple(found[key] for key in group.outputs)
+            made = self._classes.get(group.result)
+            parts.append(made(*values) if made else values[0] if len(values) == 1 else values)
         return parts[0] if len(parts) == 1 else tuple(parts)
 
     # -- showing and keeping ------------------------------------------------------------------
@@ -355,18 +358,14 @@ def ascii_name(name: str) -> str:
     return name if name.isidentifier() and name.isascii() else ascii(name)
 
 
-def _plain(result: Any) -> Any:
-    """NumPy scalars of a plain run as Python numbers, as compiled code returns them."""
-    if isinstance(result, tuple):
-        values = [_plain(v) for v in result]
-        return type(result)(*values) if hasattr(result, "_fields") else tuple(values)
-    return result.item() if hasattr(result, "item") and not getattr(result, "shape", ()) and hasattr(
-        result, "dtype") and not hasattr(result, "flags") else _scalar(result)
-
-
-def _scalar(result: Any) -> Any:
+def _run_plain(function: Callable[..., Any], *values: Any) -> Any:
+    """Run the generated text as plain Python, with the arithmetic of compiled code: no error at 1/0."""
     import numpy as np
 
+    with np.errstate(all="ignore"):
+        result = function(*(np.float64(v) if isinstance(v, float) else v for v in values))
+    if isinstance(result, tuple):
+        return tuple(v.item() if isinstance(v, np.generic) else v for v in result)
     return result.item() if isinstance(result, np.generic) else result
 
 

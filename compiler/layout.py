@@ -8,6 +8,7 @@ by giving a `Placement`. What the boxes hold and how they are drawn is left to `
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 Point = tuple[float, float]
@@ -92,7 +93,9 @@ def _layered(boxes: Sequence[Box], wires: Sequence[Wire], direction: str, *, str
     leave, enter = ("right", "left") if across else ("bottom", "top")
     graph = graphlay.Graph()
     for number, box in enumerate(boxes):
-        where = {} if seeds is None else {"position": {"x": 0.0, "y": 0.0, "y" if across else "x": seeds[number]}}
+        where: dict[str, Any] = {}
+        if seeds is not None:
+            where["position"] = {"x": 0.0, "y": 0.0, "y" if across else "x": seeds[number]}
         graph.node(width=box.width, height=box.height, **where)
     for wire in wires:
         ends: dict[str, Any] = {"source_port": {"offset": {"side": leave, "t": 0.0}}}
@@ -117,7 +120,7 @@ def _hits(boxes: Sequence[Box], wires: Sequence[Wire], found: Placement) -> bool
         for number, (box, centre) in enumerate(zip(boxes, found.centres, strict=True)):
             if number in (wire.source, wire.target):
                 continue
-            if any(_crosses(a, b, centre, box) for a, b in zip(path, path[1:], strict=False)):
+            if any(_crosses(a, b, centre, box) for a, b in pairwise(path)):
                 return True
     return False
 

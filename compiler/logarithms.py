@@ -13,8 +13,24 @@ from collections.abc import Sequence
 
 from gradc.ir.graph import Node
 
-from .patterns import *
-from .powers import *
+from .patterns import (
+    ONE,
+    UNIT,
+    Factors,
+    Forms,
+    Linear,
+    Mono,
+    Poly,
+    Ratio,
+    close,
+    linear_add,
+    linear_scale,
+    mono_multiply,
+    multiple,
+    poly_multiply,
+    summands,
+)
+from .powers import Found, content, product, shape, with_constant, without_abs
 
 LN2 = 0.6931471805599453
 
@@ -26,7 +42,8 @@ def log_of(forms: Forms, form: Ratio) -> Found | None:
         return _log_of_powers(forms, Ratio(top, bottom)) or _log_of_poly(forms, top, 1.0)
     if len(top) == 1:
         (mono, c), = top.items()
-        return _log_of_powers(forms, Ratio(top, bottom)) or _log_of_poly(forms, {mono_multiply(m, mono, -1.0): d / c for m, d in bottom.items()}, -1.0)
+        inverse = {mono_multiply(m, mono, -1.0): d / c for m, d in bottom.items()}
+        return _log_of_powers(forms, Ratio(top, bottom)) or _log_of_poly(forms, inverse, -1.0)
     found = _log_of_powers(forms, Ratio(top, bottom))
     if found is not None:
         return found
@@ -61,7 +78,8 @@ def _log_of_poly(forms: Forms, poly: Poly, sign: float) -> Found | None:
     if close(c, d):
         if linear_add(a, b) == ():                                      # c (exp(u) + exp(-u))
             u = a if a[-1][1] > 0 else b
-            return Found(with_constant(forms, sign, o.log_cosh(forms.spell(u)), math.log(2 * c)), "log_cosh", 1)
+            node = with_constant(forms, sign, o.log_cosh(forms.spell(u)), math.log(2 * c))
+            return Found(node, "log_cosh", 1)
         if close(c, 0.5) and not a:                                     # the mean of 1 and exp(b)
             u, half = forms.spell(b), forms.spell(linear_scale(b, 0.5))
             far = o.logaddexp(u - LN2, -LN2)                            # where 1/2 + tanh(u/2)/2 would cancel
@@ -219,16 +237,17 @@ def log_of_sum_of_logs(forms: Forms, op: str, args: Sequence[Node]) -> Found | N
     logs = [(m, c / scale) for m, c in logs]
     rest: Linear = tuple(sorted((m[1], c / scale) for m, c in form.top.items()
                                 if (m, c / scale) not in logs))
+    first = nodes[logs[0][0][1][0][0]]
     if any(nodes[m[1][0][0]].op == "logsumexp" for m, _ in logs):
-        return None if rest or len(logs) > 1 else Found(forms.product(scale, [nodes[logs[0][0][1][0][0]]]), "logsumexp", 1)
+        return None if rest or len(logs) > 1 else Found(forms.product(scale, [first]), "logsumexp", 1)
     before = exp_of_logs(forms, tuple(sorted([*rest, *((m[1], c) for m, c in logs)])))
     if before is None:
         return None
     even = without_abs(forms, before)
     if len(even.bottom) > 1 or len(even.top) != 2:
         return None
-    softplus = nodes[logs[0][0][1][0][0]].op == "softplus"
-    if even.top == before.top and not _simpler(even.top, len(summands(op, args)), softplus):
+    terms = len(summands(op, args))
+    if even.top == before.top and not _simpler(even.top, terms, first.op == "softplus"):
         return None
     found = _shared(forms, even.top) or log_of(forms, even)
     if found is None or found.rule not in ("softplus", "log_cosh", "logaddexp", "log_mean", "cross_entropy"):

@@ -192,7 +192,9 @@ def add(a: Ratio, b: Ratio, sign: float) -> tuple[Ratio | None, bool]:
 
 def multiply(a: Ratio, b: Ratio) -> Ratio | None:
     """a * b."""
-    return None if not related(a.bottom, b.bottom) else normal(poly_multiply(a.top, b.top), poly_multiply(a.bottom, b.bottom))
+    if not related(a.bottom, b.bottom):
+        return None
+    return normal(poly_multiply(a.top, b.top), poly_multiply(a.bottom, b.bottom))
 
 
 def divide(a: Ratio, b: Ratio) -> Ratio | None:

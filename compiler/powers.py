@@ -13,7 +13,19 @@ from typing import NamedTuple
 
 from gradc.ir.graph import Node
 
-from .patterns import *
+from .patterns import (
+    EPS,
+    Forms,
+    Linear,
+    Mono,
+    Poly,
+    Ratio,
+    close,
+    linear_add,
+    linear_scale,
+    mono_multiply,
+    multiple,
+)
 
 
 class Found(NamedTuple):
@@ -162,7 +174,7 @@ def _replace(poly: Poly, atom: int, value: Linear, sign: float) -> Poly | None:
     key = ((atom, 1.0),)
     for (expo, factors), c in poly.items():
         power = dict(expo).get(key, 0.0)
-        if any(a == atom for a, _ in factors) or any(f != key and any(a == atom for a, _ in f) for f, _ in expo):
+        if any(f != key and any(a == atom for a, _ in f) for f in (factors, *(f for f, _ in expo))):
             return None
         kept = tuple(t for t in expo if t[0] != key)
         mono = (linear_add(kept, value, sign * power) if power else kept, factors)
@@ -180,7 +192,8 @@ def product(forms: Forms, c: float, rest: Mono, functions: Sequence[Node]) -> No
     for atom, power in rest[1]:
         if power < 0:
             node = forms.spell_atom(atom)
-            result = forms.graph.apply("div", result, node if power == -1.0 else forms.graph.apply("pow", node, -power))
+            below = node if power == -1.0 else forms.graph.apply("pow", node, -power)
+            result = forms.graph.apply("div", result, below)
     return result
 
 

@@ -36,7 +36,7 @@ except ImportError:  # the same text as plain Python, only slower
     from types import FunctionType
 
     def _jit(function):
-        """Plain Python with literals as NumPy floats: a division by zero gives inf or nan, as compiled code does."""
+        """Plain Python, literals as NumPy floats: dividing by zero gives inf or nan, as in compiled code."""
         code = function.__code__
         constants = tuple(np.float64(c) if type(c) is float else c for c in code.co_consts)
         return FunctionType(code.replace(co_consts=constants), globals(), function.__name__)
@@ -92,7 +92,7 @@ def _check():
 
 _EXPECTED = '''\
 def _check():
-    """Compare with the values that gradc's interpreter gave when this file was written; 0 if they agree, else 1."""
+    """Compare with the values that gradc's interpreter gave beforehand; 0 if they agree, else 1."""
     found = []
     waiting = [{call}]
     while waiting:
@@ -121,7 +121,7 @@ if __name__ == "__main__":
 
 @dataclass
 class Merged:
-    """The parts of several generated modules, each once: import lines, classes, helper functions, functions."""
+    """The parts of several generated modules, each once: imports, classes, helper functions, functions."""
 
     imports: dict[str, set[str]] = field(default_factory=dict)
     classes: dict[str, str] = field(default_factory=dict)
@@ -226,20 +226,24 @@ def _docstring(function: Function, public: Sequence[Function], special: bool) ->
         about = ast.get_docstring(ast.parse(public[2].printed.module.source)) or about
     needs = "NumPy and SciPy" if special else "NumPy"
     lines = [
-        about, "", f"Written by gradc. The file needs {needs}, and is faster with Numba. As a script it checks itself.",
+        about, "",
+        f"Written by gradc. The file needs {needs}, and is faster with Numba. As a script it checks itself.",
         "", *(f"    {_signature(part)}" for part in public)]
     escaped = "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''")
     return f'"""{escaped}\n"""'
 
 
 def _import_lines(merged: Merged) -> list[str]:
-    return [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(merged.imports.items())]
+    return [f"from {module} import {', '.join(sorted(names))}"
+            for module, names in sorted(merged.imports.items())]
 
 
 def _header(merged: Merged, special: Iterable[str], has_arrays: bool) -> str:
-    standard = ["from __future__ import annotations", "", "import sys", *(line for line in _import_lines(merged) if line.split()[1] in ("math", "typing"))]
-    others = ["import numpy as np", *(["import numpy.typing as npt"] if has_arrays else []),
-              *(line for line in _import_lines(merged) if line.split()[1] == "numpy")]
+    needed = {line.split()[1]: line for line in _import_lines(merged)}
+    standard = ["from __future__ import annotations", "", "import sys",
+                *(needed.pop(module) for module in ("math", "typing") if module in needed)]
+    needed.pop("scipy.special", None)                           # bound further down
+    others = ["import numpy as np", *(["import numpy.typing as npt"] if has_arrays else []), *needed.values()]
     lines = "".join(f"    {name} = _as_float64({name})\n" for name in sorted(merged.imports.get("math", ())))
     numba = _NUMBA.format(wrapped=_WRAPPED.format(lines=lines) if lines else "")
     return "\n".join([*standard, "", *others, "", numba, _special(sorted(special))])
@@ -250,9 +254,10 @@ def _special(names: Sequence[str]) -> str:
     if not names:
         return ""
     prelude = standalone_prelude(names)
-    first = f"from scipy.special import {', '.join(names)}\n"
+    listed = ", ".join(names)
+    first = f"from scipy.special import {listed}\n"
     guarded = (f"try:\n    {first}except ImportError as error:\n"
-               f'    raise ImportError("this file needs SciPy for {", ".join(names)}: pip install scipy") from error\n')
+               f'    raise ImportError("this file needs SciPy for {listed}: pip install scipy") from error\n')
     return prelude.replace(first, guarded, 1)
 
 
@@ -313,20 +318,25 @@ def _check(public: Sequence[Function], primal: Function | None, example: Example
     point = _example(function, example, names["rng"])
     gradients = [f"{name}(*arguments){ending}" for name, ending in (("grad", ""), ("value_and_grad", "[1]"))
                  if name in known]
-    value = ("value(*moved)" if "value" in known else f"{names['value']}(*moved)" if "grad" in known and primal
-             else "value_and_grad(*moved)[0]")
     if gradients:
-        positions = [function.args.index(name) for name in function.wrt]
-        parts = [f"*enumerate({gradient})" if positions == list(range(len(positions))) and len(positions) > 1 else
-                 f"*zip(({', '.join(map(str, positions))}), {gradient})" if len(positions) > 1 else
-                 f"({positions[0]}, {gradient})" for gradient in gradients]
+        value = ("value(*moved)" if "value" in known else "value_and_grad(*moved)[0]" if "grad" not in known
+                 else f"{names['value']}(*moved)")
         step, tolerance = ("0.05", "2e-2") if single else ("1e-3", "1e-6")
-        return [point, _DIFFERENCES.format(parts=f"({', '.join(parts)},)", value=value, step=step, tolerance=tolerance)]
+        return [point, _DIFFERENCES.format(parts=f"[{', '.join(_parts(function, g) for g in gradients)}]",
+                                           value=value, step=step, tolerance=tolerance)]
     expected = literal(example.values) if primal is None else None
     if expected is None:
         return [_UNCHECKED]
     return [point, _EXPECTED.format(call=f"{function.__name__}(*_example())", expected=expected,
                                     tolerance="1e-4" if single else "1e-9")]
+
+
+def _parts(function: Function, gradient: str) -> str:
+    """The text that pairs the position of each argument with its part of the gradient."""
+    positions = [str(function.args.index(name)) for name in function.wrt]
+    if len(positions) == 1:
+        return f"({positions[0]}, {gradient})"
+    return f"*zip(({', '.join(positions)}), {gradient})"
 
 
 def _example(function: Function, example: Example, rng: str) -> str:
@@ -337,4 +347,5 @@ def _example(function: Function, example: Example, rng: str) -> str:
     shown = ", ".join(safe[name] for name in function.args)
     body = "".join(f"    {line}\n" for line in lines)
     comma = "," if len(function.args) == 1 else ""
-    return f'def _example():\n    """Arguments inside the domain of the formula."""\n{body}    return ({shown}{comma})\n'
+    doc = "Arguments inside the domain of the formula."
+    return f'def _example():\n    """{doc}"""\n{body}    return ({shown}{comma})\n'

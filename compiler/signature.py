@@ -8,6 +8,7 @@ that Numba takes to hand an array out. The text is made from checked identifiers
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,8 +22,11 @@ from .function import Function
 REFUSALS = (TypeError, ValueError, IndexError, FloatingPointError, AttributeError)
 
 
-def call_class(function: Function, entries: Mapping[str, Callable[..., Any]]) -> type[Function]:
-    """A subclass of Function whose call goes straight to the compiled functions among `entries`."""
+def call_class(function: Function, direct: Callable[..., Any], classes: Mapping[str, type]) -> type[Function]:
+    """A subclass of Function whose call goes straight to the compiled function `direct`.
+
+    `classes` are the named tuples of the result, by name.
+    """
     names = Names()
     names.taken |= {"self", "extra", "unknown"}
     own = [names.fresh(name) for name in function.args]
@@ -30,74 +34,82 @@ def call_class(function: Function, entries: Mapping[str, Callable[..., Any]]) ->
     slash = "" if own == list(function.args) or not own else "/, "
     parameters = "".join(f"{name}=_missing, " for name in own)
     given = f"({', '.join(own)}{',' if own else ''})"
-    direct = _Direct(function, own)
-    with_out = "" if direct.with_out is None else f"""\
-        try:
-            if {direct.apart}:
-{direct.with_out}
-        except _refusals:
-            pass
-"""
+    ways = _Ways(function, own)
     text = f"""\
 def __call__(self, {parameters}{slash}*extra, out=None, **unknown):
     if extra or unknown:
         pass
     elif out is None:
         try:
-{direct.allocating}
+{ways.allocating}
         except _refusals:
             pass
-    else:
-{with_out or "        pass"}
-    return self._look_closer({given}, extra, out, unknown)
+{ways.with_out}    return self._look_closer({given}, extra, out, unknown)
 """
-    scope: dict[str, Any] = {
-        "_fast": entries[function.printed.name], "_into": entries.get(function.printed.into), "_missing": MISSING,
-        "_refusals": REFUSALS, "_empty": np.empty, **{f"_{g.result}": entries[g.result] for g in function.groups if g.result}}
+    scope: dict[str, Any] = {"_direct": direct, "_missing": MISSING, "_refusals": REFUSALS, "_empty": np.empty,
+                             "_tuple": tuple.__new__, **{f"_{name}": made for name, made in classes.items()}}
     exec(compile(text, "<gradc call>", "exec"), scope)  # noqa: S102  (fixed text around checked identifiers)
     body = {"__call__": scope["__call__"], "__module__": Function.__module__, "__doc__": Function.__doc__}
     return type("Function", (_Compiled,), body)
 
 
-class _Direct:
-    """The statements of the two direct ways: arrays allocated here, or one array given as `out`.
+class _Ways:
+    """The statements of the two direct ways: result arrays allocated here, or one array given as `out`.
 
-    An array is allocated here if it has the shape of an argument; otherwise the compiled function does
-    it. Only an `out` that owns its memory, and that no argument is or looks into, goes straight through.
+    Only an `out` that owns its memory, and that no argument is or looks into, goes straight through.
     """
 
     def __init__(self, function: Function, own: list[str]) -> None:
-        self.own, self.groups = own, function.groups
-        self.arrays = [key for key, _ in function.printed.arrays]
+        self.own, self.groups, printed = own, function.groups, function.printed
+        self.flat = printed.flat
+        self.arrays = [key for key, _ in printed.arrays]
+        inner = {identifier: name for (_, identifier), name in zip(printed.arguments, own, strict=True)}
         inputs = dict(zip(own, function.graph.inputs.values(), strict=True))
-        shapes = {node.shape: name for name, node in inputs.items() if node.shape}
-        plain = all(node.dtype == "float64" and node.shape in shapes for _, node in function.printed.arrays)
-        if self.arrays and plain:
-            lines = [f"_a{k} = _empty({shapes[node.shape]}.shape)" for k, (_, node) in enumerate(function.printed.arrays)]
-            lines += self._call([f"_a{k}" for k in range(len(self.arrays))])
-        else:
-            lines = [f"return _fast({', '.join(own)})"]
+        lines = []
+        for k, ((_, node), shape) in enumerate(zip(printed.arrays, printed.shapes, strict=True)):
+            size = f"({', '.join(_renamed(text, inner) for text in shape)},)" if shape else "()"
+            whole = [name for name, other in inputs.items() if other.shape == node.shape]
+            dtype = "" if node.dtype == "float64" else f", {node.dtype!r}"
+            lines.append(f"_a{k} = _empty({f'{whole[0]}.shape' if whole and shape else size}{dtype})")
+        lines += self._call([f"_a{k}" for k in range(len(self.arrays))])
         self.allocating = "\n".join(" " * 12 + line for line in lines)
-        self.with_out: str | None = None
-        self.apart = ""
+        self.with_out = ""
         if len(self.arrays) == 1:
-            self.with_out = "\n".join(" " * 16 + line for line in self._call(["out"]))
             apart = [f"out is not {name} and {name}.base is not out" for name, node in inputs.items() if node.shape]
-            self.apart = " and ".join(["out.base is None", *apart])
+            call = "\n".join(" " * 16 + line for line in self._call(["out"]))
+            self.with_out = f"""\
+    else:
+        try:
+            if {' and '.join(['out.base is None', *apart])}:
+{call}
+        except _refusals:
+            pass
+"""
 
     def _call(self, arrays: list[str]) -> list[str]:
+        """Call the direct function, and put its results and the arrays together."""
         held = dict(zip(self.arrays, arrays, strict=True))
-        scalars = [key for group in self.groups for key in group.outputs if key not in held]
-        held |= {key: f"_s{k}" for k, key in enumerate(scalars)}
-        call = f"_into({', '.join([*self.own, *arrays])})"
+        alone = len(self.flat) == 1
+        held |= {key: f"_s{k}" for k, key in enumerate(self.flat)}
+        call = f"_direct({', '.join([*self.own, *arrays])})"
         parts = []
         for group in self.groups:
             inner = ", ".join(held[key] for key in group.outputs)
-            parts.append(f"_{group.result}({inner})" if group.result else inner if len(group.outputs) == 1 or len(
-                self.groups) == 1 else f"({inner})")
-        if scalars:
-            call = f"{', '.join(held[key] for key in scalars)} = {call}"
-        return [call, f"return {', '.join(parts)}"]
+            if group.result:
+                parts.append(f"_tuple(_{group.result}, ({inner}))")
+            else:
+                parts.append(inner if len(group.outputs) == 1 or len(self.groups) == 1 else f"({inner})")
+        result = ", ".join(parts)
+        if not arrays and len(self.groups) == 1:                # the tuple, or the scalar, as it comes
+            name = self.groups[0].result
+            return [f"return _tuple(_{name}, {call})" if name else f"return {call}"]
+        targets = ", ".join(held[key] for key in self.flat) + ("," if not alone and self.flat else "")
+        return [f"{targets.rstrip(',') if alone else targets} = {call}" if self.flat else call, f"return {result}"]
+
+
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    """A dimension's text with the module's identifiers replaced by the call's parameters."""
+    return re.sub(r"[A-Za-z_]\w*", lambda match: names.get(match[0], match[0]), text)
 
 
 class _Compiled(Function):

@@ -171,6 +171,8 @@ def _select(graph: Graph, c: Node, a: Node, b: Node) -> Node | None:
         return a
     if c.op == "not":
         return graph.apply("select", c.args[0], b, a)
+    if a.op == "read" and _is(b, 0.0) and a.args[1 + a.attr:] == graph.conjunction([c]):
+        return a                                                # a guarded read is 0 where its guard fails
     return None
 
 

@@ -10,7 +10,7 @@ of one node alone, without a loss of digits, is left to `simplify`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gradc.ir.graph import Check, Graph, Node, copy_graph, follow
@@ -64,8 +64,9 @@ RULES: dict[str, Rule] = {
     "expm1": Rule("exp(u) - 1 without cancellation near 0", "all reals", (
         ("exp(x) - 1", "expm1", ALL), ("1 - exp(x)", "expm1", ALL), ("y*exp(x) - y", "expm1", PAIR),
         ("exp(2*x) - exp(x)", "expm1", ALL))),
-    "softmax": Rule("the logarithm of the sum is subtracted first, so no exponential overflows", "all reals", (
-        ("exp(x)/(exp(x) + exp(y) + exp(2*x))", "logaddexp", PAIR), ("exp(x)/(1 + exp(y))", "softplus", PAIR))),
+    "softmax": Rule("the logarithm of the sum is subtracted first: no exponential overflows", "all reals", (
+        ("exp(x)/(exp(x) + exp(y) + exp(2*x))", "logaddexp", PAIR),
+        ("exp(x)/(1 + exp(y))", "softplus", PAIR))),
     "softplus": Rule("log(1 + exp(u)) without overflow", "all reals", (
         ("log(1 + exp(x))", "softplus", ALL), ("log1p(exp(x))", "softplus", ALL),
         ("log(sigmoid(x))", "softplus", ALL), ("-log(1/(1 + exp(x)))", "softplus", ALL),
@@ -76,7 +77,7 @@ RULES: dict[str, Rule] = {
         ("log(exp(x) + exp(-x)) - log(2)", "log_cosh", ALL),
         ("abs(x) + log1p(exp(-2*abs(x))) - log(2)", "log_cosh", ALL),
         ("x + log1p(exp(-2*x)) - log(2)", "log_cosh", ALL))),
-    "cross_entropy": Rule("softplus(u) - t u as two terms that do not cancel at t = 0 and t = 1", "all reals", (
+    "cross_entropy": Rule("softplus(u) - t u in two terms that do not cancel at t = 0 or 1", "all reals", (
         ("max(x, 0) - x*y + log1p(exp(-abs(x)))", "softplus", PAIR),)),
     "exp_log": Rule("exp(log(v)/2) is the root of v", "v > 0", (
         ("exp(0.5*log(1 + x**2))", "hypot", ALL), ("exp(-log(x))", "div", ABOVE))),
@@ -85,7 +86,7 @@ RULES: dict[str, Rule] = {
         ("log(y*exp(x))", "add", {"x": (-30.0, 30.0), "y": (0.1, 9.0)}))),
     "bose": Rule("1/(exp(u) - 1) on two branches, where no exponential overflows", "u is not 0", (
         ("1/(exp(x) - 1)", "select", ABOVE),)),
-    "log_mean": Rule("log((1 + exp(u))/2) is 0 at 0: u/2 + log_cosh(u/2) near it, logaddexp elsewhere", "all reals", (
+    "log_mean": Rule("log((1 + exp(u))/2) is 0 at 0: near it u/2 + log_cosh(u/2)", "all reals", (
         ("log((1 + exp(x))/2)", "log_cosh", ALL), ("log(1 + exp(x)) - log(2)", "log_cosh", ALL))),
     "logaddexp": Rule("the logarithm of a sum of exponentials without overflow", "all reals", (
         ("log(exp(x) + exp(y))", "logaddexp", PAIR), ("log(2 + exp(x))", "logaddexp", ALL),
@@ -102,12 +103,12 @@ RULES: dict[str, Rule] = {
         ("1 - cos(x)", "sin", ALL), ("y + y*cos(2*x)", "cos", PAIR))),
     "pythagoras": Rule("1 - cos(u)**2 = sin(u)**2, which does not cancel", "all reals", (
         ("1 - cos(x)**2", "sin", ALL), ("1 - sin(x)**2", "cos", ALL))),
-    "root_difference": Rule("a difference of roots as a quotient, without cancellation", "both roots are real", (
+    "root_difference": Rule("a difference of roots as a quotient that does not cancel", "the roots are real", (
         ("sqrt(x + 1) - sqrt(x)", "div", ABOVE), ("sqrt(1 + x) - 1", "div", ABOVE),
         ("1 - sqrt(1 - x**2)", "div", INSIDE))),
-    "hypot_difference": Rule("a difference with a hypotenuse as a quotient where it would cancel", "all reals", (
+    "hypot_difference": Rule("a hypotenuse less a side as a quotient where it would cancel", "all reals", (
         ("sqrt(1 + x**2) - 1", "select", ALL), ("sqrt(1 + x**2) - x", "select", ALL))),
-    "log_quotient": Rule("a difference of logarithms through log1p, without cancellation", "both are positive", (
+    "log_quotient": Rule("a difference of logarithms through log1p, which does not cancel", "both positive", (
         ("log(x + 1) - log(x)", "log1p", ABOVE), ("log((x + 1)/x)", "log1p", ABOVE),
         ("log(x/(x + 1))", "log1p", ABOVE))),
     "fractions": Rule("fractions over one denominator, where the numerators cancel", "no denominator is 0", (
@@ -125,7 +126,8 @@ RULES: dict[str, Rule] = {
     "half_power": Rule("a power of one half is a square root", "u >= 0", (
         ("x**0.5", "sqrt", ABOVE), ("x**-0.5", "sqrt", ABOVE))),
     "log1p": Rule("log(1 + u) keeps the digits of a small u", "u > -1", (
-        ("log(1 + x)", "log1p", INSIDE), ("log(1 - x)", "log1p", INSIDE), ("log(sqrt(1 + x))", "log1p", INSIDE))),
+        ("log(1 + x)", "log1p", INSIDE), ("log(1 - x)", "log1p", INSIDE),
+        ("log(sqrt(1 + x))", "log1p", INSIDE))),
     "log_hypot": Rule("log(hypot(1, u)) = log1p(u**2)/2 keeps the digits of a small u", "|u| < 1e154", (
         ("log(sqrt(1 + x**2))", "log1p", ALL),)),
     "asinh": Rule("log(u + sqrt(u**2 + 1)) without cancellation", "all reals", (
@@ -141,7 +143,8 @@ RULES: dict[str, Rule] = {
         ("sin(x)/x", "sinc_derivative", ABOVE), ("sin(pi*x)/(pi*x)", "sinc", ABOVE),
         ("(1 - cos(x))/x**2", "sinc_derivative", ABOVE), ("tan(x)/x", "sinc_derivative", INSIDE))),
     "removable": Rule("f(u)/u by a series near 0, where the quotient rule cancels", "all u of f's domain", (
-        ("(exp(x) - 1)/x", "select", ABOVE), ("x/(exp(x) - 1)", "select", ABOVE), ("log(1 + x)/x", "select", ABOVE),
+        ("(exp(x) - 1)/x", "select", ABOVE), ("x/(exp(x) - 1)", "select", ABOVE),
+        ("log(1 + x)/x", "select", ABOVE),
         ("sinh(x)/x", "select", ABOVE), ("tanh(x)/x", "select", ABOVE), ("x/tanh(x)", "select", ABOVE))),
     "even": Rule("an even function does not need the absolute value", "all reals", (
         ("cosh(abs(x))", "cosh", ALL), ("log(cosh(abs(x)))", "log_cosh", ALL))),
@@ -194,10 +197,13 @@ class Rewriter:
         self._logarithms: dict[Node, Node | None] = {}
         self.written: dict[Node, tuple[str, Sequence[Node]]] = {}       # what a rule's result stands for
         self._flags: dict[str, list[bool]] = {kind: [] for kind in _KINDS}
-        self._handlers = {
-            "add": self._sum, "sub": self._sum, "mul": self._product, "div": self._product, "pow": self._power,
-            "sqrt": self._root, "log": self._log, "log1p": self._log1p, "logaddexp": self._logaddexp,
-            "exp": self._exp, "select": self._select, "cosh": self._even, "cos": self._even, "log_cosh": self._even,
+        self._handlers: dict[str, Callable[[str, Sequence[Node]], Found | None]] = {
+            "add": self._sum, "sub": self._sum, "mul": self._product, "div": self._product,
+            "pow": self._power, "cosh": self._even, "cos": self._even, "log_cosh": self._even,
+            "sqrt": lambda _, args: structure.root(self.forms, args[0]),
+            "log": lambda _, args: self._log(args[0]), "log1p": lambda _, args: self._log1p(args[0]),
+            "exp": lambda _, args: self._exp(args[0]), "logaddexp": lambda _, args: self._logaddexp(args),
+            "select": lambda _, args: Found(args[1], "same_branches", 1) if args[1] is args[2] else None,
         }
 
     def rewrite(self, op: str, args: Sequence[Node]) -> Found | None:
@@ -229,7 +235,7 @@ class Rewriter:
                 found = self._partners(op, args)
         if found is None and (self._flagged("log", args[0]) or self._flagged("log", args[1])):
             found = log_of_sum_of_logs(forms, op, args)
-        if found is None and any(a.op in _DIFFERENCES for a, _ in _terms(op, args)):
+        if found is None and any(a.op in _DIFFERENCES for a in _bare(args)):
             form = forms.sum(op, args, False)
             found = None if form is None else structure.complement(forms, form)
             found = found or structure.difference(forms, op, args) or structure.fractions(forms, op, args)
@@ -243,7 +249,8 @@ class Rewriter:
         if vanished and form.bottom == UNIT and len(form.top) == 1:
             ((expo, factors), c), = form.top.items()
             if expo and not factors:
-                return Found(self.forms.product(c, [self.graph.apply("exp", self.forms.spell(expo))]), "exp", 1)
+                node = self.graph.apply("exp", self.forms.spell(expo))
+                return Found(self.forms.product(c, [node]), "exp", 1)
         return None
 
     def _partners(self, op: str, args: Sequence[Node]) -> Found | None:
@@ -292,7 +299,7 @@ class Rewriter:
             found = structure.product(forms, op, args)
         if found is None and op == "div" and args[0] in self.written and args[0].op == "div":
             found = self._cancelled(args[0], args[1])
-        if found is None and op == "div" and (self._flagged("removable", args[0]) or self._flagged("removable", args[1])):
+        if found is None and op == "div" and any(self._flagged("removable", a) for a in args):
             found = removable(forms, args)
         return found
 
@@ -353,11 +360,7 @@ class Rewriter:
                 return recognise(self.forms, form)
         return None
 
-    def _root(self, op: str, args: Sequence[Node]) -> Found | None:
-        return structure.root(self.forms, args[0])
-
-    def _log(self, op: str, args: Sequence[Node]) -> Found | None:
-        x = args[0]
+    def _log(self, x: Node) -> Found | None:
         total = self._long_sum(x)
         if total is not None:
             return Found(total, "logaddexp", 1)
@@ -382,10 +385,10 @@ class Rewriter:
                 return Found(node, left.rule, 2)
         return log_of(self.forms, self.forms.form(x))
 
-    def _exp(self, op: str, args: Sequence[Node]) -> Found | None:
+    def _exp(self, x: Node) -> Found | None:
         """exp(-softplus(u)) as a sigmoid, exp(log(v)/2) as a root."""
         forms = self.forms
-        linear = forms.linear(args[0]) if self._flagged("log", args[0]) else None
+        linear = forms.linear(x) if self._flagged("log", x) else None
         if not linear:
             return None
         form = exp_of_logs(forms, linear)
@@ -393,8 +396,10 @@ class Rewriter:
         if found is not None or len(linear) != 1:
             return found
         (factors, c), = linear
-        inner = self.graph.nodes[factors[0][0]] if len(factors) == 1 and factors[0][0] >= 0 else None
-        if inner is None or factors[0][1] != 1.0 or inner.op not in ("log", "log1p") or abs(c) not in (0.5, 1.0):
+        if len(factors) != 1 or factors[0][0] < 0 or factors[0][1] != 1.0 or abs(c) not in (0.5, 1.0):
+            return None
+        inner = self.graph.nodes[factors[0][0]]
+        if inner.op not in ("log", "log1p"):
             return None
         v = inner.args[0] if inner.op == "log" else 1.0 + inner.args[0]
         if abs(c) == 0.5:
@@ -402,20 +407,17 @@ class Rewriter:
             v = self.graph.apply("sqrt", v) if root is None else root.node
         return Found(v if c > 0 else 1.0 / v, "exp_log", 1)
 
-    def _log1p(self, op: str, args: Sequence[Node]) -> Found | None:
-        if not self.forms.rich(args[0]):
+    def _log1p(self, x: Node) -> Found | None:
+        if not self.forms.rich(x):
             return None
-        form, _ = add(self.forms.form(args[0]), Ratio({ONE: 1.0}, UNIT), 1.0)
+        form, _ = add(self.forms.form(x), Ratio({ONE: 1.0}, UNIT), 1.0)
         return None if form is None else log_of(self.forms, form)
 
-    def _logaddexp(self, op: str, args: Sequence[Node]) -> Found | None:
+    def _logaddexp(self, args: Sequence[Node]) -> Found | None:
         for one, other in (args, args[::-1]):
             if one.op == "const" and one.value == 0.0:
                 return Found(self.graph.apply("softplus", other), "softplus", 1)
         return None
-
-    def _select(self, op: str, args: Sequence[Node]) -> Found | None:
-        return Found(args[1], "same_branches", 1) if args[1] is args[2] else None
 
     def _even(self, op: str, args: Sequence[Node]) -> Found | None:
         return structure.even_argument(self.forms, op, args[0])
@@ -425,19 +427,20 @@ _LINEAR = ("add", "sub", "neg", "mul", "div")
 _KINDS = {
     "log": (frozenset((*EXPANDED, "logsumexp", "log", "log1p")), _LINEAR),
     "removable": (NAMES, ("mul", "neg", "pow")),
-    "product": (frozenset(("log", "log1p", "log2", "log10", "sin", "tan", "hypot")), ("mul", "div", "neg", "pow")),
+    "product": (frozenset(("log", "log1p", "log2", "log10", "sin", "tan", "hypot")),
+                ("mul", "div", "neg", "pow")),
 }
 _DIFFERENCES = ("sqrt", "hypot", "log", "log1p", "div", "pow", "unit")
 
 
-def _terms(op: str, args: Sequence[Node]) -> list[tuple[Node, float]]:
-    """The two operands of a sum, each without a constant factor or a sign."""
+def _bare(args: Sequence[Node]) -> list[Node]:
+    """The operands of a sum, each without a constant factor or a sign."""
     found = []
     for node in args:
         while node.op == "neg" or (node.op in ("mul", "div") and node.args[1].op == "const") or (
                 node.op == "mul" and node.args[0].op == "const"):
             node = node.args[1] if node.op == "mul" and node.args[0].op == "const" else node.args[0]
-        found.append((node, 1.0))
+        found.append(node)
     return found
 
 

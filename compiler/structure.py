@@ -14,7 +14,6 @@ from gradc.ir.graph import Node
 
 from .logarithms import LN2
 from .patterns import (
-    EPS,
     ONE,
     UNIT,
     Factors,
@@ -23,7 +22,6 @@ from .patterns import (
     Mono,
     Poly,
     Ratio,
-    add,
     close,
     constant_part,
     factors_multiply,
@@ -298,7 +296,8 @@ def _raised(forms: Forms, atom: int, power: float, signs: dict[int, int]) -> Pol
         for factors, c in forms.linear(node) or ():
             if len(factors) == 1 and factors[0][0] < 0:                 # |u| = sign(u) u
                 entry = forms.atoms[-factors[0][0] - 1]
-                only = entry.argument[0][0] if len(entry.argument) == 1 and entry.argument[0][1] == 1.0 else ()
+                single = len(entry.argument) == 1 and entry.argument[0][1] == 1.0
+                only = entry.argument[0][0] if single else ()
                 sign = signs.get(only[0][0]) if len(only) == 1 and only[0][1] == 1.0 else None
                 if entry.name == "abs" and sign is not None:
                     factors = factors_multiply(only, ((sign, 1.0),))
@@ -322,7 +321,7 @@ def root(forms: Forms, x: Node) -> Found | None:
         return None
     even = all(c > 0 and not m[0] and all(p % 2 == 0 for _, p in m[1]) for m, c in form.top.items())
     if not even or len(form.top) > 2 or form.top.keys() == {ONE}:
-        return Found(graph.apply("root_of_squares", x), "norm", 1) if _squares(forms, x) else None
+        return Found(graph.apply("root_of_squares", x), "norm", 1) if _squares(x) else None
     sides: list[Node] = []
     for (_, factors), c in sorted(form.top.items(), key=lambda item: item[0] != ONE):
         size = _exact_root(c)
@@ -334,7 +333,8 @@ def root(forms: Forms, x: Node) -> Found | None:
             outside = tuple(f for f in half if f[1] % 2 == 0)
             inside = tuple(f for f in half if f[1] % 2)
             node = graph.apply("abs", forms.spell_factors(1.0, inside))
-            sides.append(forms.product(size, [forms.spell_factors(1.0, outside), node] if outside else [node]))
+            nodes = [forms.spell_factors(1.0, outside), node] if outside else [node]
+            sides.append(forms.product(size, nodes))
         else:
             sides.append(forms.spell_factors(size, half))
     if len(sides) == 1:
@@ -346,7 +346,7 @@ def _exact_root(c: float) -> float:
     return math.sqrt(c)
 
 
-def _squares(forms: Forms, x: Node) -> bool:
+def _squares(x: Node) -> bool:
     """Whether a node is a sum (also over axes) of squares with positive factors, more than a number."""
     waiting, steps, real = [x], 0, False
     while waiting:
@@ -360,7 +360,8 @@ def _squares(forms: Forms, x: Node) -> bool:
             waiting += node.args
         elif node.op == "const" and node.dtype != "bool" and node.value >= 0:
             continue
-        elif node.op in ("mul", "div") and any(_positive(a) for a in node.args[-1 if node.op == "div" else 0:]):
+        elif node.op in ("mul", "div") and (_positive(node.args[1]) or (
+                node.op == "mul" and _positive(node.args[0]))):
             waiting.append(node.args[0] if _positive(node.args[1]) else node.args[1])
         elif _is_square(node):
             real = True
@@ -469,7 +470,8 @@ def product(forms: Forms, op: str, args: Sequence[Node]) -> Found | None:
     functions: list[Node] = []
     rule = ""
     for _ in range(3):
-        found = next((q for a, p in factors if (q := _quotient(forms, a, p, dict(factors))) is not None), None)
+        known = dict(factors)
+        found = next((q for a, p in factors if (q := _quotient(forms, a, p, known)) is not None), None)
         if found is None:
             break
         scale, factors, node, rule = found
@@ -576,5 +578,3 @@ def even_argument(forms: Forms, op: str, x: Node) -> Found | None:
     """f(abs(u)) = f(u) for an even f."""
     return Found(forms.graph.apply(op, x.args[0]), "even", 1) if x.op == "abs" else None
 
-
-__all__ = ["EPS", "add", "difference", "even_argument", "logarithm", "paired", "product", "root"]

@@ -28,7 +28,8 @@ STYLE = """\
 .gradc .bad{stroke:#bc4c00;stroke-width:3}
 .gradc .wire{fill:none;stroke:#57606a;stroke-width:1.4;stroke-linejoin:round}
 .gradc .head{fill:#57606a}
-.gradc text{font-family:Helvetica,Arial,"DejaVu Sans",sans-serif;font-size:13px;fill:#24292f;text-anchor:middle}
+.gradc text{font-family:Helvetica,Arial,"DejaVu Sans",sans-serif;font-size:13px;text-anchor:middle}
+.gradc text{fill:#24292f}
 .gradc .sign{font-size:18px}
 .gradc .star{font-size:26px}
 .gradc .argument{font-size:16px;font-style:italic}
@@ -52,6 +53,10 @@ STYLE = """\
 """
 
 
+HEAD = ('<defs><marker id="gradc-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+        'orient="auto"><path class="head" d="M0 0.8L8 4L0 7.2z"/></marker></defs>')
+
+
 class Shape(NamedTuple):
     """Sizes of one node: its body, the stub of wire behind it, and the box around both."""
 
@@ -65,13 +70,12 @@ def render(marks: Sequence[Mark], direction: str, title: str) -> str:
     shapes = [_shape(mark, direction) for mark in marks]
     wires = [Wire(source, target) for target, mark in enumerate(marks) for source in mark.sources]
     found, width, height = _moved(place([shape.box for shape in shapes], wires, direction), shapes)
+    size = f'width="{_n(width)}" height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}"'
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="gradc" width="{_n(width)}" height="{_n(height)}" '
-        f'viewBox="0 0 {_n(width)} {_n(height)}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="gradc" {size} role="img">',
         f"<title>{escape(_clean(title or 'circuit diagram'))}</title>",
         f"<style>\n{STYLE}</style>",
-        '<defs><marker id="gradc-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-        'orient="auto"><path class="head" d="M0 0.8L8 4L0 7.2z"/></marker></defs>',
+        HEAD,
         f'<rect class="panel" x="0.5" y="0.5" width="{_n(width - 1)}" height="{_n(height - 1)}" rx="10"/>',
     ]
     first = 0
@@ -96,14 +100,15 @@ def _shape(mark: Mark, direction: str) -> Shape:
         stub = max(stub, 28.0) if mark.output else stub
         return Shape(body, stub, Box(body + stub, 2 * RADIUS))
     stub = 26.0 if any(labels) or mark.output else 0.0
-    name = 2 * LETTER * len(mark.name) + 2 * RADIUS
-    return Shape(body, stub, Box(max(body, 2 * max(labels) + 16.0, name if mark.name else 0.0), 2 * RADIUS + stub))
+    name = 2 * LETTER * len(mark.name) + 2 * RADIUS if mark.name else 0.0
+    return Shape(body, stub, Box(max(body, 2 * max(labels) + 16.0, name), 2 * RADIUS + stub))
 
 
 def _moved(found: Placement, shapes: Sequence[Shape]) -> tuple[Placement, float, float]:
     """The placement moved into the panel, and the panel's size."""
-    xs = [(x - s.box.width / 2, x + s.box.width / 2) for (x, _), s in zip(found.centres, shapes, strict=True)]
-    ys = [(y - s.box.height / 2, y + s.box.height / 2) for (_, y), s in zip(found.centres, shapes, strict=True)]
+    placed = list(zip(found.centres, (shape.box for shape in shapes), strict=True))
+    xs = [(x - box.width / 2, x + box.width / 2) for (x, _), box in placed]
+    ys = [(y - box.height / 2 - LETTER, y + box.height / 2) for (_, y), box in placed]
     xs += [(x, x) for path in found.paths for x, _ in path]
     ys += [(y, y) for path in found.paths for _, y in path]
     left, top = min((a for a, _ in xs), default=0.0) - MARGIN, min((a for a, _ in ys), default=0.0) - MARGIN
@@ -117,7 +122,8 @@ def _moved(found: Placement, shapes: Sequence[Shape]) -> tuple[Placement, float,
 # -- parts ----------------------------------------------------------------------------------------
 
 
-def _wires(mark: Mark, shape: Shape, centre: Point, paths: Sequence[list[Point]], direction: str) -> list[str]:
+def _wires(mark: Mark, shape: Shape, centre: Point, paths: Sequence[list[Point]],
+           direction: str) -> list[str]:
     """The wires that enter one node, each ending on the body's border where it comes from."""
     if direction == "LR":
         hub = (centre[0] - shape.box.width / 2 + RADIUS, centre[1])
@@ -184,13 +190,13 @@ def _node(mark: Mark, shape: Shape, centre: Point, direction: str) -> list[str]:
     lines = [f"<g><title>{tip}</title>"] if tip else ["<g>"]
     if shape.stub:
         head = ' marker-end="url(#gradc-head)"' if mark.output else ""
-        lines.append(f'<path class="wire"{head} d="M{_n(start[0])} {_n(start[1])}L{_n(stop[0])} {_n(stop[1])}"/>')
+        line = f"M{_n(start[0])} {_n(start[1])}L{_n(stop[0])} {_n(stop[1])}"
+        lines.append(f'<path class="wire"{head} d="{line}"/>')
     lines += _body(mark, shape, x, y)
     if mark.name:
-        lines.append(f'<text class="name" x="{_n(x)}" y="{_n(y - RADIUS - 6)}">{escape(_clean(mark.name))}</text>'
-                     if direction == "LR" else
-                     f'<text class="name last" x="{_n(x + max(shape.body / 2, RADIUS) + 5)}" y="{_n(y + 4)}">'
-                     f"{escape(_clean(mark.name))}</text>")
+        where = (f'class="name" x="{_n(x)}" y="{_n(y - RADIUS - 6)}"' if direction == "LR" else
+                 f'class="name last" x="{_n(x + max(shape.body / 2, RADIUS) + 5)}" y="{_n(y + 4)}"')
+        lines.append(f"<text {where}>{escape(_clean(mark.name))}</text>")
     lines += _labels(mark, start, stop, direction)
     return [*lines, "</g>"]
 
@@ -203,8 +209,9 @@ def _body(mark: Mark, shape: Shape, x: float, y: float) -> list[str]:
     if shape.body <= 2 * RADIUS:
         body = f'<circle class="body{bad}" cx="{_n(x)}" cy="{_n(y)}" r="{_n(RADIUS)}"/>'
     else:
-        body = (f'<rect class="body{bad}" x="{_n(x - shape.body / 2)}" y="{_n(y - RADIUS)}" width="{_n(shape.body)}" '
-                f'height="{_n(2 * RADIUS)}" rx="{_n(RADIUS)}"/>')
+        corner = f'x="{_n(x - shape.body / 2)}" y="{_n(y - RADIUS)}"'
+        body = (f'<rect class="body{bad}" {corner} width="{_n(shape.body)}" height="{_n(2 * RADIUS)}" '
+                f'rx="{_n(RADIUS)}"/>')
     sign = len(mark.label) <= 2
     drop = 11.0 if mark.label == "*" else 6.0 if sign else 4.5
     kind = "sign star" if mark.label == "*" else "sign" if sign else "word"
@@ -221,7 +228,8 @@ def _labels(mark: Mark, start: Point, stop: Point, direction: str) -> list[str]:
         if direction == "LR":
             x, y, anchor = middle[0], middle[1] + (-6.0 if first else 15.0), ""
         else:
-            x, y, anchor = middle[0] + (-6.0 if first else 6.0), middle[1] + 4.0, " first" if first else " last"
+            x, y = middle[0] + (-6.0 if first else 6.0), middle[1] + 4.0
+            anchor = " first" if first else " last"
         lines.append(f'<text class="{kind}{anchor}" x="{_n(x)}" y="{_n(y)}">{escape(_clean(text))}</text>')
     return lines
 

@@ -81,7 +81,8 @@ class Symbols:
                 text = self.graph.source[start:stop]
                 fits = text.isidentifier() and text not in self._taken and text not in found.values()
                 found.setdefault(node.attr, text if fits else "")
-            for axis in (node.attr,) if node.is_reduction else sorted(node.axes - found.keys(), key=axis_order):
+            axes = (node.attr,) if node.is_reduction else sorted(node.axes - found.keys(), key=axis_order)
+            for axis in axes:
                 found.setdefault(axis, "")
         pool = [name for name in _INDICES if name not in self._taken and name not in found.values()]
         for axis, name in found.items():
@@ -182,7 +183,8 @@ class Symbols:
 
     def _reduction(self, node: Node, operands: Sequence[Text]) -> str:
         conditions = "".join(f" if {text}" for text, _ in operands[1:])
-        return f"{node.op}({operands[0][0]} for {self.index(node.attr)} in range({node.attr.dim}){conditions})"
+        loop = f"for {self.index(node.attr)} in range({node.attr.dim})"
+        return f"{node.op}({operands[0][0]} {loop}{conditions})"
 
     def _array(self, node: Node) -> str:
         if node.op == "scan":

@@ -6,8 +6,9 @@
 -12.0
 """
 
+from typing import TYPE_CHECKING, Any
+
 from gradc.compiler.api import compile
-from gradc.compiler.function import Function
 from gradc.ir.errors import (
     ArgumentError,
     DerivativeError,
@@ -19,6 +20,9 @@ from gradc.ir.errors import (
     SizeError,
     UnsupportedError,
 )
+
+if TYPE_CHECKING:
+    from gradc.compiler.function import Function
 
 __version__ = "0.1.0"
 __all__ = [
@@ -34,3 +38,16 @@ __all__ = [
     "UnsupportedError",
     "compile",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what `import gradc` leaves out, so that the import stays quick."""
+    if name == "Function":
+        from gradc.compiler.function import Function
+
+        return Function
+    raise AttributeError(f"module 'gradc' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
