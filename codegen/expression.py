@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gradc.ir.dims import Dim
 from gradc.ir.errors import GraphError
-from gradc.ir.graph import Node
+from gradc.ir.graph import Graph, Node
 from gradc.ir.table import ADD, ATOM, COMPARE, MULTIPLY, NOT, OPERATIONS, POWER, TERNARY, UNARY, Operation
 
 Text = tuple[str, int]          # text and the precedence of its outermost operator
@@ -45,6 +45,14 @@ def dimension(dim: Dim, names: Mapping[str, str]) -> Text:
     if text.isidentifier() or text.isdigit():
         return text, ATOM
     return text, ADD if (" + " in text or " - " in text or text.startswith("-")) else MULTIPLY
+
+
+def extent(dim: Dim, names: Mapping[str, str], graph: Graph) -> str:
+    """A dimension as the size of an array: an expression, or an integer argument, may be negative."""
+    text, _ = dimension(dim, names)
+    argument = graph.inputs.get(dim.name or "")
+    known = dim.constant is not None or (dim.name is not None and (argument is None or bool(argument.shape)))
+    return text if known else f"max({text}, 0)"
 
 
 def bracket(text: Text, least: int) -> str:

@@ -286,16 +286,16 @@ def _scatter_directly(graph: Graph, program: Program, items: Sequence[Item]) -> 
     outputs, changed = [], False
     for key, array in graph.outputs:
         if array.op == "scatter_add" and array not in used:
-            parts = [(part, _direct(graph, part, accumulated, program))
+            parts = [(part, _direct(part, accumulated, program))
                      for part in scatter_parts(array.attr, array.args)]
             if any(new is not None for _, new in parts):
-                array = graph.scatter_add(array.shape, [new or old for old, new in parts], array.dtype)
+                array = array.graph.scatter_add(array.shape, [new or old for old, new in parts], array.dtype)
                 changed = True
         outputs.append((key, array))
     return replace(graph, outputs=outputs) if changed else None
 
 
-def _direct(graph: Graph, part: Part, accumulated: dict[Node, Item], program: Program) -> Part | None:
+def _direct(part: Part, accumulated: dict[Node, Item], program: Program) -> Part | None:
     """The part that adds the terms of a stored sum one by one, if its value is linear in such a sum."""
     factor: Node | None = None
     sign, value = 1, part.value
@@ -314,5 +314,6 @@ def _direct(graph: Graph, part: Part, accumulated: dict[Node, Item], program: Pr
     taken = {a for node in (*part.indices, *part.guards, *([factor] if factor else [])) for a in node.axes}
     if item.reduces & taken:
         return None
-    term = item.body if factor is None else graph.apply("mul", factor, item.body)
-    return Part(term if sign > 0 else graph.apply("neg", term), part.indices, (*part.guards, *item.guards))
+    origin = item.body.graph                                    # the graph given may share its nodes
+    term = item.body if factor is None else origin.apply("mul", factor, item.body)
+    return Part(term if sign > 0 else origin.apply("neg", term), part.indices, (*part.guards, *item.guards))

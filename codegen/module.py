@@ -16,7 +16,7 @@ from gradc.ir.graph import Graph, Node
 from gradc.ir.table import OPERATIONS
 
 from . import kernels
-from .expression import dimension
+from .expression import dimension, extent
 from .load import Entry, Module
 from .lower import Program, lower
 from .names import CALLED, Names
@@ -207,7 +207,7 @@ def _bind(graph: Graph, names: Names, inputs: dict[Node, str]) -> tuple[list[str
             else:
                 later.append((f"{text}.shape[{k}]", dim))
     for text, dim in later:
-        lines += _refuse(text, dimension(dim, dims)[0])
+        lines += _refuse(text, extent(dim, dims, graph))
     for one, other in graph.equal:
         if one != other:
             lines += _refuse(dimension(one, dims)[0], dimension(other, dims)[0])
@@ -219,9 +219,7 @@ def _check_given(arrays: Sequence[tuple[str, Node]], given: Sequence[str], dims:
     lines: list[str] = []
     for (_, node), text in zip(arrays, given, strict=True):
         for k, dim in enumerate(node.shape):
-            size, _ = dimension(dim, dims)
-            least = size if dim.constant is not None or dim.name else f"max({size}, 0)"
-            lines += _refuse(f"{text}.shape[{k}]", least)
+            lines += _refuse(f"{text}.shape[{k}]", extent(dim, dims, node.graph))
     return lines
 
 

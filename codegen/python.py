@@ -16,7 +16,7 @@ from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import Axes, Graph, Node, affine
 from gradc.ir.table import AND, ATOM, REDUCTIONS
 
-from .expression import Text, bracket, dimension, leaf, number, operation
+from .expression import Text, bracket, dimension, extent, leaf, number, operation
 from .items import Item
 from .lower import Home, Loop, Path, Program
 from .names import CALLED, Names
@@ -138,10 +138,7 @@ class BodyPrinter:
         return names[0] if names else ""
 
     def _shape(self, dims: Sequence[Dim]) -> str:
-        texts = []
-        for dim in dims:
-            text, _ = dimension(dim, self.dims)
-            texts.append(text if dim.name or dim.constant is not None else f"max({text}, 0)")
+        texts = [extent(dim, self.dims, self.graph) for dim in dims]
         return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
 
     def _dtype(self, node: Node) -> str:
@@ -388,7 +385,7 @@ class BodyPrinter:
             lines += self._scan(item, home, path, note)
         elif item.kind == "check":
             assert item.check is not None
-            condition = self._expression(item, item.node, path, lines)[0]
+            condition = self._expression(item, item.body, path, lines)[0]
             lines.append(f"if {condition}:")
             lines.append(f"    raise {item.check.error}({item.check.message!r})")
         elif item.kind == "store":
@@ -519,10 +516,11 @@ class BodyPrinter:
         texts: dict[Node, Text] = {}
         implied = set(item.guards)
         stop = self.shared.get(id(path[-1]) if path else 0, {})
-        wanted = _closure(root, lambda n: n is not item.node and (n in stop or self._known(n, path) is not None))
+        own = item.node if item.kind == "def" else None         # what this statement itself defines
+        wanted = _closure(root, lambda n: n is not own and (n in stop or self._known(n, path) is not None))
         owner = id(path[-1]) if path else 0
         for node in wanted:
-            known = None if node is item.node else self.shared.get(owner, {}).get(node) or self._known(node, path)
+            known = None if node is own else self.shared.get(owner, {}).get(node) or self._known(node, path)
             if known is not None:
                 texts[node] = known
                 continue

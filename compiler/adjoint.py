@@ -13,7 +13,7 @@ turns into a NaN.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part
@@ -31,22 +31,23 @@ class Contribution(NamedTuple):
     over: Axes
     guards: Guards
     user: str
+    times: int = 1          # x * x uses x twice and passes back one share
 
 
-def reverse(graph: Graph, seeds: Mapping[Node, Node], wrt: Iterable[Node], kinks: str = "subgradient",
+def reverse(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Iterable[Node], kinks: str = "subgradient",
             every: dict[Node, Node] | None = None) -> dict[Node, Node]:
     """Append the adjoints of `wrt` (inputs) to the graph and return them.
 
-    `seeds` gives the cotangent of each output: a node for a scalar, an array input for an array.
+    `seeds` pairs each output with its cotangent: a node for a scalar, an array input for an array.
     An input that no output depends on gets 0. With kinks="raise" a check is added for every kink
     that the sweep passes. `every`, if given, receives the adjoint of each node that the sweep meets.
     """
     wrt, primal = list(wrt), len(graph.nodes)
-    active = _depends_on(graph, seeds, set(wrt))
+    active = _depends_on(graph, [output for output, _ in seeds], set(wrt))
     uses: dict[Node, list[Contribution]] = {node: [] for node in active}
     scattered: dict[Node, list[Part]] = {node: [] for node in active if node.is_array}
     adjoints: dict[Node, Node] = {}
-    for output, cotangent in seeds.items():
+    for output, cotangent in seeds:
         if output in uses:
             uses[output].append(Contribution(cotangent, NO_AXES, NO_GUARDS, "output"))
     for y in reversed(active):                                  # every user before its operands
@@ -61,9 +62,9 @@ def reverse(graph: Graph, seeds: Mapping[Node, Node], wrt: Iterable[Node], kinks
             adjoints[y] = graph.ops.select(graph.all_of(guards), y_, 0.0) if guards else y_
         if y.op == "input":
             continue
-        for x, value, extra in local_pullback(graph, y, y_, guards, uses, scattered, kinks):
-            over = y.axes - x.axes                              # the axes of y itself, not of value
-            uses[x].append(Contribution(value, over, guards | frozenset(extra), y.op))
+        for x, value, conditions, domain in local_pullback(graph, y, y_, guards, uses, scattered, kinks):
+            over = domain - x.axes                              # the axes of the use itself, not of value
+            uses[x].append(Contribution(value, over, conditions, y.op, max(y.args.count(x), 1)))
     for x in wrt:
         if x not in adjoints:
             adjoints[x] = graph.scatter_add(x.shape, (), x.dtype) if x.is_array else graph.const(0.0)
@@ -80,7 +81,7 @@ def fan_in(graph: Graph, x: Node, contributions: list[Contribution], primal: int
     if not contributions:
         return None, NO_GUARDS
     groups: dict[tuple[Axes, Guards], Node] = {}                # equal axes and guards: one sum
-    for value, over, guards, _ in contributions:
+    for value, over, guards, *_ in contributions:
         key = (over, guards)
         groups[key] = groups[key] + value if key in groups else value
     terms: list[tuple[Node, Guards]] = []
@@ -93,7 +94,7 @@ def fan_in(graph: Graph, x: Node, contributions: list[Contribution], primal: int
     total, common = _guarded_sum(graph, terms)
     assert total.axes <= x.axes, f"the adjoint of {x} varies over an axis that it has not"
     if total.id >= primal:
-        _describe(graph, x, total, [c.user for c in contributions])
+        _describe(graph, x, total, contributions)
     return total, common
 
 
@@ -116,11 +117,11 @@ def _guarded_sum(graph: Graph, terms: list[tuple[Node, Guards]]) -> tuple[Node, 
     return total, common | (frozenset() if anywhere.op == "const" else {anywhere})
 
 
-def _depends_on(graph: Graph, seeds: Mapping[Node, Node], wrt: set[Node]) -> list[Node]:
+def _depends_on(graph: Graph, outputs: Iterable[Node], wrt: set[Node]) -> list[Node]:
     """Real nodes under the outputs through which one of `wrt` acts, operands first."""
     active: set[Node] = set()
     order = []
-    for node in graph.reachable(seeds):
+    for node in graph.reachable(outputs):
         if node in wrt or any(a in active for a in node.args):
             if node.dtype.startswith("float"):
                 active.add(node)
@@ -128,12 +129,13 @@ def _depends_on(graph: Graph, seeds: Mapping[Node, Node], wrt: set[Node]) -> lis
     return order
 
 
-def _describe(graph: Graph, x: Node, x_: Node, users: list[str]) -> None:
+def _describe(graph: Graph, x: Node, x_: Node, uses: list[Contribution]) -> None:
     """Name the adjoint after its primal and say how many uses were summed, for the source."""
     if x_.op in ("const", "input", "read") or x_ in graph.names or x_ in graph.notes:
         return
     label = x.attr.name if x.op == "input" else graph.names[x][0] if x in graph.names else ""
     if label:
         graph.name(x_, f"d_{label}")
-    count = f"sum of {len(users)} uses" if len(users) > 1 else "one use"
-    graph.notes[x_] = f"adjoint of {label or x.op}: {count} ({', '.join(dict.fromkeys(users))})"
+    times = sum(use.times for use in uses)
+    count = f"sum of {times} uses" if times > 1 else "one use"
+    graph.notes[x_] = f"adjoint of {label or x.op}: {count} ({', '.join(dict.fromkeys(use.user for use in uses))})"

@@ -203,7 +203,7 @@ def _add_adjoints(found: Anatomy, wrt: Sequence[str], outputs: Sequence[Node], o
     output = outputs[0]
     every: dict[Node, Node] = {}
     inputs = [graph.inputs[name] for name in wrt]
-    found.adjoints.update(reverse(graph, {output: graph.const(1.0, output.dtype)}, inputs, every=every))
+    found.adjoints.update(reverse(graph, [(output, graph.const(1.0, output.dtype))], inputs, every=every))
     found.adjoints.update((node, every[node]) for node in order if node in every)
     found.output = output
 
@@ -215,10 +215,11 @@ def _add_partials(found: Anatomy, active: dict[Node, None]) -> None:
         if y not in active or y.op in ("input", "store", "scatter_add"):
             continue
         one, scattered = graph.const(1.0, y.dtype), {a: list[Part]() for a in y.args}
-        for x, value, guards in local_pullback(graph, y, one, frozenset(), active, scattered, "subgradient"):
+        for x, value, guards, _ in local_pullback(graph, y, one, frozenset(), active, scattered, "subgradient"):
             partial = graph.ops.select(graph.all_of(guards), value, 0.0) if guards else value
             known = found.partials.get((y, x))
             found.partials[y, x] = partial if known is None else known + partial
-            found.users.setdefault(x, []).append(y)
+            if known is None:                                   # x * x uses x twice
+                found.users.setdefault(x, []).extend([y] * y.args.count(x))
         for x, parts in scattered.items():
             found.users.setdefault(x, []).extend([y] * len(parts))

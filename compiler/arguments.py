@@ -106,7 +106,7 @@ def check_dimensions(graph: Graph, values: Sequence[Any]) -> dict[str, int]:
             else:
                 later.append((place, value.shape[axis], dim))
     for place, size, dim in later:
-        wanted = dim.evaluate(sizes)
+        wanted = max(0, dim.evaluate(sizes))
         if size != wanted:
             known = f" ({origin[dim.name]})" if dim.name else ""
             raise ShapeError(f"{place} is {size}, but {dim}{known} is {wanted}: these two must be equal"

@@ -21,7 +21,7 @@ def gradient(graph: Graph, wrt: Sequence[str], *, with_value: bool, kinks: str) 
     """The graph of the gradient; its outputs are named d_<argument>, after the value if it is wanted."""
     new = copy_graph(graph, fold=fold)
     (key, output) = _scalar_output(new)
-    adjoints = reverse(new, {output: new.const(1.0, output.dtype)}, [new.inputs[w] for w in wrt], kinks)
+    adjoints = reverse(new, [(output, new.const(1.0, output.dtype))], [new.inputs[w] for w in wrt], kinks)
     outputs = [(f"d_{name}", adjoints[new.inputs[name]]) for name in wrt]
     new.outputs = ([(key, output)] if with_value else []) + outputs
     return new
@@ -62,12 +62,11 @@ def gate(graph: Graph, wrt: Sequence[str], kinks: str) -> Gate:
     outputs = list(whole.outputs)
     taken = set(whole.inputs)
     cotangents: list[str] = []
-    seeds: dict[Node, Node] = {}
+    seeds: list[tuple[Node, Node]] = []
     for key, node in outputs:
         name = _free(f"d_{key}", taken)
         cotangents.append(name)
-        seed = whole.input(name, "float64", node.shape)
-        seeds[node] = seeds[node] + seed if node in seeds and not node.is_array else seed
+        seeds.append((node, whole.input(name, "float64", node.shape)))
     primal = {node for node in whole.reachable([n for _, n in outputs])}
     inputs = [whole.inputs[name] for name in wrt]
     adjoints = reverse(whole, seeds, inputs, kinks)

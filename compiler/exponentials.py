@@ -27,12 +27,12 @@ def recognise(forms: Forms, form: Ratio) -> Found | None:
     expo, apart = _separate(expo, w)
     rest = (linear_add(rest[0], apart), rest[1])
     middle = multiple(linear_add(expo, w, 0.5 * (a + b)), w)           # exp(middle * w), times cosh, sinh
-    if middle is None:
-        if (a, b) != (-1, 0):
-            return None
-        exponent = linear_add(expo, _softplus_linear(forms, w), -1.0)
+    if (a, b) == (-1, 0) and (middle is None or (apart and not rest[1])):
+        exponent = linear_add(linear_add(expo, rest[0]), _softplus_linear(forms, w), -1.0)
         node = forms.graph.apply("exp", forms.spell(exponent))
-        return Found(product(forms, c, rest, [node]), "softmax", 1)
+        return Found(product(forms, c, ((), rest[1]), [node]), "softmax", 1)
+    if middle is None:
+        return None
     return _named(forms, c, rest, w, a, b, middle)
 
 
@@ -86,7 +86,7 @@ def _named(forms: Forms, c: float, rest: Mono, w: Linear, a: int, b: int, middle
         return Found(product(forms, c * (-0.5) ** -b, rest, functions), "csch", len(functions))
     if (a, b) == (0, -1) and abs(middle) == 0.5:                        # 1/(1 - z), z/(1 - z)
         u = forms.spell(linear_scale(w, -2.0 * middle))
-        node = o.select(o.greater(u, 0.0), -(o.exp(-u) / o.expm1(-u)), 1.0 / o.expm1(u))
+        node = reciprocal_expm1(forms, u, forms.spell(linear_scale(w, -middle)))
         return Found(product(forms, 2.0 * middle * c, rest, [*functions, node]), "bose", 1 + len(functions))
     if a >= 0 and b >= 0 and middle == 0.0 and a + b <= 2:
         functions += [o.sinh(forms.spell(half))] * b + [o.cosh(forms.spell(half))] * a
@@ -101,6 +101,12 @@ def _named(forms: Forms, c: float, rest: Mono, w: Linear, a: int, b: int, middle
             return Found(product(forms, sign * c, rest, [*outer, o.expm1(forms.spell(near))]), "expm1",
                          1 + len(outer))
     return None
+
+
+def reciprocal_expm1(forms: Forms, u: Node, half: Node) -> Node:
+    """1/(exp(u) - 1), by exp(-u/2)/(2 sinh(u/2)) where exp(u) may overflow."""
+    o = forms.graph.ops
+    return o.select(o.greater(u, 0.0), 0.5 * (o.exp(-half) * o.csch(half)), 1.0 / o.expm1(u))
 
 
 def _logistic(forms: Forms, w: Linear, n: int, middle: float) -> tuple[float, list[Node], str] | None:

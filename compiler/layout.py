@@ -15,7 +15,7 @@ Point = tuple[float, float]
 
 DIAGONAL = 80                   # up to so many nodes wires are straight lines, as in the textbook
 THOROUGH = 400                  # up to so many the engine looks for few crossings
-LAYER_GAP, NODE_GAP = 44.0, 30.0
+LAYER_GAP, NODE_GAP = 44.0, 20.0
 
 
 class Box(NamedTuple):

@@ -31,6 +31,7 @@ EXPONENTIAL = frozenset(("exp", "expm1", "sinh", "cosh", "tanh", "sigmoid", "sec
 OTHERS = frozenset(("erf", "erfc", "sin", "cos"))
 NUMBERS = {"sqrt": math.sqrt, "log": math.log, "exp": math.exp, "real": float}
 BENT = frozenset(("abs", "relu", "max", "min"))
+FORMED = ARITHMETIC | EXPONENTIAL | OTHERS | BENT | {"sum", "mean"}
 
 
 class Ratio(NamedTuple):
@@ -254,7 +255,7 @@ class Forms:
     def _inside(self, node: Node) -> Sequence[Node]:
         if node.dtype == "int64":
             return ()
-        if node.op in ARITHMETIC or node.op in EXPONENTIAL or node.op in OTHERS or node.op in BENT:
+        if node.op in NUMBERS or node.op in ARITHMETIC or node.op in EXPONENTIAL or node.op in OTHERS or node.op in BENT:
             return () if node.is_reduction else node.args
         return node.args[:1] if node.op in ("sum", "mean") and self.rich(node) else ()
 
@@ -262,9 +263,9 @@ class Forms:
         found: Ratio | None = None
         if node.op == "const" and node.dtype != "bool" and math.isfinite(node.value):
             found = Ratio({ONE: float(node.value)}, UNIT) if node.value else Ratio({}, UNIT)
-        elif node.op in NUMBERS and node.args[0].op == "const":
-            found = _number(node)
-        elif self._inside(node):
+        elif node.op in NUMBERS and node.dtype != "int64" and self.known[node.args[0]].top.keys() == {ONE}:
+            found = _number(node.op, self.known[node.args[0]])
+        elif node.op in FORMED and self._inside(node):
             found = self.of(node.op, node.args, node)
             if found is None and node.op in ARITHMETIC and self.rich(node):
                 self.plain(node)
@@ -514,10 +515,10 @@ def _order(factors: Factors) -> tuple[tuple[bool, int, float], ...]:
     return tuple((atom < 0, abs(atom), power) for atom, power in factors)
 
 
-def _number(node: Node) -> Ratio | None:
+def _number(op: str, form: Ratio) -> Ratio | None:
     """The value of a function of a constant: sqrt(2), log(2)."""
     try:
-        value = NUMBERS[node.op](float(node.args[0].value))
+        value = NUMBERS[op](form.top[ONE])
     except (ArithmeticError, ValueError):
         return None
     return Ratio({ONE: value}, UNIT) if value and math.isfinite(value) else None

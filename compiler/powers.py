@@ -198,6 +198,7 @@ def product(forms: Forms, c: float, rest: Mono, functions: Sequence[Node]) -> No
 
 
 def with_constant(forms: Forms, sign: float, node: Node, constant: float) -> Node:
+    """sign * (node + constant), a constant of rounding errors being none."""
     result = forms.product(sign, [node])
     constant *= sign
     if abs(constant) < 4 * EPS:

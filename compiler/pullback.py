@@ -9,53 +9,68 @@ for products without a division, and for linear recurrences, see `_scan`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from gradc.ir.dims import Axis
 from gradc.ir.errors import DerivativeError
-from gradc.ir.graph import Check, Graph, Node, Part, scatter_parts, store_parts
+from gradc.ir.graph import Axes, Check, Graph, Node, Part, part_axes, scatter_parts, store_parts
 from gradc.ir.table import OPERATIONS, Guarded
 
-Pulled = tuple[Node, Node, Sequence[Node]]      # operand, value, guards
+Guards = frozenset[Node]
 
 
-def local_pullback(graph: Graph, y: Node, y_: Node, guards: frozenset[Node], active: Mapping[Node, Any],
+class Pulled(NamedTuple):
+    """What one use passes back: to which operand, the value, where it counts, and the axes of the use."""
+
+    operand: Node
+    value: Node
+    guards: Guards
+    domain: Axes
+
+
+Share = tuple[Node, Node, Sequence[Node]]       # operand, value, guards besides those of the adjoint
+
+
+def local_pullback(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node, Any],
                    scattered: Mapping[Node, list[Part]], kinks: str) -> Iterator[Pulled]:
     """The contributions of y, with adjoint y_, to each of its active operands."""
     if y.is_reduction:
         if y.args[0] in active:
-            yield from _reduction(graph, y, y_, guards, active, kinks)
+            domain = y.axes | {y.attr}                          # a body may lack the axis of its sum
+            for x, value, extra in _reduction(graph, y, y_, guards, active, kinks):
+                yield Pulled(x, value, guards | frozenset(extra), domain)
     elif y.op in OPERATIONS:
-        yield from _pointwise(graph, y, y_, guards, active, kinks)
+        for x, value, extra in _pointwise(graph, y, y_, guards, active, kinks):
+            yield Pulled(x, value, guards | frozenset(extra), y.axes)
     elif y.op == "read":
         array, rank = y.args[0], y.attr
         if array in active:
             part = Part(y_, y.args[1:1 + rank], (*y.args[1 + rank:], *_sorted(guards)))
             scattered[array].append(part)
     elif y.op == "scan":
-        yield from _scan(graph, y, y_, active)
+        yield from _scan(graph, y, y_, guards, active)
     elif y.op == "store":
         for piece, value, conditions in store_parts(y.attr, y.args):
             if value in active:
                 index = [graph.axis(a) + graph.dim(o) for a, o in zip(piece.axes, piece.offsets, strict=True)]
-                yield value, graph.read(y_, index, conditions), conditions
+                yield Pulled(value, graph.read(y_, index, conditions), frozenset(conditions), frozenset(piece.axes))
         if y.attr.base and y.args[0] in active:
             raise DerivativeError("a store over a base has no derivative rule yet: store all its parts")
     elif y.op == "scatter_add":
         for scatter in scatter_parts(y.attr, y.args):
             if scatter.value in active:
                 element = graph.read(y_, scatter.indices, scatter.guards)
-                yield scatter.value, element, scatter.guards
+                yield Pulled(scatter.value, element, frozenset(scatter.guards), part_axes(scatter))
     else:
         raise DerivativeError(f"the operation {y.op} has no derivative rule: rewrite the expression without it")
 
 
-def _sorted(guards: frozenset[Node]) -> list[Node]:
+def _sorted(guards: Guards) -> list[Node]:
     return sorted(guards, key=lambda n: n.id)
 
 
-def _pointwise(graph: Graph, y: Node, y_: Node, guards: frozenset[Node], active: Mapping[Node, Any],
-               kinks: str) -> Iterator[Pulled]:
+def _pointwise(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node, Any],
+               kinks: str) -> Iterator[Share]:
     entry = OPERATIONS[y.op]
     if entry.partials is None:
         raise DerivativeError(f"the operation {y.op} has no derivative rule: rewrite the expression without it")
@@ -79,7 +94,7 @@ def _pointwise(graph: Graph, y: Node, y_: Node, guards: frozenset[Node], active:
         yield x, share, extra
 
 
-def _refuse(graph: Graph, bad: Node, guards: frozenset[Node], message: str) -> None:
+def _refuse(graph: Graph, bad: Node, guards: Guards, message: str) -> None:
     if bad.op == "const" and not bad.value:
         return
     for guard in _sorted(guards):
@@ -87,8 +102,8 @@ def _refuse(graph: Graph, bad: Node, guards: frozenset[Node], message: str) -> N
     graph.checks.append(Check(bad, message + ' (compiled with kinks="raise")', "FloatingPointError"))
 
 
-def _reduction(graph: Graph, y: Node, y_: Node, guards: frozenset[Node], active: Mapping[Node, Any],
-               kinks: str) -> Iterator[Pulled]:
+def _reduction(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node, Any],
+               kinks: str) -> Iterator[Share]:
     o, body, conditions = graph.ops, y.args[0], y.args[1:]
     axis: Axis = y.attr
     if y.op == "sum":
@@ -113,8 +128,8 @@ def _count(graph: Graph, axis: Axis, one: Node, conditions: Sequence[Node]) -> N
     return graph.reduce("sum", axis, one, conditions)
 
 
-def _extremum(graph: Graph, y: Node, y_: Node, guards: frozenset[Node], active: Mapping[Node, Any],
-              kinks: str) -> Iterator[Pulled]:
+def _extremum(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node, Any],
+              kinks: str) -> Iterator[Share]:
     """Equal shares among the ties, also over several axes: a maximum of maxima counts as one."""
     chain, body = [y], y.args[0]
     while body.op == y.op and body.is_reduction:
@@ -131,31 +146,37 @@ def _extremum(graph: Graph, y: Node, y_: Node, guards: frozenset[Node], active: 
         yield body, y_ / count, (hit, *conditions)
 
 
-def _scan(graph: Graph, y: Node, y_: Node, active: Mapping[Node, Any]) -> Iterator[Pulled]:
+def _scan(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node, Any]) -> Iterator[Pulled]:
     """Adjoints of running sums, products and linear recurrences.
 
     With exclusive prefixes P[i+1] = x[i] P[i] the state's adjoint runs backward as
     m[i-1] = x[i] m[i] + P_[i], again a linear recurrence; that of e[i+1] = a[i] e[i] + b[i] is
     m[i-1] = a[i] m[i] + e_[i], so the family is closed and divides by nothing.
+    What a guard excludes at one point still passes through it from the others: there y_ becomes 0.
     """
     kind, axis, inclusive, reverse = y.attr
+    varying = frozenset(g for g in guards if axis in g.axes)
+    if varying:
+        y_ = graph.ops.select(graph.all_of(varying), y_, 0.0)
+        guards = guards - varying
     if kind == "sum":
-        yield y.args[0], graph.scan("sum", axis, (y_,), inclusive=inclusive, reverse=not reverse), ()
+        after = graph.scan("sum", axis, (y_,), inclusive=inclusive, reverse=not reverse)
+        yield Pulled(y.args[0], after, guards, y.axes)
         return
     if inclusive:
         raise DerivativeError("an inclusive running product has no derivative rule: write it exclusively")
     factor = y.args[0]
     behind = graph.scan("linrec", axis, (factor, y_), reverse=not reverse)
     if factor in active:
-        yield factor, behind * y, ()
+        yield Pulled(factor, behind * y, guards, y.axes)
     if kind == "linrec" and y.args[1] in active:
-        yield y.args[1], behind, ()
+        yield Pulled(y.args[1], behind, guards, y.axes)
 
 
 def array_adjoint(graph: Graph, array: Node, cotangents: Sequence[Node],
                   parts: Sequence[Part]) -> Node | None:
     """The adjoint of an array: the cotangent it was given and what its reads scatter into it."""
-    if not parts:
+    if not parts and len(cotangents) < 2:
         return cotangents[0] if cotangents else None
     parts = list(parts)
     for cotangent in cotangents:

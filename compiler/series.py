@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 
 from gradc.ir.graph import Node
 
-from .patterns import Forms, multiple
+from .exponentials import reciprocal_expm1
+from .patterns import Forms, linear_scale, multiple
 from .powers import Found
 
 Coefficient = Callable[[int], float]
@@ -52,7 +53,7 @@ def near_zero(forms: Forms, name: str, u: Node) -> tuple[float, Node]:
         return radius, _horner(forms, u, terms, coefficient)
     if name == "tanh":                                                  # (sinh(u)/u)/cosh(u)
         radius, terms, coefficient = ODD["sinh"]
-        return radius, _horner(forms, u, terms, coefficient) / o.cosh(u)
+        return radius, _horner(forms, u, terms, coefficient) * o.sech(u)
     if name == "expm1":                                                 # exp(u/2) sinh(u/2)/(u/2)
         radius, terms, coefficient = ODD["sinh"]
         half = 0.5 * u
@@ -87,7 +88,10 @@ def _rewritten(forms: Forms, args: Sequence[Node], f: Node, u: Node, k: float, u
     else:
         inside, outside = 1.0 / series, v / f
         if f.op == "expm1":                                             # no overflow for a large u
-            outside = v * o.select(o.greater(v, 0.0), -(o.exp(-v) / o.expm1(-v)), 1.0 / f)
+            half = forms.spell(linear_scale(forms.linear(v) or (), 0.5))
+            outside = v * reciprocal_expm1(forms, v, half)
+        elif f.op == "tanh":
+            inside = o.cosh(v) / _horner(forms, v, *ODD["sinh"][1:])
     whole = o.select(o.less(o.abs(v), radius), inside, outside)
     top = _product(forms, args[0], f if up else u)
     bottom = _product(forms, args[1], u if up else f)

@@ -82,7 +82,7 @@ RULES: dict[str, Rule] = {
     "exp_log": Rule("exp(log(v)/2) is the root of v", "v > 0", (
         ("exp(0.5*log(1 + x**2))", "hypot", ALL), ("exp(-log(x))", "div", ABOVE))),
     "log_exp": Rule("log(exp(u)) is u, without overflow or underflow", "all reals", (
-        ("log(exp(x))", "neg", ALL), ("log(exp(-x**2/2)/sqrt(2*pi))", "sub", ALL),
+        ("log(exp(x))", "input", ALL), ("log(exp(-x**2/2)/sqrt(2*pi))", "sub", ALL),
         ("log(y*exp(x))", "add", {"x": (-30.0, 30.0), "y": (0.1, 9.0)}))),
     "bose": Rule("1/(exp(u) - 1) on two branches, where no exponential overflows", "u is not 0", (
         ("1/(exp(x) - 1)", "select", ABOVE),)),
@@ -103,7 +103,7 @@ RULES: dict[str, Rule] = {
         ("1 - cos(x)", "sin", ALL), ("y + y*cos(2*x)", "cos", PAIR))),
     "pythagoras": Rule("1 - cos(u)**2 = sin(u)**2, which does not cancel", "all reals", (
         ("1 - cos(x)**2", "sin", ALL), ("1 - sin(x)**2", "cos", ALL))),
-    "root_difference": Rule("a difference of roots as a quotient that does not cancel", "the roots are real", (
+    "root_difference": Rule("a difference of roots as a quotient, which does not cancel", "real roots", (
         ("sqrt(x + 1) - sqrt(x)", "div", ABOVE), ("sqrt(1 + x) - 1", "div", ABOVE),
         ("1 - sqrt(1 - x**2)", "div", INSIDE))),
     "hypot_difference": Rule("a hypotenuse less a side as a quotient where it would cancel", "all reals", (
@@ -147,9 +147,10 @@ RULES: dict[str, Rule] = {
         ("log(1 + x)/x", "select", ABOVE),
         ("sinh(x)/x", "select", ABOVE), ("tanh(x)/x", "select", ABOVE), ("x/tanh(x)", "select", ABOVE))),
     "even": Rule("an even function does not need the absolute value", "all reals", (
-        ("cosh(abs(x))", "cosh", ALL), ("log(cosh(abs(x)))", "log_cosh", ALL))),
-    "same_branches": Rule("both branches are equal", "all reals", (
-        ("x + log1p(exp(-x)) if x > 0 else log1p(exp(x))", "softplus", ALL),)),
+        ("cosh(abs(x))", "cosh", ALL), ("cos(abs(x))", "cos", ALL))),
+    "same_branches": Rule("branches that are equal, or chosen by the same condition twice", "all reals", (
+        ("sin(x) if x > 0 else sin(x)", "sin", ALL), ("x if x > 0 else (y if x > 0 else 2*x)", "mul", PAIR),
+        ("(x if x > 0 else y) if x > 0 else 2*x", "mul", PAIR))),
 }
 
 
@@ -203,7 +204,7 @@ class Rewriter:
             "sqrt": lambda _, args: structure.root(self.forms, args[0]),
             "log": lambda _, args: self._log(args[0]), "log1p": lambda _, args: self._log1p(args[0]),
             "exp": lambda _, args: self._exp(args[0]), "logaddexp": lambda _, args: self._logaddexp(args),
-            "select": lambda _, args: Found(args[1], "same_branches", 1) if args[1] is args[2] else None,
+            "select": lambda _, args: self._select(*args),
         }
 
     def rewrite(self, op: str, args: Sequence[Node]) -> Found | None:
@@ -418,6 +419,15 @@ class Rewriter:
             if one.op == "const" and one.value == 0.0:
                 return Found(self.graph.apply("softplus", other), "softplus", 1)
         return None
+
+    def _select(self, condition: Node, a: Node, b: Node) -> Found | None:
+        if a.op == "select" and a.args[0] is condition:
+            a = a.args[1]
+        elif b.op == "select" and b.args[0] is condition:
+            b = b.args[2]
+        elif a is not b:
+            return None
+        return Found(a if a is b else self.graph.apply("select", condition, a, b), "same_branches", 1)
 
     def _even(self, op: str, args: Sequence[Node]) -> Found | None:
         return structure.even_argument(self.forms, op, args[0])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from math import atan2, cos, hypot, sin
+from math import asin, atan2, cos, hypot, sin
 from typing import TYPE_CHECKING, NamedTuple
 
 from .layout import Box, Placement, Point, Wire, place
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 RADIUS = 20.0
 MARGIN = 20.0
+CLEAR = 5.0                     # kept free around a body
 STEEPEST = 1.4                  # radians
 LETTER = 7.6                    # width of a character of the 13 px font, a little generous
 STYLE = """\
@@ -98,10 +99,10 @@ def _shape(mark: Mark, direction: str) -> Shape:
     if direction == "LR":
         stub = max(labels) + 12.0 if any(labels) else 0.0
         stub = max(stub, 28.0) if mark.output else stub
-        return Shape(body, stub, Box(body + stub, 2 * RADIUS))
+        return Shape(body, stub, Box(body + stub, 2 * RADIUS + 2 * CLEAR))
     stub = 26.0 if any(labels) or mark.output else 0.0
     name = 2 * LETTER * len(mark.name) + 2 * RADIUS if mark.name else 0.0
-    return Shape(body, stub, Box(max(body, 2 * max(labels) + 16.0, name), 2 * RADIUS + stub))
+    return Shape(body, stub, Box(max(body, 2 * max(labels) + 16.0, name) + 2 * CLEAR, 2 * RADIUS + stub))
 
 
 def _moved(found: Placement, shapes: Sequence[Shape]) -> tuple[Placement, float, float]:
@@ -127,10 +128,10 @@ def _wires(mark: Mark, shape: Shape, centre: Point, paths: Sequence[list[Point]]
     """The wires that enter one node, each ending on the body's border where it comes from."""
     if direction == "LR":
         hub = (centre[0] - shape.box.width / 2 + RADIUS, centre[1])
-        angles = [_angle(hub[0] - path[-2][0], path[-2][1] - hub[1]) for path in paths]
+        angles = [_angle([(hub[0] - x, y - hub[1]) for x, y in path[-2:]]) for path in paths]
     else:
         hub = (centre[0], centre[1] - shape.box.height / 2 + RADIUS)
-        angles = [_angle(hub[1] - path[-2][1], path[-2][0] - hub[0]) for path in paths]
+        angles = [_angle([(hub[1] - y, x - hub[0]) for x, y in path[-2:]]) for path in paths]
     lines = []
     for path, sign, angle in zip(paths, mark.signs, _apart(angles), strict=True):
         along, across = (RADIUS + 1.0) * cos(angle), (RADIUS + 1.0) * sin(angle)
@@ -156,8 +157,15 @@ def _sign(sign: str, before: Point, end: Point, *, upward: bool, direction: str)
     return f'<text class="minor" x="{_n(x)}" y="{_n(y)}">{escape(sign)}</text>'
 
 
-def _angle(before: float, across: float) -> float:
-    """The angle at which a wire arrives, 0 along the direction of the drawing, at most 80 degrees."""
+def _angle(end: Sequence[Point]) -> float:
+    """Where a wire meets the circle, 0 along the direction of the drawing, at most 80 degrees.
+
+    `end` is its last segment, (distance before the centre, distance across). One that runs along the
+    direction goes straight on; any other turns to the centre.
+    """
+    (before, across), (_, arrival) = end
+    if abs(across - arrival) < 0.5:
+        return asin(max(-0.95, min(0.95, arrival / RADIUS)))
     return max(-STEEPEST, min(STEEPEST, atan2(across, max(before, 1e-9))))
 
 

@@ -78,7 +78,7 @@ def bind_dimensions(graph: Graph, arguments: Mapping[str, Any]) -> dict[str, int
             origin[name] = f"the argument {name}"
     for name, node in graph.inputs.items():
         for position, dim in enumerate(node.shape):
-            declared, given = _size(dim, sizes), int(np.shape(arguments[name])[position])
+            declared, given = max(0, _size(dim, sizes)), int(np.shape(arguments[name])[position])
             if declared != given:
                 source = " and ".join(origin[n] for n in sorted(dim.names()))
                 of = f" (from {source})" if source else ""
