@@ -139,13 +139,14 @@ class _Builder:
                 made = [self._item(node, merged)]
             else:
                 made = []
-            for check in checks.get(node, ()):
-                made.append(Item("check", node, (node,), node.axes, check=check))
             for item in made:
                 self._connect(item, of)
             if made:
-                of[node] = [item for item in made if item.kind != "check"]
+                of[node] = made
                 items += made
+            for check in checks.get(node, ()):                  # these use the value
+                items.append(Item("check", node, (node,), node.axes, check=check))
+                self._connect(items[-1], of)
         self._sink_guards(items)
         return items
 
@@ -157,7 +158,7 @@ class _Builder:
         if user is None or user.op != node.op:
             return False
         while user is not None and user.op == node.op:
-            if user.attr == node.attr:
+            if node.attr == user.attr or node.attr in user.axes:            # shadowed: not the same axis
                 return False
             user = self.reducers.get(user)
         return True

@@ -112,7 +112,25 @@ def _jit_is_disabled() -> bool:
 
 def _load_plain(module: Module, key: str) -> dict[str, Callable[..., Any]]:
     namespace = _execute(module, key, f"<{_module_name(key)}>", ast.parse(module.source)).__dict__
+    for name, value in list(namespace.items()):
+        if isinstance(value, types.FunctionType) and value.__module__ == namespace["__name__"]:
+            value.__code__ = _numpy_literals(value.__code__)
+        elif getattr(value, "__module__", None) == "math":
+            namespace[name] = _numpy_result(value)
     return _public(module, namespace)
+
+
+def _numpy_literals(code: types.CodeType) -> types.CodeType:
+    """Literals as NumPy floats: dividing by zero then gives inf or nan, as in compiled code."""
+    import numpy as np
+
+    return code.replace(co_consts=tuple(np.float64(c) if type(c) is float else c for c in code.co_consts))
+
+
+def _numpy_result(function: Callable[..., float]) -> Callable[..., float]:
+    import numpy as np
+
+    return lambda *args: np.float64(function(*args))
 
 
 def _load_compiled(

@@ -76,13 +76,27 @@ def lower(graph: Graph) -> Program:
     choices = Choices()
     for _ in range(ROUNDS):
         items = make_items(graph, choices)
-        program = Program(graph, _lower(items, NO_AXES), recomputed=choices.inline)
+        first, rest = _checks_of_indices(items)
+        body = (_lower(first, NO_AXES) if first else []) + _lower(rest, NO_AXES)
+        program = Program(graph, body, recomputed=choices.inline)
         program.homes = place(program.body, items)
         improved = _scatter_directly(graph, program, items)
         if not _recompute_cheap(graph, program, items, choices) and improved is None:
             break
         graph = improved or graph
     return program
+
+
+def _checks_of_indices(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """The checks that keep reads inside their arrays with what they need, and the rest: those come first."""
+    needed: set[Item] = set()
+    waiting = [item for item in items if item.check is not None and item.check.error == "IndexError"]
+    while waiting:
+        item = waiting.pop()
+        if item not in needed:
+            needed.add(item)
+            waiting += item.deps
+    return [item for item in items if item in needed], [item for item in items if item not in needed]
 
 
 # -- loops ------------------------------------------------------------------------------------
@@ -312,7 +326,8 @@ def _direct(part: Part, accumulated: dict[Node, Item], program: Program) -> Part
     if not program.homes[item].storage or len(item.users) != 1:
         return None
     taken = {a for node in (*part.indices, *part.guards, *([factor] if factor else [])) for a in node.axes}
-    if item.reduces & taken:
+    varying = {a for node in item.roots for a in node.axes}     # a sum may count points without using them
+    if item.reduces & taken or not item.reduces <= varying:
         return None
     origin = item.body.graph                                    # the graph given may share its nodes
     term = item.body if factor is None else origin.apply("mul", factor, item.body)

@@ -116,7 +116,8 @@ class _ModulePrinter:
             parts = [direct, self._allocating(into)]
         else:
             direct = _function(self.name, arguments, self.body, scalars, "")
-            parts = [_function(self.name, arguments, self.body, _returned(self.groups, self.values), "")]
+            returned = _returned(self.groups, self.values)
+            parts = [_function(self.name, arguments, self.body, returned, "")]
         types = tuple(_type(node) for node in self.graph.inputs.values())
         entry = Entry(self.name, types)
         if into:
@@ -125,7 +126,7 @@ class _ModulePrinter:
             short = self._module([direct], [], (direct_entry,), ())
         else:
             whole = self._module(parts, classes, (entry,), results)
-            short = whole if not results else self._module([direct], [], (entry,), ())
+            short = whole if returned == scalars else self._module([direct], [], (entry,), ())
         pairs = tuple(zip(self.graph.inputs, arguments, strict=True))
         return Printed(whole, short, self.name, into, pairs, self.arrays, self.flat, self._shapes(), len(self.body),
                        fields)

@@ -54,7 +54,7 @@ def compile(expression: Any, args: Mapping[Any, str] | Sequence[Any] | str | Non
 
 
 def _is_sympy(expression: Any) -> bool:
-    """Whether a value comes from SymPy, without importing it."""
+    """Whether a value comes from SymPy (a tuple: at least one entry, the others numbers), without importing it."""
     items = list(expression) if isinstance(expression, (tuple, list)) else [expression]
-    return bool(items) and all(
-        any(cls.__module__.partition(".")[0] == "sympy" for cls in type(item).__mro__) for item in items)
+    known = [any(str(cls.__module__).partition(".")[0] == "sympy" for cls in type(item).__mro__) for item in items]
+    return any(known) and all(k or isinstance(item, (int, float)) for k, item in zip(known, items, strict=True))

@@ -58,6 +58,9 @@ def convert(graph: Graph, values: Sequence[Any]) -> list[Any]:
 
 def _value(node: Node, value: Any) -> Any:
     name, rank = node.attr.name, len(node.shape)
+    if isinstance(value, np.ma.MaskedArray):
+        raise ArgumentError(f"the argument {name} is a masked array, whose mask would be lost: give {name}.filled(...) "
+                            "or leave the masked elements out")
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gradc.ir.dims import Axis
 from gradc.ir.errors import DerivativeError
-from gradc.ir.graph import Graph, Node, copy_graph, sorted_axes
+from gradc.ir.graph import Check, Graph, Node, copy_graph, sorted_axes
 
 from .adjoint import reverse
 from .simplify import fold
@@ -123,7 +123,7 @@ def _backward(whole: Graph, saved: dict[Node, str], arguments: Sequence[str]) ->
     for name, node in whole.inputs.items():
         if name not in new.inputs:
             new.input(name, node.dtype, node.shape)
-    stack = [n for _, n in whole.outputs]
+    stack = [n for _, n in whole.outputs] + [check.bad for check in whole.checks]
     wanted: set[Node] = set()
     while stack:
         node = stack.pop()
@@ -138,4 +138,5 @@ def _backward(whole: Graph, saved: dict[Node, str], arguments: Sequence[str]) ->
             if node in whole.notes:
                 new.notes.setdefault(made[node], whole.notes[node])
     new.outputs = [(key, made[node]) for key, node in whole.outputs]
+    new.checks = [Check(made[c.bad], c.message, c.error) for c in whole.checks]
     return new

@@ -282,11 +282,12 @@ class Function:
         else:
             arrays = arguments.new_arrays(self.printed.arrays, sizes)
         try:
-            return self._assemble(self._direct(*values, *arrays), arrays)
+            flat = self._direct(*values, *arrays)
         except IndexError as error:
             raise ShapeError(str(error)) from None
         except (ValueError, FloatingPointError) as error:
             raise DomainError(str(error)) from None
+        return self._assemble(flat, arrays)
 
     def _assemble(self, flat: Any, arrays: Sequence[Any]) -> Any:
         """The result in the shape that the function returns, from the scalars and the arrays."""

@@ -27,6 +27,7 @@ from .patterns import (
     linear_scale,
     mono_multiply,
     multiple,
+    normal,
     poly_multiply,
     summands,
 )
@@ -47,12 +48,13 @@ def log_of(forms: Forms, form: Ratio) -> Found | None:
     found = _log_of_powers(forms, Ratio(top, bottom))
     if found is not None:
         return found
-    for poly in (top, bottom):
-        if len(poly) == 2 and min(poly.values()) < 0 < max(poly.values()):    # 1 - exp(-v) over 1 + exp(-v)
-            first = max(poly, key=lambda m: poly[m])
-            top = {mono_multiply(m, first, -1.0): c for m, c in top.items()}
-            bottom = {mono_multiply(m, first, -1.0): c for m, c in bottom.items()}
-            break
+    signed = next((p for p in (top, bottom) if len(p) == 2 and min(p.values()) < 0 < max(p.values())), None)
+    if signed is None:                                                  # both logarithms may be large
+        return None
+    if min((bottom if signed is top else top).values()) < 0:            # signs of both are open
+        return None
+    first = max(signed, key=lambda m: signed[m])                        # 1 - exp(-v) over 1 + exp(-v)
+    top, bottom = ({mono_multiply(m, first, -1.0): c for m, c in p.items()} for p in (top, bottom))
     above, below = _log_of_poly(forms, top, 1.0), _log_of_poly(forms, bottom, 1.0)
     if above is None or below is None:
         return None
@@ -123,13 +125,20 @@ def log_of_sum(forms: Forms, poly: Poly) -> Node | None:
             paired.add(opposite)
             u = expo if expo[-1][1] > 0 else opposite
             node = with_constant(forms, 1.0, forms.graph.ops.log_cosh(forms.spell(u)), math.log(2 * c))
-            total = node if total is None else forms.graph.apply("logaddexp", total, node)
+            total = node if total is None else _log_add(forms, total, node)
             continue
         constant = 0.0 if close(c, 1.0) else math.log(c)
         exponent = linear_add(expo, (((), constant),)) if constant else expo
         node = forms.spell(exponent)
-        total = node if total is None else forms.graph.apply("logaddexp", total, node)
+        total = node if total is None else _log_add(forms, total, node)
     return total
+
+
+def _log_add(forms: Forms, a: Node, b: Node) -> Node:
+    zero = a.op == "const" and a.value == 0.0
+    if zero or (b.op == "const" and b.value == 0.0):
+        return forms.graph.apply("softplus", b if zero else a)
+    return forms.graph.apply("logaddexp", a, b)
 
 
 def log_of_terms(forms: Forms, terms: Sequence[tuple[Node, float]]) -> Node | None:
@@ -214,8 +223,7 @@ def exp_of_logs(forms: Forms, linear: Linear) -> Ratio | None:
     if top is None or bottom is None or abs(constant) > 700 or (top is UNIT and bottom is UNIT):
         return None
     outer: Poly = {(tuple(rest), ()): math.exp(constant)}
-    top = poly_multiply(top, outer)
-    return None if top is None else Ratio(top, bottom)
+    return normal(poly_multiply(top, outer), bottom)
 
 
 def log_of_sum_of_logs(forms: Forms, op: str, args: Sequence[Node]) -> Found | None:

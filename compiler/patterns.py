@@ -31,7 +31,7 @@ EXPONENTIAL = frozenset(("exp", "expm1", "sinh", "cosh", "tanh", "sigmoid", "sec
 OTHERS = frozenset(("erf", "erfc", "sin", "cos"))
 NUMBERS = {"sqrt": math.sqrt, "log": math.log, "exp": math.exp, "real": float}
 BENT = frozenset(("abs", "relu", "max", "min"))
-FORMED = ARITHMETIC | EXPONENTIAL | OTHERS | BENT | {"sum", "mean"}
+FORMED = ARITHMETIC | EXPONENTIAL | OTHERS | BENT
 
 
 class Ratio(NamedTuple):
@@ -255,7 +255,7 @@ class Forms:
     def _inside(self, node: Node) -> Sequence[Node]:
         if node.dtype == "int64":
             return ()
-        if node.op in NUMBERS or node.op in ARITHMETIC or node.op in EXPONENTIAL or node.op in OTHERS or node.op in BENT:
+        if node.op in FORMED or node.op in NUMBERS:
             return () if node.is_reduction else node.args
         return node.args[:1] if node.op in ("sum", "mean") and self.rich(node) else ()
 
@@ -265,7 +265,7 @@ class Forms:
             found = Ratio({ONE: float(node.value)}, UNIT) if node.value else Ratio({}, UNIT)
         elif node.op in NUMBERS and node.dtype != "int64" and self.known[node.args[0]].top.keys() == {ONE}:
             found = _number(node.op, self.known[node.args[0]])
-        elif node.op in FORMED and self._inside(node):
+        elif (node.op in FORMED or node.is_reduction) and self._inside(node):
             found = self.of(node.op, node.args, node)
             if found is None and node.op in ARITHMETIC and self.rich(node):
                 self.plain(node)

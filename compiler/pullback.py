@@ -36,9 +36,7 @@ def local_pullback(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapp
     """The contributions of y, with adjoint y_, to each of its active operands."""
     if y.is_reduction:
         if y.args[0] in active:
-            domain = y.axes | {y.attr}                          # a body may lack the axis of its sum
-            for x, value, extra in _reduction(graph, y, y_, guards, active, kinks):
-                yield Pulled(x, value, guards | frozenset(extra), domain)
+            yield from _reduction(graph, y, y_, guards, active, kinks)
     elif y.op in OPERATIONS:
         for x, value, extra in _pointwise(graph, y, y_, guards, active, kinks):
             yield Pulled(x, value, guards | frozenset(extra), y.axes)
@@ -103,23 +101,24 @@ def _refuse(graph: Graph, bad: Node, guards: Guards, message: str) -> None:
 
 
 def _reduction(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node, Any],
-               kinks: str) -> Iterator[Share]:
+               kinks: str) -> Iterator[Pulled]:
     o, body, conditions = graph.ops, y.args[0], y.args[1:]
     axis: Axis = y.attr
-    if y.op == "sum":
-        yield body, y_, conditions
-    elif y.op == "mean":
-        count = _count(graph, axis, graph.const(1.0), conditions)
-        yield body, y_ / count, conditions
-    elif y.op == "logsumexp":
-        yield body, y_ * o.exp(body - y), conditions
-    elif y.op in ("max", "min"):
+    if y.op in ("max", "min"):
         yield from _extremum(graph, y, y_, guards, active, kinks)
-    elif y.op == "prod":
+        return
+    if y.op == "sum":
+        share = y_
+    elif y.op == "mean":
+        share = y_ / _count(graph, axis, graph.const(1.0), conditions)
+    elif y.op == "logsumexp":
+        share = y_ * o.exp(body - y)
+    else:                                                       # a product: the others have integer values
         factor = o.select(graph.all_of(conditions), body, 1.0) if conditions else body
         before = graph.scan("prod", axis, (factor,))
         after = graph.scan("prod", axis, (factor,), reverse=True)
-        yield body, y_ * (before * after), conditions
+        share = y_ * (before * after)
+    yield Pulled(body, share, guards.union(conditions), y.axes | {axis})        # a body may lack the axis
 
 
 def _count(graph: Graph, axis: Axis, one: Node, conditions: Sequence[Node]) -> Node:
@@ -129,11 +128,12 @@ def _count(graph: Graph, axis: Axis, one: Node, conditions: Sequence[Node]) -> N
 
 
 def _extremum(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node, Any],
-              kinks: str) -> Iterator[Share]:
+              kinks: str) -> Iterator[Pulled]:
     """Equal shares among the ties, also over several axes: a maximum of maxima counts as one."""
-    chain, body = [y], y.args[0]
-    while body.op == y.op and body.is_reduction:
+    chain, body, domain = [y], y.args[0], y.axes | {y.attr}
+    while body.op == y.op and body.is_reduction and body.attr not in domain:
         chain.append(body)
+        domain |= {body.attr}
         body = body.args[0]
     conditions = [g for node in chain for g in node.args[1:]]
     hit = graph.ops.eq(body, y)
@@ -143,7 +143,7 @@ def _extremum(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[N
     if kinks == "raise":
         _refuse(graph, graph.ops.greater(count, 1.0), guards, f"{y.op} has a tie")
     if body in active:
-        yield body, y_ / count, (hit, *conditions)
+        yield Pulled(body, y_ / count, guards.union((hit, *conditions)), domain)
 
 
 def _scan(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node, Any]) -> Iterator[Pulled]:

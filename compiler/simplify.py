@@ -195,7 +195,18 @@ def _or(graph: Graph, a: Node, b: Node) -> Node | None:
     for one, other in ((a, b), (b, a)):
         if one.op == "const":
             return one if one.value else other
+        if other.op == "or" and any(_opposite(one, part) for part in other.args):
+            return graph.const(True)
+    if _opposite(a, b):
+        return graph.const(True)
     return a if a is b else None
+
+
+def _opposite(a: Node, b: Node) -> bool:
+    """Whether exactly one of two conditions holds at every point (for a < b and a >= b NaN forbids it)."""
+    if {a.op, b.op} == {"eq", "not_equal"}:
+        return a.args == b.args
+    return (a.op == "not" and a.args[0] is b) or (b.op == "not" and b.args[0] is a)
 
 
 def _extremum(op: str) -> Rule:
@@ -219,9 +230,12 @@ def _sum(graph: Graph, axis: Axis, body: Node, *guards: Node) -> Node | None:
     if not _real(body):
         return None
     if axis not in body.axes:
-        if guards or _is(body, 1.0) or not _never_negative(graph, axis):
+        if guards or _is(body, 1.0):
             return None
-        return graph.apply("mul", graph.apply("real", graph.dim(axis.dim)), body)
+        size = graph.dim(axis.dim)
+        if not _never_negative(graph, axis):
+            size = graph.apply("max", size, 0)
+        return graph.apply("mul", graph.apply("real", size), body)
     outside, inside = _split_product(body, axis)
     if outside is None or inside is None:
         return None

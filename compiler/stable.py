@@ -30,7 +30,13 @@ class Rule(NamedTuple):
     domain: str
     examples: tuple[tuple[str, str, dict[str, tuple[float, float]]], ...]
 
+    @property
+    def note(self) -> str:
+        """The reason, with the domain unless that is all reals."""
+        return self.reason if self.domain == "all reals" else f"{self.reason} (holds for {self.domain})"
 
+
+ROUNDS, SMALL = 3, 5000
 ALL = {"x": (-30.0, 30.0)}
 PAIR = {"x": (-30.0, 30.0), "y": (-30.0, 30.0)}
 ABOVE = {"x": (1e-3, 30.0)}
@@ -52,9 +58,9 @@ RULES: dict[str, Rule] = {
         ("1 - tanh(x)**2", "tanh_slope", ALL), ("1/cosh(x)**2", "tanh_slope", ALL))),
     "sech": Rule("1/cosh(u) without overflow", "all reals", (
         ("2/(exp(x) + exp(-x))", "sech", ALL), ("1/cosh(x)", "sech", ALL))),
-    "csch": Rule("1/sinh(u), whose derivative does not cancel", "u is not 0", (
+    "csch": Rule("1/sinh(u), whose derivative does not cancel", "u != 0", (
         ("1/sinh(x)", "csch", ABOVE), ("2/(exp(x) - exp(-x))", "csch", ABOVE))),
-    "coth": Rule("cosh(u)/sinh(u) without overflow", "u is not 0", (("cosh(x)/sinh(x)", "coth", ABOVE),)),
+    "coth": Rule("cosh(u)/sinh(u) without overflow", "u != 0", (("cosh(x)/sinh(x)", "coth", ABOVE),)),
     "sinh": Rule("a difference of exponentials without cancellation near 0", "all reals", (
         ("(exp(x) - exp(-x))/2", "sinh", ALL), ("cosh(x) - 1", "sinh", ALL))),
     "cosh": Rule("exp(u) + exp(-u), whose derivative does not cancel near 0", "all reals", (
@@ -84,7 +90,7 @@ RULES: dict[str, Rule] = {
     "log_exp": Rule("log(exp(u)) is u, without overflow or underflow", "all reals", (
         ("log(exp(x))", "input", ALL), ("log(exp(-x**2/2)/sqrt(2*pi))", "sub", ALL),
         ("log(y*exp(x))", "add", {"x": (-30.0, 30.0), "y": (0.1, 9.0)}))),
-    "bose": Rule("1/(exp(u) - 1) on two branches, where no exponential overflows", "u is not 0", (
+    "bose": Rule("1/(exp(u) - 1) on two branches, where no exponential overflows", "u != 0", (
         ("1/(exp(x) - 1)", "select", ABOVE),)),
     "log_mean": Rule("log((1 + exp(u))/2) is 0 at 0: near it u/2 + log_cosh(u/2)", "all reals", (
         ("log((1 + exp(x))/2)", "log_cosh", ALL), ("log(1 + exp(x)) - log(2)", "log_cosh", ALL))),
@@ -108,10 +114,10 @@ RULES: dict[str, Rule] = {
         ("1 - sqrt(1 - x**2)", "div", INSIDE))),
     "hypot_difference": Rule("a hypotenuse less a side as a quotient where it would cancel", "all reals", (
         ("sqrt(1 + x**2) - 1", "select", ALL), ("sqrt(1 + x**2) - x", "select", ALL))),
-    "log_quotient": Rule("a difference of logarithms through log1p, which does not cancel", "both positive", (
+    "log_quotient": Rule("a difference of logarithms through log1p, which does not cancel", "positive arguments", (
         ("log(x + 1) - log(x)", "log1p", ABOVE), ("log((x + 1)/x)", "log1p", ABOVE),
         ("log(x/(x + 1))", "log1p", ABOVE))),
-    "fractions": Rule("fractions over one denominator, where the numerators cancel", "no denominator is 0", (
+    "fractions": Rule("fractions over one denominator, where the numerators cancel", "denominators other than 0", (
         ("1/x - 1/(x + 1)", "mul", ABOVE), ("1/(x + 1) - x/(x + 1)**2", "pow", ABOVE),
         ("1 - x/(1 + x)", "div", ABOVE))),
     "hypot": Rule("the root of two squares without overflow", "all reals", (
@@ -142,7 +148,7 @@ RULES: dict[str, Rule] = {
     "sinc": Rule("sin(u)/u has a value at 0, and derivatives that do not cancel near it", "all reals", (
         ("sin(x)/x", "sinc_derivative", ABOVE), ("sin(pi*x)/(pi*x)", "sinc", ABOVE),
         ("(1 - cos(x))/x**2", "sinc_derivative", ABOVE), ("tan(x)/x", "sinc_derivative", INSIDE))),
-    "removable": Rule("f(u)/u by a series near 0, where the quotient rule cancels", "all u of f's domain", (
+    "removable": Rule("f(u)/u by a series near 0, where the quotient rule cancels", "all u in the domain of f", (
         ("(exp(x) - 1)/x", "select", ABOVE), ("x/(exp(x) - 1)", "select", ABOVE),
         ("log(1 + x)/x", "select", ABOVE),
         ("sinh(x)/x", "select", ABOVE), ("tanh(x)/x", "select", ABOVE), ("x/tanh(x)", "select", ABOVE))),
@@ -157,12 +163,27 @@ RULES: dict[str, Rule] = {
 def stable(graph: Graph) -> Graph:
     """The graph with every stable rewrite made; `graph.notes` says at each new node why.
 
+    A small graph is gone over again until nothing changes, since one rewrite can make way for another.
+
     >>> g = Graph()
     >>> x = g.input("x")
     >>> g.outputs = [("f", g.ops.log(1.0 + g.ops.exp(x)))]
     >>> [node.op for node in stable(g).nodes]
     ['input', 'softplus']
     """
+    new = _one_round(graph)
+    for _ in range(ROUNDS - 1):
+        if len(new.nodes) > SMALL or not new.notes:
+            break
+        again = _one_round(new)
+        if [(n.op, n.attr, [a.id for a in n.args]) for n in again.nodes] == [
+                (n.op, n.attr, [a.id for a in n.args]) for n in new.nodes]:
+            break
+        new = again
+    return new
+
+
+def _one_round(graph: Graph) -> Graph:
     new = Graph(source=graph.source, equal=list(graph.equal))
     for name, node in graph.inputs.items():
         new.input(name, node.dtype, node.shape)
@@ -178,14 +199,15 @@ def stable(graph: Graph) -> Graph:
         found = None if node.is_reduction else rewriter.rewrite(node.op, args)
         image = new.rebuild(node, args) if found is None else found.node
         if found is not None:
-            new.notes.setdefault(image, RULES[found.rule].reason)
+            new.notes.setdefault(image, RULES[found.rule].note)
             rewriter.written.setdefault(image, (node.op, args))
         made[node] = image
         rewriter.uses[image] = rewriter.uses.get(image, 0) + uses.get(node, 0)
         follow(graph, node, new, image)
     new.outputs = [(name, made[node]) for name, node in graph.outputs]
     new.checks = [Check(made[c.bad], c.message, c.error) for c in graph.checks]
-    return copy_graph(new) if rewriter.written else new                 # without what is no longer used
+    used = len(new.nodes) == len(nodes) and not rewriter.written
+    return new if used else copy_graph(new)                             # without what is not used
 
 
 class Rewriter:
@@ -381,7 +403,7 @@ class Rewriter:
     def _log_of(self, x: Node) -> Found | None:
         if x.op in ("mul", "div") and all(self.forms.rich(a) for a in x.args):
             left, right = (log_of(self.forms, self.forms.form(a)) for a in x.args)
-            if left is not None and right is not None:
+            if left is not None and right is not None and "log1mexp" not in (left.rule, right.rule):
                 node = self.forms.plus(left.node, right.node, x.op == "div")
                 return Found(node, left.rule, 2)
         return log_of(self.forms, self.forms.form(x))
@@ -394,8 +416,10 @@ class Rewriter:
             return None
         form = exp_of_logs(forms, linear)
         found = None if form is None else recognise(forms, form)
-        if found is not None or len(linear) != 1:
+        if found is not None and found.rule != "softmax":               # that would be the same again
             return found
+        if len(linear) != 1:
+            return None
         (factors, c), = linear
         if len(factors) != 1 or factors[0][0] < 0 or factors[0][1] != 1.0 or abs(c) not in (0.5, 1.0):
             return None
@@ -421,12 +445,11 @@ class Rewriter:
         return None
 
     def _select(self, condition: Node, a: Node, b: Node) -> Found | None:
-        if a.op == "select" and a.args[0] is condition:
-            a = a.args[1]
-        elif b.op == "select" and b.args[0] is condition:
-            b = b.args[2]
-        elif a is not b:
+        first = a.args[1] if a.op == "select" and a.args[0] is condition else a
+        second = b.args[2] if b.op == "select" and b.args[0] is condition else b
+        if first is a and second is b and a is not b:
             return None
+        a, b = first, second
         return Found(a if a is b else self.graph.apply("select", condition, a, b), "same_branches", 1)
 
     def _even(self, op: str, args: Sequence[Node]) -> Found | None:

@@ -11,177 +11,68 @@ and memoised. The module knows no derivatives and no code.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import arithmetic, elementary, special  # noqa: F401  (they fill the table)
-from .dims import Axis, Dim, axis_order
+from .affine import affine, combine
+from .dims import Axis, Dim
 from .drawing import drawn
 from .errors import GraphError
+from .nodes import (
+    DTYPES,
+    NO_AXES,
+    Axes,
+    Check,
+    Fold,
+    InputAttr,
+    Node,
+    Operand,
+    Part,
+    ScanAttr,
+    ScatterAttr,
+    Span,
+    StoreAttr,
+    StorePart,
+    pack,
+    part_axes,
+    promoted,
+    scatter_parts,
+    sorted_axes,
+    store_parts,
+    unpack,
+)
 from .table import OPERATIONS, REDUCTIONS
 
-DTYPES = ("bool", "int64", "float32", "float64")
-Axes = frozenset[Axis]
-NO_AXES: Axes = frozenset()
-
-
-class StorePart(NamedTuple):
-    """One part of a store: where its axes lie in the result, and how many guards it carries."""
-
-    axes: tuple[Axis, ...]
-    offsets: tuple[Dim, ...]
-    guards: int
-
-
-class StoreAttr(NamedTuple):
-    """Shape and parts of a `store` node; `base` says that the first operand is what lies below."""
-
-    shape: tuple[Dim, ...]
-    parts: tuple[StorePart, ...]
-    base: bool
-
-
-class ScatterAttr(NamedTuple):
-    """Shape of a `scatter_add` node and the number of guards of each of its parts."""
-
-    shape: tuple[Dim, ...]
-    guards: tuple[int, ...]
-
-
-class ScanAttr(NamedTuple):
-    """A `scan` node: kind ("sum", "prod", "linrec"), axis, inclusive or not, forward or backward."""
-
-    kind: str
-    axis: Axis
-    inclusive: bool
-    reverse: bool
-
-
-class InputAttr(NamedTuple):
-    """An input: its name, and its shape (empty for a scalar)."""
-
-    name: str
-    shape: tuple[Dim, ...]
-
-
-class Part(NamedTuple):
-    """One contribution to a scatter: value, index nodes, guards."""
-
-    value: Node
-    indices: tuple[Node, ...]
-    guards: tuple[Node, ...] = ()
-
-
-class Span(NamedTuple):
-    """Where a node came from: half-open character range in the user's source text."""
-
-    start: int
-    stop: int
-
-
-class Node:
-    """One value. `op` is a name of the operation table, of a reduction, or a structural kind.
-
-    Structural kinds: const, dim, axis, input, read, select is in the table, scan, store, scatter_add.
-    Nodes are compared by identity; equal nodes of one graph are the same object. Arithmetic on
-    nodes builds nodes in the same graph, so a rule reads like its formula.
-    """
-
-    __slots__ = ("args", "attr", "axes", "dtype", "graph", "id", "op")
-
-    def __init__(self, graph: Graph, number: int, op: str, args: tuple[Node, ...], attr: Any,
-                 axes: Axes, dtype: str) -> None:
-        self.graph, self.id, self.op, self.args = graph, number, op, args
-        self.attr, self.axes, self.dtype = attr, axes, dtype
-
-    @property
-    def is_array(self) -> bool:
-        """Whether the node is an array at the edge (an array input, a store or a scatter)."""
-        return self.op in ("store", "scatter_add") or (self.op == "input" and bool(self.attr.shape))
-
-    @property
-    def shape(self) -> tuple[Dim, ...]:
-        """The dimensions of an array node; () for a scalar."""
-        return tuple(self.attr.shape) if self.op in ("input", "store", "scatter_add") else ()
-
-    @property
-    def is_reduction(self) -> bool:
-        """Whether the node reduces over one axis (`attr` is that axis)."""
-        return self.op in REDUCTIONS and isinstance(self.attr, Axis)
-
-    @property
-    def value(self) -> Any:
-        """The Python value of a constant."""
-        if self.op != "const":
-            raise GraphError(f"{self} is not a constant")
-        return unpack(self.dtype, self.attr)
-
-    def __repr__(self) -> str:
-        args = " ".join(f"%{a.id}" for a in self.args)
-        shown = self.value if self.op == "const" else self.attr
-        return f"%{self.id} = {self.op} {'' if shown is None else shown} {args}".replace("  ", " ")
-
-    def __add__(self, other: Operand) -> Node:
-        return self.graph.apply("add", self, other)
-
-    def __radd__(self, other: Operand) -> Node:
-        return self.graph.apply("add", other, self)
-
-    def __sub__(self, other: Operand) -> Node:
-        return self.graph.apply("sub", self, other)
-
-    def __rsub__(self, other: Operand) -> Node:
-        return self.graph.apply("sub", other, self)
-
-    def __mul__(self, other: Operand) -> Node:
-        return self.graph.apply("mul", self, other)
-
-    def __rmul__(self, other: Operand) -> Node:
-        return self.graph.apply("mul", other, self)
-
-    def __truediv__(self, other: Operand) -> Node:
-        return self.graph.apply("div", self, other)
-
-    def __rtruediv__(self, other: Operand) -> Node:
-        return self.graph.apply("div", other, self)
-
-    def __pow__(self, other: Operand) -> Node:
-        return self.graph.apply("pow", self, other)
-
-    def __neg__(self) -> Node:
-        return self.graph.apply("neg", self)
-
-
-Operand = Node | int | float | bool
-Fold = Callable[["Graph", str, tuple[Node, ...], Any], "Node | None"]
-
-
-def pack(dtype: str, value: Any) -> bytes:
-    """The key of a constant: 1, True, 1.0 and 0.0, -0.0 are equal in Python and differ here."""
-    if dtype.startswith("float"):
-        return struct.pack("<d", float(value))
-    if not -(2**63) <= int(value) < 2**63:
-        raise GraphError(f"the integer {value} does not fit into 64 bits: write it as a float")
-    return struct.pack("<q", int(value))
-
-
-def unpack(dtype: str, bits: bytes) -> Any:
-    """The value behind `pack`."""
-    if dtype.startswith("float"):
-        return struct.unpack("<d", bits)[0]
-    number = struct.unpack("<q", bits)[0]
-    return bool(number) if dtype == "bool" else number
-
-
-@dataclass(frozen=True)
-class Check:
-    """A condition under which a call is refused at run time, with the constant message."""
-
-    bad: Node
-    message: str
-    error: str = "ValueError"
+__all__ = [
+    "DTYPES",
+    "NO_AXES",
+    "Axes",
+    "Check",
+    "Fold",
+    "Graph",
+    "InputAttr",
+    "Node",
+    "Operand",
+    "Part",
+    "ScanAttr",
+    "ScatterAttr",
+    "Span",
+    "StoreAttr",
+    "StorePart",
+    "Vocabulary",
+    "affine",
+    "copy_graph",
+    "follow",
+    "pack",
+    "part_axes",
+    "promoted",
+    "scatter_parts",
+    "sorted_axes",
+    "store_parts",
+    "unpack",
+]
 
 
 @dataclass
@@ -299,13 +190,13 @@ class Graph:
             raise GraphError(f"no operation {op} in the table")
         if entry.arity is not None and len(operands) != entry.arity:
             raise GraphError(f"{op} takes {entry.arity} operands, not {len(operands)}")
-        like = _promoted([o.dtype for o in operands if isinstance(o, Node) and o.op != "const"])
+        like = promoted([o.dtype for o in operands if isinstance(o, Node) and o.op != "const"])
         args = tuple(
             self.node(o, None if i in entry.integers else like) for i, o in enumerate(operands)
         )
         args, dtype = self._typed(op, entry.result, args)
         if dtype == "int64" and op in ("add", "sub", "mul", "neg"):
-            combined = _combine(op, [affine(a) for a in args])
+            combined = combine(op, [affine(a) for a in args])
             return self._integer(op, *args) if combined is None else self._affine_node(*combined)
         if self.fold is not None:
             simpler = self.fold(self, op, args, None)
@@ -317,8 +208,8 @@ class Graph:
         values = args[1:] if op == "select" else args
         dtype = {"bool": "bool", "int": "int64"}.get(rule)
         if dtype is None:
-            dtype = _promoted([a.dtype for a in values if a.op != "const"] or [a.dtype for a in values])
-            widest = _promoted([a.dtype for a in values])
+            dtype = promoted([a.dtype for a in values if a.op != "const"] or [a.dtype for a in values])
+            widest = promoted([a.dtype for a in values])
             if widest.startswith("float") and not dtype.startswith("float"):
                 dtype = widest
             if rule == "float" and not dtype.startswith("float"):
@@ -423,7 +314,7 @@ class Graph:
                 raise GraphError("a stored node varies over an axis that the store has not")
             args += [node, *known]
             kept.append(StorePart(axes, offsets, len(known)))
-        dtype = _promoted([node.dtype for *_, node in parts] + ([base.dtype] if base else []))
+        dtype = promoted([node.dtype for *_, node in parts] + ([base.dtype] if base else []))
         attr = StoreAttr(tuple(shape), tuple(kept), base is not None)
         return self._make("store", tuple(args), attr, NO_AXES, dtype)
 
@@ -629,38 +520,6 @@ class Vocabulary:
         return self._graph.const(value)
 
 
-def store_parts(attr: StoreAttr, args: Sequence[Node]) -> list[tuple[StorePart, Node, tuple[Node, ...]]]:
-    """The parts of a store with their value and guards."""
-    found, at = [], 1 if attr.base else 0
-    for part in attr.parts:
-        found.append((part, args[at], tuple(args[at + 1:at + 1 + part.guards])))
-        at += 1 + part.guards
-    return found
-
-
-def scatter_parts(attr: ScatterAttr, args: Sequence[Node]) -> list[Part]:
-    """The parts of a scatter_add."""
-    found, at, rank = [], 0, len(attr.shape)
-    for guards in attr.guards:
-        stop = at + 1 + rank
-        found.append(Part(args[at], tuple(args[at + 1:stop]), tuple(args[stop:stop + guards])))
-        at = stop + guards
-    return found
-
-
-def part_axes(part: Part) -> Axes:
-    """The axes over which one part of a scatter runs."""
-    axes = part.value.axes
-    for node in (*part.indices, *part.guards):
-        axes = axes | node.axes
-    return axes
-
-
-def sorted_axes(axes: Iterable[Axis]) -> list[Axis]:
-    """Axes in the one order that does not depend on the run."""
-    return sorted(axes, key=axis_order)
-
-
 def copy_graph(graph: Graph, fold: Fold | None = None,
                change: Callable[[Graph, Node, list[Node]], Node | None] | None = None) -> Graph:
     """A new graph with the reachable nodes, made again through the constructors.
@@ -698,54 +557,3 @@ def _lowest(dim: Dim, free: Iterable[Axis]) -> int:
     while number in taken:
         number += 1
     return number
-
-
-def _promoted(dtypes: Sequence[str]) -> str:
-    """NumPy's promotion among our four types (int64 with float32 gives float32 here)."""
-    return max(dtypes, key=DTYPES.index, default="bool")
-
-
-def affine(node: Node) -> tuple[dict[Node, int], Dim]:
-    """An integer node taken apart: {atom: factor} and a constant dimension."""
-    coefficients: dict[Node, int] = {}
-    offset = Dim.of(0)
-    waiting = [(node, 1)]
-    while waiting:
-        item, factor = waiting.pop()
-        if item.op == "const":
-            offset = offset + factor * int(item.value)
-        elif item.op == "dim":
-            offset = offset + factor * item.attr
-        elif item.dtype != "int64":
-            coefficients[item] = coefficients.get(item, 0) + factor
-        elif item.op == "add":
-            waiting += [(a, factor) for a in item.args]
-        elif item.op == "sub":
-            waiting += [(item.args[0], factor), (item.args[1], -factor)]
-        elif item.op == "neg":
-            waiting.append((item.args[0], -factor))
-        elif item.op == "mul" and item.args[0].op == "const":
-            waiting.append((item.args[1], factor * int(item.args[0].value)))
-        else:
-            coefficients[item] = coefficients.get(item, 0) + factor
-    return {atom: factor for atom, factor in coefficients.items() if factor}, offset
-
-
-def _combine(op: str, parts: list[tuple[dict[Node, int], Dim]]) -> tuple[dict[Node, int], Dim] | None:
-    """Affine forms added, subtracted, negated or multiplied; None where the product is not affine."""
-    if op == "neg":
-        return {n: -f for n, f in parts[0][0].items()}, -parts[0][1]
-    (left, a), (right, b) = parts
-    if op == "mul":
-        if not left and a.constant is not None:
-            return {n: f * a.constant for n, f in right.items()}, b * a
-        if not right and b.constant is not None:
-            return {n: f * b.constant for n, f in left.items()}, a * b
-        if not left and not right:
-            return {}, a * b
-        return None
-    sign = 1 if op == "add" else -1
-    total = dict(left)
-    for node, factor in right.items():
-        total[node] = total.get(node, 0) + sign * factor
-    return {n: f for n, f in total.items() if f}, a + sign * b

@@ -1,0 +1,218 @@
+"""Nodes: one value each, and what their kinds carry.
+
+`Node` is what the graph interns; the attribute tuples say what a read, a store, a scatter, a scan or an
+input is besides its operands. Arithmetic on nodes builds nodes in the node's own graph. How nodes are
+made, and that equal ones are the same object, is the graph's.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .dims import Axis, Dim, axis_order
+from .errors import GraphError
+from .table import REDUCTIONS
+
+if TYPE_CHECKING:
+    from .graph import Graph
+
+DTYPES = ("bool", "int64", "float32", "float64")
+Axes = frozenset[Axis]
+NO_AXES: Axes = frozenset()
+
+
+class StorePart(NamedTuple):
+    """One part of a store: where its axes lie in the result, and how many guards it carries."""
+
+    axes: tuple[Axis, ...]
+    offsets: tuple[Dim, ...]
+    guards: int
+
+
+class StoreAttr(NamedTuple):
+    """Shape and parts of a `store` node; `base` says that the first operand is what lies below."""
+
+    shape: tuple[Dim, ...]
+    parts: tuple[StorePart, ...]
+    base: bool
+
+
+class ScatterAttr(NamedTuple):
+    """Shape of a `scatter_add` node and the number of guards of each of its parts."""
+
+    shape: tuple[Dim, ...]
+    guards: tuple[int, ...]
+
+
+class ScanAttr(NamedTuple):
+    """A `scan` node: kind ("sum", "prod", "linrec"), axis, inclusive or not, forward or backward."""
+
+    kind: str
+    axis: Axis
+    inclusive: bool
+    reverse: bool
+
+
+class InputAttr(NamedTuple):
+    """An input: its name, and its shape (empty for a scalar)."""
+
+    name: str
+    shape: tuple[Dim, ...]
+
+
+class Part(NamedTuple):
+    """One contribution to a scatter: value, index nodes, guards."""
+
+    value: Node
+    indices: tuple[Node, ...]
+    guards: tuple[Node, ...] = ()
+
+
+class Span(NamedTuple):
+    """Where a node came from: half-open character range in the user's source text."""
+
+    start: int
+    stop: int
+
+
+class Node:
+    """One value. `op` is a name of the operation table, of a reduction, or a structural kind.
+
+    Structural kinds: const, dim, axis, input, read, select is in the table, scan, store, scatter_add.
+    Nodes are compared by identity; equal nodes of one graph are the same object. Arithmetic on
+    nodes builds nodes in the same graph, so a rule reads like its formula.
+    """
+
+    __slots__ = ("args", "attr", "axes", "dtype", "graph", "id", "op")
+
+    def __init__(self, graph: Graph, number: int, op: str, args: tuple[Node, ...], attr: Any,
+                 axes: Axes, dtype: str) -> None:
+        self.graph, self.id, self.op, self.args = graph, number, op, args
+        self.attr, self.axes, self.dtype = attr, axes, dtype
+
+    @property
+    def is_array(self) -> bool:
+        """Whether the node is an array at the edge (an array input, a store or a scatter)."""
+        return self.op in ("store", "scatter_add") or (self.op == "input" and bool(self.attr.shape))
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:
+        """The dimensions of an array node; () for a scalar."""
+        return tuple(self.attr.shape) if self.op in ("input", "store", "scatter_add") else ()
+
+    @property
+    def is_reduction(self) -> bool:
+        """Whether the node reduces over one axis (`attr` is that axis)."""
+        return self.op in REDUCTIONS and isinstance(self.attr, Axis)
+
+    @property
+    def value(self) -> Any:
+        """The Python value of a constant."""
+        if self.op != "const":
+            raise GraphError(f"{self} is not a constant")
+        return unpack(self.dtype, self.attr)
+
+    def __repr__(self) -> str:
+        args = " ".join(f"%{a.id}" for a in self.args)
+        shown = self.value if self.op == "const" else self.attr
+        return f"%{self.id} = {self.op} {'' if shown is None else shown} {args}".replace("  ", " ")
+
+    def __add__(self, other: Operand) -> Node:
+        return self.graph.apply("add", self, other)
+
+    def __radd__(self, other: Operand) -> Node:
+        return self.graph.apply("add", other, self)
+
+    def __sub__(self, other: Operand) -> Node:
+        return self.graph.apply("sub", self, other)
+
+    def __rsub__(self, other: Operand) -> Node:
+        return self.graph.apply("sub", other, self)
+
+    def __mul__(self, other: Operand) -> Node:
+        return self.graph.apply("mul", self, other)
+
+    def __rmul__(self, other: Operand) -> Node:
+        return self.graph.apply("mul", other, self)
+
+    def __truediv__(self, other: Operand) -> Node:
+        return self.graph.apply("div", self, other)
+
+    def __rtruediv__(self, other: Operand) -> Node:
+        return self.graph.apply("div", other, self)
+
+    def __pow__(self, other: Operand) -> Node:
+        return self.graph.apply("pow", self, other)
+
+    def __neg__(self) -> Node:
+        return self.graph.apply("neg", self)
+
+
+Operand = Node | int | float | bool
+Fold = Callable[["Graph", str, tuple[Node, ...], Any], "Node | None"]
+
+
+def pack(dtype: str, value: Any) -> bytes:
+    """The key of a constant: 1, True, 1.0 and 0.0, -0.0 are equal in Python and differ here."""
+    if dtype.startswith("float"):
+        return struct.pack("<d", float(value))
+    if not -(2**63) <= int(value) < 2**63:
+        raise GraphError(f"the integer {value} does not fit into 64 bits: write it as a float")
+    return struct.pack("<q", int(value))
+
+
+def unpack(dtype: str, bits: bytes) -> Any:
+    """The value behind `pack`."""
+    if dtype.startswith("float"):
+        return struct.unpack("<d", bits)[0]
+    number = struct.unpack("<q", bits)[0]
+    return bool(number) if dtype == "bool" else number
+
+
+@dataclass(frozen=True)
+class Check:
+    """A condition under which a call is refused at run time, with the constant message."""
+
+    bad: Node
+    message: str
+    error: str = "ValueError"
+
+
+def store_parts(attr: StoreAttr, args: Sequence[Node]) -> list[tuple[StorePart, Node, tuple[Node, ...]]]:
+    """The parts of a store with their value and guards."""
+    found, at = [], 1 if attr.base else 0
+    for part in attr.parts:
+        found.append((part, args[at], tuple(args[at + 1:at + 1 + part.guards])))
+        at += 1 + part.guards
+    return found
+
+
+def scatter_parts(attr: ScatterAttr, args: Sequence[Node]) -> list[Part]:
+    """The parts of a scatter_add."""
+    found, at, rank = [], 0, len(attr.shape)
+    for guards in attr.guards:
+        stop = at + 1 + rank
+        found.append(Part(args[at], tuple(args[at + 1:stop]), tuple(args[stop:stop + guards])))
+        at = stop + guards
+    return found
+
+
+def part_axes(part: Part) -> Axes:
+    """The axes over which one part of a scatter runs."""
+    axes = part.value.axes
+    for node in (*part.indices, *part.guards):
+        axes = axes | node.axes
+    return axes
+
+
+def sorted_axes(axes: Iterable[Axis]) -> list[Axis]:
+    """Axes in the one order that does not depend on the run."""
+    return sorted(axes, key=axis_order)
+
+
+def promoted(dtypes: Sequence[str]) -> str:
+    """NumPy's promotion among our four types (int64 with float32 gives float32 here)."""
+    return max(dtypes, key=DTYPES.index, default="bool")
