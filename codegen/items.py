@@ -39,6 +39,7 @@ class Item:
     domain    the axes over which the statement runs
     reduces   axes that are complete only after their loop
     guards    conditions under which the statement runs
+    sunk      those of them that hold wherever the value is used
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Item:
     domain: Axes
     reduces: Axes = NO_AXES
     guards: tuple[Node, ...] = ()
+    sunk: tuple[Node, ...] = ()
     part: StorePart | None = None
     check: Check | None = None
     inline: list[Node] = field(default_factory=list)
@@ -89,6 +91,7 @@ class _Builder:
         self.order = graph.reachable()
         self.index: dict[Node, bool] = {}                       # memo of _is_index
         self.uses: dict[Node, int] = {}
+        self.deciding: set[Node] = set()                        # values that guards and results are made of
         outputs = {node for _, node in graph.outputs}
         for node in self.order:
             for a in node.args:
@@ -147,6 +150,8 @@ class _Builder:
             for check in checks.get(node, ()):                  # these use the value
                 items.append(Item("check", node, (node,), node.axes, check=check))
                 self._connect(items[-1], of)
+        scalars = [node for node in self.outputs if not node.is_array]
+        self.deciding.update(item.node for item in self._direct_deps(scalars, of))
         self._sink_guards(items)
         return items
 
@@ -215,17 +220,34 @@ class _Builder:
         item.deps = list(deps)
         for dep in deps:
             dep.users.append(item)
+        self.deciding.update(dep.node for dep in self._direct_deps(item.guards, of))
+
+    def _direct_deps(self, roots: Iterable[Node], of: dict[Node, list[Item]]) -> list[Item]:
+        """The items that the text of some nodes reads."""
+        found: list[Item] = []
+        seen: set[Node] = set()
+        stack = list(roots)
+        while stack:
+            node = stack.pop()
+            if node not in seen:
+                seen.add(node)
+                found += of.get(node, ())
+                stack += () if node in of or node.is_array else node.args
+        return found
 
     def _sink_guards(self, items: list[Item]) -> None:
         """A value that is only used under index guards is computed only under them."""
         for item in reversed(items):
-            if item.kind not in ("def", "acc") or not item.users or item.node in self.outputs:
+            if item.kind not in ("def", "acc") or not item.users:
+                continue
+            if item.node in self.deciding:                      # a guard or the result needs it anyway
                 continue
             common = set(item.users[0].guards)
             for user in item.users[1:]:
                 common &= set(user.guards)
             kept = {g for g in common if self._is_index(g) and g.axes <= item.domain - item.reduces}
             if kept:
+                item.sunk = tuple(sorted(kept, key=lambda n: n.id))
                 item.guards = tuple(sorted(kept | set(item.guards), key=lambda n: n.id))
 
 

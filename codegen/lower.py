@@ -282,9 +282,11 @@ def _common(one: Path, other: Path) -> Path:
 
 def _recompute_cheap(graph: Graph, program: Program, items: Sequence[Item], choices: Choices) -> bool:
     """Mark cheap values that would be stored as inline; False when there are none."""
-    outputs = {node for _, node in graph.outputs}
+    kept = {node for _, node in graph.outputs}
+    for item in items:                                          # computed twice, equal values may differ
+        kept.update(a for n in (item.node, *item.inline) if n.op in ("eq", "not_equal") for a in n.args)
     found = {item.node for item in items
-             if program.homes[item].storage and is_cheap(item) and item.node not in outputs}
+             if program.homes[item].storage and is_cheap(item) and item.node not in kept}
     new = found - choices.inline
     choices.inline |= new
     return bool(new)

@@ -324,7 +324,16 @@ class BodyPrinter:
         if isinstance(entry, Item):
             return list(entry.guards)
         opened = {loop.axis for loop in path}
-        return [g for g in _common_guards(entry) if g.axes <= opened]
+        return [g for g in self._common_guards(entry) if g.axes <= opened]
+
+    def _common_guards(self, loop: Loop) -> list[Node]:
+        """The guards of everything in a loop; a reduction that starts in it has a value where its own fail."""
+        common: set[Node] | None = None
+        for item in _items_of(loop):
+            starts = item.kind == "acc" and loop in self.program.homes[item].local
+            guards = set(item.sunk if starts else item.guards)
+            common = guards if common is None else common & guards
+        return sorted(common or (), key=lambda n: n.id)
 
     def _emit_loop(self, loop: Loop, depth: int, path: Path, implied: frozenset[Node]) -> None:
         if loop.axis.dim.constant == 1:
@@ -332,7 +341,7 @@ class BodyPrinter:
             return
         pad = "    " * depth
         opened = {outer.axis for outer in path}
-        bounds = [g for g in _common_guards(loop) if g not in implied and loop.axis in g.axes
+        bounds = [g for g in self._common_guards(loop) if g not in implied and loop.axis in g.axes
                   and g.axes <= opened | {loop.axis}]
         low, high, kept = self._bounds(loop, bounds, path)
         stop = dimension(loop.axis.dim, self.dims)[0] if high is None else high
@@ -640,15 +649,6 @@ def _items_of(*entries: Loop | Item) -> list[Item]:
         else:
             found.append(entry)
     return found
-
-
-def _common_guards(loop: Loop) -> list[Node]:
-    """The guards of every item in a loop."""
-    items = _items_of(loop)
-    common = set(items[0].guards)
-    for item in items[1:]:
-        common &= set(item.guards)
-    return sorted(common, key=lambda n: n.id)
 
 
 def _bound(guard: Node, axis: Axis) -> tuple[str, Node] | None:

@@ -86,7 +86,7 @@ def fan_in(graph: Graph, x: Node, contributions: list[Contribution], primal: int
         groups[key] = groups[key] + value if key in groups else value
     terms: list[tuple[Node, Guards]] = []
     for (over, guards), value in groups.items():
-        for axis in sorted(over, key=lambda a: (str(a.dim), a.number)):
+        for axis in sorted(over, key=lambda a: (str(a.dim), -a.number)):      # then names stay canonical
             inside = [g for g in guards if axis in g.axes]
             value = graph.reduce("sum", axis, value, inside)
             guards = guards.difference(inside)

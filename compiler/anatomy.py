@@ -215,7 +215,8 @@ def _add_partials(found: Anatomy, active: dict[Node, None]) -> None:
         if y not in active or y.op in ("input", "store", "scatter_add"):
             continue
         one, scattered = graph.const(1.0, y.dtype), {a: list[Part]() for a in y.args}
-        for x, value, guards, _ in local_pullback(graph, y, one, frozenset(), active, scattered, "subgradient"):
+        pulled = local_pullback(graph, y, one, frozenset(), active, scattered, "subgradient")
+        for x, value, guards, _ in pulled:
             partial = graph.ops.select(graph.all_of(guards), value, 0.0) if guards else value
             known = found.partials.get((y, x))
             found.partials[y, x] = partial if known is None else known + partial

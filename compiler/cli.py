@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -81,8 +82,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    import gradc
-
     parser = _Parser(
         prog="gradc", description="The value and the gradient of a formula, and the source of both.",
         epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
@@ -95,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--save", metavar="FILE", help="write a standalone Python file")
     parser.add_argument("--svg", metavar="FILE", help="draw the circuit diagram (.svg, or .dot, .mmd)")
     parser.add_argument("--explain", action="store_true", help="print the table of every node")
-    parser.add_argument("--version", action="version", version=f"gradc {gradc.__version__}")
+    parser.add_argument("--version", action="version", version=f"gradc {version('gradc')}")
     return parser
 
 

@@ -14,6 +14,8 @@ from gradc.ir.table import REDUCTIONS
 
 def expand(graph: Graph) -> Graph:
     """The graph with `mean` and `logsumexp` written out and checks for empty reductions."""
+    if not any(node.is_reduction for node in graph.nodes):
+        return graph
     checks: list[tuple[Axis, str]] = []
     seen: set[tuple[Axis, str]] = set()
 

@@ -7,8 +7,7 @@ by giving a `Placement`. What the boxes hold and how they are drawn is left to `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 Point = tuple[float, float]
@@ -40,20 +39,18 @@ class Placement(NamedTuple):
     crossings: int
 
 
-def place(boxes: Sequence[Box], wires: Sequence[Wire], direction: str) -> Placement:
-    """Put boxes in layers along the direction, "LR" or "TB"; all wires leave a box at one point.
+def placements(boxes: Sequence[Box], wires: Sequence[Wire], direction: str) -> Iterator[Placement]:
+    """Ways to put boxes in layers along the direction, "LR" or "TB", the best one first.
 
-    Small graphs get straight wires and, where that costs no crossing, operands in the order of the wires.
-    Larger ones, and those where a straight wire would run through a box, get wires with right angles.
-    Equal input gives equal output in every process.
+    All wires leave a box at one point. Small graphs get straight wires, with operands in the order of the
+    wires where that costs no crossing. The last way has wires with right angles, which never run through
+    a box. Equal input gives equal output in every process.
     """
     if len(boxes) <= DIAGONAL:
         found = [_layered(boxes, wires, direction, straight=True, seeds=seeds)
                  for seeds in (_reading_order(boxes, wires, direction), None)]
-        fit = [placement for placement in found if not _hits(boxes, wires, placement)]
-        if fit:
-            return min(fit, key=lambda placement: placement.crossings)
-    return _layered(boxes, wires, direction, straight=False, seeds=None)
+        yield from sorted(found, key=lambda placement: placement.crossings)
+    yield _layered(boxes, wires, direction, straight=False, seeds=None)
 
 
 def _reading_order(boxes: Sequence[Box], wires: Sequence[Wire], direction: str) -> list[float]:
@@ -114,18 +111,7 @@ def _layered(boxes: Sequence[Box], wires: Sequence[Wire], direction: str, *, str
     return Placement(centres, paths, layout.metrics()["crossings"] if straight else 0)
 
 
-def _hits(boxes: Sequence[Box], wires: Sequence[Wire], found: Placement) -> bool:
-    """Whether a wire crosses a box that is not one of its ends."""
-    for wire, path in zip(wires, found.paths, strict=True):
-        for number, (box, centre) in enumerate(zip(boxes, found.centres, strict=True)):
-            if number in (wire.source, wire.target):
-                continue
-            if any(_crosses(a, b, centre, box) for a, b in pairwise(path)):
-                return True
-    return False
-
-
-def _crosses(a: Point, b: Point, centre: Point, box: Box) -> bool:
+def crosses(a: Point, b: Point, centre: Point, box: Box) -> bool:
     """Whether the segment from a to b meets the box (Liang and Barsky's clipping, 1984)."""
     near, far = 0.0, 1.0
     for k, half in ((0, box.width / 2), (1, box.height / 2)):

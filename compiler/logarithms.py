@@ -28,8 +28,10 @@ from .patterns import (
     mono_multiply,
     multiple,
     normal,
+    poly_add,
     poly_multiply,
     summands,
+    takes_back,
 )
 from .powers import Found, content, product, shape, with_constant, without_abs
 
@@ -83,9 +85,9 @@ def _log_of_poly(forms: Forms, poly: Poly, sign: float) -> Found | None:
             node = with_constant(forms, sign, o.log_cosh(forms.spell(u)), math.log(2 * c))
             return Found(node, "log_cosh", 1)
         if close(c, 0.5) and not a:                                     # the mean of 1 and exp(b)
-            u, half = forms.spell(b), forms.spell(linear_scale(b, 0.5))
-            far = o.logaddexp(u - LN2, -LN2)                            # where 1/2 + tanh(u/2)/2 would cancel
-            mean = o.select(o.less(o.abs(u), 1.0), half + o.log_cosh(half), far)
+            whole, half = forms.spell(b), forms.spell(linear_scale(b, 0.5))
+            far = o.logaddexp(whole - LN2, -LN2)                        # where 1/2 + tanh(u/2)/2 would cancel
+            mean = o.select(o.less(o.abs(whole), 1.0), half + o.log_cosh(half), far)
             return Found(forms.product(sign, [mean]), "log_mean", 1)
         if not a:
             return Found(with_constant(forms, sign, o.softplus(forms.spell(b)), math.log(c)), "softplus", 1)
@@ -191,11 +193,16 @@ def _log_of_difference(forms: Forms, poly: Poly, sign: float) -> Found | None:
     return Found(with_constant(forms, sign, node, math.log(c)), "log1mexp", 1)
 
 
-EXPANDED = {
-    "softplus": lambda u: {(u[0], ()): 1.0, ONE: 1.0},
-    "log_cosh": lambda u: {(u[0], ()): 0.5, (linear_scale(u[0], -1.0), ()): 0.5},
-    "logaddexp": lambda u: {(u[0], ()): 1.0, (u[1], ()): 1.0},
-}
+EXPANDED = frozenset(("softplus", "log_cosh", "logaddexp"))
+
+
+def _expanded(op: str, arguments: Sequence[Linear]) -> Poly:
+    """exp(op(arguments)) as a sum of two exponentials."""
+    other = arguments[1] if op == "logaddexp" else ()
+    if op == "log_cosh":
+        other = linear_scale(arguments[0], -1.0)
+    factor = 0.5 if op == "log_cosh" else 1.0
+    return poly_add({(arguments[0], ()): factor}, {(other, ()): factor})[0]
 
 
 def exp_of_logs(forms: Forms, linear: Linear) -> Ratio | None:
@@ -212,10 +219,10 @@ def exp_of_logs(forms: Forms, linear: Linear) -> Ratio | None:
         elif node is None or node.op not in EXPANDED or factors[0][1] != 1.0 or not close(abs(c), 1.0):
             rest.append((factors, c))
         else:
-            linears = [forms.linear(x) for x in node.args]
-            if None in linears:
+            linears = [u for x in node.args if (u := forms.linear(x)) is not None]
+            if len(linears) < len(node.args):
                 return None
-            factor: Poly = EXPANDED[node.op](linears)
+            factor = _expanded(node.op, linears)
             if c > 0:
                 top = None if top is None else poly_multiply(top, factor)
             else:
@@ -226,35 +233,34 @@ def exp_of_logs(forms: Forms, linear: Linear) -> Ratio | None:
     return normal(poly_multiply(top, outer), bottom)
 
 
-def log_of_sum_of_logs(forms: Forms, op: str, args: Sequence[Node]) -> Found | None:
+def log_of_sum_of_logs(forms: Forms, op: str, args: Sequence[Node], shifted: bool) -> Found | None:
     """a + softplus(b) and the like: the logarithm of exp(a) (1 + exp(b)) under one name.
 
     A shift that is added and taken away again (u + softplus(-u), m + logsumexp(x - m)), the form with
-    max(u, 0) and abs(u), and log 2 beside log_cosh are seen; other sums are left as they are.
+    max(u, 0) and abs(u), and log 2 beside log_cosh are seen; other sums are left as they are. A term
+    may be taken away again only where a rule, not the user, has added it (`shifted`).
     """
-    form = forms.sum(op, args, True)
+    form = forms.sum(op, args, shifted)
     if form is None or form.bottom != UNIT or any(m[0] for m in form.top):
         return None
     nodes = forms.graph.nodes
     logs = [(m, c) for m, c in form.top.items()
             if len(m[1]) == 1 and m[1][0][1] == 1.0 and m[1][0][0] >= 0
             and (nodes[m[1][0][0]].op in EXPANDED or nodes[m[1][0][0]].op == "logsumexp")]
-    if not 1 <= len(logs) <= 2:
+    if len(logs) != 1:
         return None
     scale = logs[0][1]
-    logs = [(m, c / scale) for m, c in logs]
-    rest: Linear = tuple(sorted((m[1], c / scale) for m, c in form.top.items()
-                                if (m, c / scale) not in logs))
     first = nodes[logs[0][0][1][0][0]]
-    if any(nodes[m[1][0][0]].op == "logsumexp" for m, _ in logs):
-        return None if rest or len(logs) > 1 else Found(forms.product(scale, [first]), "logsumexp", 1)
-    before = exp_of_logs(forms, tuple(sorted([*rest, *((m[1], c) for m, c in logs)])))
+    if first.op == "logsumexp":
+        return None if len(form.top) > 1 else Found(forms.product(scale, [first]), "logsumexp", 1)
+    before = exp_of_logs(forms, tuple(sorted((m[1], c / scale) for m, c in form.top.items())))
     if before is None:
         return None
     even = without_abs(forms, before)
     if len(even.bottom) > 1 or len(even.top) != 2:
         return None
-    terms = len(summands(op, args))
+    terms = len(form.top) - 1 + sum(len(forms.linear(x) or ()) for x in first.args)
+    terms += shifted and takes_back(summands(op, args))
     if even.top == before.top and not _simpler(even.top, terms, first.op == "softplus"):
         return None
     found = _shared(forms, even.top) or log_of(forms, even)

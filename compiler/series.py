@@ -65,7 +65,7 @@ def near_zero(forms: Forms, name: str, u: Node) -> tuple[float, Node]:
 
 def removable(forms: Forms, args: Sequence[Node]) -> Found | None:
     """f(k u)/u or u/f(k u) inside a quotient, on two branches: a series near 0, the quotient elsewhere."""
-    above, below = _factors(args[0]), _factors(args[1])
+    above, below = ([node, *_factors(node)] for node in args)
     for up in (True, False):
         functions, others = (above, below) if up else (below, above)
         for f in functions:
@@ -93,9 +93,9 @@ def _rewritten(forms: Forms, args: Sequence[Node], f: Node, u: Node, k: float, u
         elif f.op == "tanh":
             inside = o.cosh(v) / _horner(forms, v, *ODD["sinh"][1:])
     whole = o.select(o.less(o.abs(v), radius), inside, outside)
-    top = _product(forms, args[0], f if up else u)
-    bottom = _product(forms, args[1], u if up else f)
-    scale = k if up else 1.0 / k
+    above, top = _product(forms, args[0], f if up else u)
+    below, bottom = _product(forms, args[1], u if up else f)
+    scale = above * below * (k if up else 1.0 / k)
     if top is not None and bottom is not None:                          # sinh(u)**2/u**2 has two of them
         again = removable(forms, (top, bottom))
         if again is not None:
@@ -119,8 +119,8 @@ def _factors(node: Node, limit: int = 8) -> list[Node]:
     return found
 
 
-def _product(forms: Forms, node: Node, taken: Node) -> Node | None:
-    """The product without one factor; None where nothing is left."""
+def _product(forms: Forms, node: Node, taken: Node) -> tuple[float, Node | None]:
+    """The sign of a product, and the product without one factor; None where nothing is left."""
     factors: list[Node] = []
     sign = 1.0
     waiting = [node]
@@ -141,6 +141,4 @@ def _product(forms: Forms, node: Node, taken: Node) -> Node | None:
         else:
             factors.append(item)
     factors = [f for f in factors if not (f.op == "const" and f.value == 1.0)]
-    if not factors:
-        return None if sign > 0 else forms.graph.const(-1.0)
-    return forms.product(sign, factors)
+    return sign, forms.product(1.0, factors) if factors else None

@@ -114,10 +114,10 @@ RULES: dict[str, Rule] = {
         ("1 - sqrt(1 - x**2)", "div", INSIDE))),
     "hypot_difference": Rule("a hypotenuse less a side as a quotient where it would cancel", "all reals", (
         ("sqrt(1 + x**2) - 1", "select", ALL), ("sqrt(1 + x**2) - x", "select", ALL))),
-    "log_quotient": Rule("a difference of logarithms through log1p, which does not cancel", "positive arguments", (
+    "log_quotient": Rule("a difference of logarithms through log1p: no cancellation", "positive arguments", (
         ("log(x + 1) - log(x)", "log1p", ABOVE), ("log((x + 1)/x)", "log1p", ABOVE),
         ("log(x/(x + 1))", "log1p", ABOVE))),
-    "fractions": Rule("fractions over one denominator, where the numerators cancel", "denominators other than 0", (
+    "fractions": Rule("fractions over one denominator: the numerators cancel", "denominators other than 0", (
         ("1/x - 1/(x + 1)", "mul", ABOVE), ("1/(x + 1) - x/(x + 1)**2", "pow", ABOVE),
         ("1 - x/(1 + x)", "div", ABOVE))),
     "hypot": Rule("the root of two squares without overflow", "all reals", (
@@ -148,7 +148,7 @@ RULES: dict[str, Rule] = {
     "sinc": Rule("sin(u)/u has a value at 0, and derivatives that do not cancel near it", "all reals", (
         ("sin(x)/x", "sinc_derivative", ABOVE), ("sin(pi*x)/(pi*x)", "sinc", ABOVE),
         ("(1 - cos(x))/x**2", "sinc_derivative", ABOVE), ("tan(x)/x", "sinc_derivative", INSIDE))),
-    "removable": Rule("f(u)/u by a series near 0, where the quotient rule cancels", "all u in the domain of f", (
+    "removable": Rule("f(u)/u by a series near 0: the quotient rule cancels", "all u in the domain of f", (
         ("(exp(x) - 1)/x", "select", ABOVE), ("x/(exp(x) - 1)", "select", ABOVE),
         ("log(1 + x)/x", "select", ABOVE),
         ("sinh(x)/x", "select", ABOVE), ("tanh(x)/x", "select", ABOVE), ("x/tanh(x)", "select", ABOVE))),
@@ -257,7 +257,7 @@ class Rewriter:
             if found is None:
                 found = self._partners(op, args)
         if found is None and (self._flagged("log", args[0]) or self._flagged("log", args[1])):
-            found = log_of_sum_of_logs(forms, op, args)
+            found = log_of_sum_of_logs(forms, op, args, any(a in self.written for a in args))
         if found is None and any(a.op in _DIFFERENCES for a in _bare(args)):
             form = forms.sum(op, args, False)
             found = None if form is None else structure.complement(forms, form)

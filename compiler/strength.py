@@ -14,6 +14,8 @@ MOST_FACTORS = 16       # each halving costs half an ulp at most
 
 def strength(graph: Graph) -> Graph:
     """The graph with whole powers as products."""
+    if not any(node.op == "pow" for node in graph.nodes):
+        return graph
 
     def change(new: Graph, node: Node, args: list[Node]) -> Node | None:
         if node.op != "pow" or args[1].op != "const" or not args[0].dtype.startswith("float"):

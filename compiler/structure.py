@@ -316,6 +316,8 @@ def _raised(forms: Forms, atom: int, power: float, signs: dict[int, int]) -> Pol
 def root(forms: Forms, x: Node) -> Found | None:
     """sqrt(x) where x is a square or a sum of squares."""
     graph = forms.graph
+    if _is_square(x, (2.0,)):
+        return Found(graph.apply("abs", x.args[0]), "root_of_square", 1)
     form = forms.form(x)
     if form.bottom != UNIT or x.op in ("input", "read", "const"):
         return None
@@ -352,7 +354,7 @@ def _squares(x: Node) -> bool:
     while waiting:
         node = waiting.pop()
         steps += 1
-        if steps > 64:
+        if steps > 4096:
             return False
         if node.is_reduction and node.op in ("sum", "mean"):
             waiting.append(node.args[0])
@@ -375,10 +377,10 @@ def _positive(node: Node) -> bool:
         node.op == "real" and node.args[0].op == "dim")
 
 
-def _is_square(node: Node) -> bool:
+def _is_square(node: Node, powers: tuple[float, ...] = (2.0, 4.0, 6.0)) -> bool:
     if node.op == "mul":
         return node.args[0] is node.args[1]
-    return node.op == "pow" and node.args[1].op == "const" and node.args[1].value in (2.0, 4.0, 6.0)
+    return node.op == "pow" and node.args[1].op == "const" and node.args[1].value in powers
 
 
 # -- logarithms -------------------------------------------------------------------------------

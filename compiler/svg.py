@@ -10,18 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from itertools import pairwise
 from math import asin, atan2, cos, hypot, sin
 from typing import TYPE_CHECKING, NamedTuple
 
-from .layout import Box, Placement, Point, Wire, place
+from .layout import DIAGONAL, Box, Placement, Point, Wire, crosses, placements
 
 if TYPE_CHECKING:
     from .draw import Mark
 
 RADIUS = 20.0
 MARGIN = 20.0
+REACH = 0.95 * RADIUS           # a wire that arrives so far from the middle still meets the circle
 CLEAR = 5.0                     # kept free around a body
-STEEPEST = 1.4                  # radians
+STEEPEST = 1.1                  # radians
 LETTER = 7.6                    # width of a character of the 13 px font, a little generous
 STYLE = """\
 .gradc .panel{fill:#ffffff;stroke:#d0d7de}
@@ -70,7 +72,8 @@ def render(marks: Sequence[Mark], direction: str, title: str) -> str:
     """The picture as SVG text."""
     shapes = [_shape(mark, direction) for mark in marks]
     wires = [Wire(source, target) for target, mark in enumerate(marks) for source in mark.sources]
-    found, width, height = _moved(place([shape.box for shape in shapes], wires, direction), shapes)
+    found = _placed(marks, shapes, wires, direction)
+    found, width, height = _moved(found, shapes)
     size = f'width="{_n(width)}" height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="gradc" {size} role="img">',
@@ -83,7 +86,8 @@ def render(marks: Sequence[Mark], direction: str, title: str) -> str:
     for mark, shape, centre in zip(marks, shapes, found.centres, strict=True):
         paths = found.paths[first:first + len(mark.sources)]
         first += len(mark.sources)
-        lines += _wires(mark, shape, centre, paths, direction)
+        for path, sign in zip(paths, mark.signs, strict=True):
+            lines += _wire(path, sign, _hub(shape, centre, direction), direction)
     for mark, shape, centre in zip(marks, shapes, found.centres, strict=True):
         lines += _node(mark, shape, centre, direction)
     return "\n".join([*lines, "</svg>"]) + "\n"
@@ -105,67 +109,63 @@ def _shape(mark: Mark, direction: str) -> Shape:
     return Shape(body, stub, Box(max(body, 2 * max(labels) + 16.0, name) + 2 * CLEAR, 2 * RADIUS + stub))
 
 
-def _moved(found: Placement, shapes: Sequence[Shape]) -> tuple[Placement, float, float]:
-    """The placement moved into the panel, and the panel's size."""
-    placed = list(zip(found.centres, (shape.box for shape in shapes), strict=True))
-    xs = [(x - box.width / 2, x + box.width / 2) for (x, _), box in placed]
-    ys = [(y - box.height / 2 - LETTER, y + box.height / 2) for (_, y), box in placed]
-    xs += [(x, x) for path in found.paths for x, _ in path]
-    ys += [(y, y) for path in found.paths for _, y in path]
-    left, top = min((a for a, _ in xs), default=0.0) - MARGIN, min((a for a, _ in ys), default=0.0) - MARGIN
-    width = max((b for _, b in xs), default=0.0) - left + MARGIN
-    height = max((b for _, b in ys), default=0.0) - top + MARGIN
-    return Placement([(x - left, y - top) for x, y in found.centres],
-                     [[(x - left, y - top) for x, y in path] for path in found.paths],
-                     found.crossings), width, height
+def _placed(marks: Sequence[Mark], shapes: Sequence[Shape], wires: Sequence[Wire],
+            direction: str) -> Placement:
+    """The best placement whose wires, led to the bodies' borders, run through no other body."""
+    for found in placements([shape.box for shape in shapes], wires, direction):
+        paths: list[list[Point]] = []
+        for mark, shape, centre in zip(marks, shapes, found.centres, strict=True):
+            own = found.paths[len(paths):len(paths) + len(mark.sources)]
+            paths += _ended(shape, _hub(shape, centre, direction), own, direction)
+        found = found._replace(paths=paths)
+        if len(shapes) > DIAGONAL or not _hits(shapes, wires, found, direction):
+            break
+    return found
 
 
-# -- parts ----------------------------------------------------------------------------------------
-
-
-def _wires(mark: Mark, shape: Shape, centre: Point, paths: Sequence[list[Point]],
-           direction: str) -> list[str]:
-    """The wires that enter one node, each ending on the body's border where it comes from."""
+def _hub(shape: Shape, centre: Point, direction: str) -> Point:
+    """The middle of a circle, or of the round end of a long body where wires arrive."""
     if direction == "LR":
-        hub = (centre[0] - shape.box.width / 2 + RADIUS, centre[1])
+        return centre[0] - shape.box.width / 2 + RADIUS, centre[1]
+    return centre[0], centre[1] - shape.box.height / 2 + RADIUS
+
+
+def _ended(shape: Shape, hub: Point, paths: Sequence[list[Point]], direction: str) -> list[list[Point]]:
+    """The wires that enter one node, each ending on the body's border where it comes from."""
+    paths = [_straightened(path, hub, direction) for path in paths]
+    if direction == "LR":
         angles = [_angle([(hub[0] - x, y - hub[1]) for x, y in path[-2:]]) for path in paths]
     else:
-        hub = (centre[0], centre[1] - shape.box.height / 2 + RADIUS)
         angles = [_angle([(hub[1] - y, x - hub[0]) for x, y in path[-2:]]) for path in paths]
-    lines = []
-    for path, sign, angle in zip(paths, mark.signs, _apart(angles), strict=True):
+    result = []
+    for path, angle in zip(paths, _apart(angles), strict=True):
         along, across = (RADIUS + 1.0) * cos(angle), (RADIUS + 1.0) * sin(angle)
         if direction == "TB" and shape.body > 2 * RADIUS:
             along = RADIUS + 1.0                                # a long body is flat on top
         end = (hub[0] - along, hub[1] + across) if direction == "LR" else (hub[0] + across, hub[1] - along)
-        text = "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in (*path[:-1], end))
-        lines.append(f'<path class="wire" marker-end="url(#gradc-head)" d="{text}"/>')
-        if sign:
-            lines.append(_sign(sign, path[-2], end, upward=angle <= 0.0, direction=direction))
-    return lines
+        result.append([*path[:-1], end])
+    return result
 
 
-def _sign(sign: str, before: Point, end: Point, *, upward: bool, direction: str) -> str:
-    """A small text beside the end of a wire, on its outer side."""
-    step = (end[0] - before[0], end[1] - before[1])
-    length = max(hypot(*step), 1e-9)
-    x, y = end[0] - 14.0 * step[0] / length, end[1] - 14.0 * step[1] / length
-    normal = (step[1] / length, -step[0] / length)              # to the left of the way the wire goes
-    side = 1.0 if upward == (direction == "LR") else -1.0
-    reach = 5.0 + 3.0 * len(sign)
-    x, y = x + side * normal[0] * reach, y + side * normal[1] * 9.0 + 4.0
-    return f'<text class="minor" x="{_n(x)}" y="{_n(y)}">{escape(sign)}</text>'
+def _straightened(path: list[Point], hub: Point, direction: str) -> list[Point]:
+    """A wire that arrives beside the body gets a bend shortly before it, so that its last leg is short."""
+    (x0, y0), (x1, y1) = path[-2:]
+    if direction == "LR" and abs(y0 - y1) < 0.5 and abs(y1 - hub[1]) > REACH:
+        return [*path[:-1], (x1 - 10.0, y1), (x1, y1)]
+    if direction == "TB" and abs(x0 - x1) < 0.5 and abs(x1 - hub[0]) > REACH:
+        return [*path[:-1], (x1, y1 - 10.0), (x1, y1)]
+    return path
 
 
 def _angle(end: Sequence[Point]) -> float:
-    """Where a wire meets the circle, 0 along the direction of the drawing, at most 80 degrees.
+    """Where a wire meets the circle, 0 along the direction of the drawing.
 
     `end` is its last segment, (distance before the centre, distance across). One that runs along the
     direction goes straight on; any other turns to the centre.
     """
     (before, across), (_, arrival) = end
-    if abs(across - arrival) < 0.5:
-        return asin(max(-0.95, min(0.95, arrival / RADIUS)))
+    if abs(across - arrival) < 0.5 and abs(arrival) <= REACH:
+        return asin(arrival / RADIUS)
     return max(-STEEPEST, min(STEEPEST, atan2(across, max(before, 1e-9))))
 
 
@@ -185,6 +185,69 @@ def _apart(angles: Sequence[float]) -> list[float]:
     for k, angle in zip(order, moved, strict=True):
         result[k] = max(-STEEPEST, angle - over)
     return result
+
+
+def _hits(shapes: Sequence[Shape], wires: Sequence[Wire], found: Placement, direction: str) -> bool:
+    """Whether a wire runs through a body that is not one of its ends."""
+    for number, (shape, centre) in enumerate(zip(shapes, found.centres, strict=True)):
+        hub, half = _hub(shape, centre, direction), shape.body / 2 - RADIUS
+        middle = (hub[0] + half, hub[1]) if direction == "LR" else hub
+        for wire, path in zip(wires, found.paths, strict=True):
+            if number in (wire.source, wire.target):
+                continue
+            for a, b in pairwise(path):
+                if crosses(a, b, middle, Box(shape.body, 2 * RADIUS)) and (half > 0 or _near(a, b, hub)):
+                    return True
+    return False
+
+
+def _near(a: Point, b: Point, hub: Point) -> bool:
+    """Whether the segment from a to b touches the circle around the hub."""
+    step = (b[0] - a[0], b[1] - a[1])
+    length = step[0] ** 2 + step[1] ** 2
+    at = ((hub[0] - a[0]) * step[0] + (hub[1] - a[1]) * step[1]) / length if length else 0.0
+    at = max(0.0, min(1.0, at))
+    return hypot(a[0] + at * step[0] - hub[0], a[1] + at * step[1] - hub[1]) < RADIUS + 1.0
+
+
+def _moved(found: Placement, shapes: Sequence[Shape]) -> tuple[Placement, float, float]:
+    """The placement moved into the panel, and the panel's size."""
+    placed = list(zip(found.centres, (shape.box for shape in shapes), strict=True))
+    xs = [(x - box.width / 2, x + box.width / 2) for (x, _), box in placed]
+    ys = [(y - box.height / 2 - LETTER, y + box.height / 2) for (_, y), box in placed]
+    xs += [(x, x) for path in found.paths for x, _ in path]
+    ys += [(y, y) for path in found.paths for _, y in path]
+    left, top = min((a for a, _ in xs), default=0.0) - MARGIN, min((a for a, _ in ys), default=0.0) - MARGIN
+    width = max((b for _, b in xs), default=0.0) - left + MARGIN
+    height = max((b for _, b in ys), default=0.0) - top + MARGIN
+    return Placement([(x - left, y - top) for x, y in found.centres],
+                     [[(x - left, y - top) for x, y in path] for path in found.paths],
+                     found.crossings), width, height
+
+
+# -- parts ----------------------------------------------------------------------------------------
+
+
+def _wire(path: Sequence[Point], sign: str, hub: Point, direction: str) -> list[str]:
+    """One wire with its sign."""
+    text = "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in path)
+    lines = [f'<path class="wire" marker-end="url(#gradc-head)" d="{text}"/>']
+    if sign:
+        upward = path[-1][1] <= hub[1] if direction == "LR" else path[-1][0] <= hub[0]
+        lines.append(_sign(sign, path[-2], path[-1], upward=upward, direction=direction))
+    return lines
+
+
+def _sign(sign: str, before: Point, end: Point, *, upward: bool, direction: str) -> str:
+    """A small text beside the end of a wire, on its outer side."""
+    step = (end[0] - before[0], end[1] - before[1])
+    length = max(hypot(*step), 1e-9)
+    x, y = end[0] - 14.0 * step[0] / length, end[1] - 14.0 * step[1] / length
+    normal = (step[1] / length, -step[0] / length)              # to the left of the way the wire goes
+    side = 1.0 if upward == (direction == "LR") else -1.0
+    reach = 5.0 + 3.0 * len(sign)
+    x, y = x + side * normal[0] * reach, y + side * normal[1] * 9.0 + 4.0
+    return f'<text class="minor" x="{_n(x)}" y="{_n(y)}">{escape(sign)}</text>'
 
 
 def _node(mark: Mark, shape: Shape, centre: Point, direction: str) -> list[str]:

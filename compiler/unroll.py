@@ -16,6 +16,8 @@ MOST_NODES = 48         # of all terms together
 
 def unroll(graph: Graph) -> Graph:
     """The graph with short sums and products over literal dimensions written out."""
+    if not any(node.is_reduction for node in graph.nodes):
+        return graph
     def change(new: Graph, node: Node, args: list[Node]) -> Node | None:
         if node.op not in ("sum", "prod") or not node.is_reduction:
             return None

@@ -1,7 +1,7 @@
-"""Black-Scholes: the price of a call option and its Greeks from one formula, against the textbook's closed forms.
+"""Black-Scholes: the price of a call option and its Greeks from one formula, against the closed forms.
 
-Delta, vega, theta and rho are the gradient of the price. Gamma, vanna and charm are the gradient of delta: the
-gradient is a Function like any other, so it has `forward` and `backward` too.
+Delta, vega, theta and rho are the gradient of the price. Gamma, vanna and charm are the gradient of delta:
+the gradient is a Function like any other, so it has `forward` and `backward` too.
 """
 
 import numpy as np
@@ -47,9 +47,9 @@ closed = {
 }
 
 print(f"{'':8}{'gradc':>20}{'closed form':>20}")
-for name in greeks:
-    print(f"{name:8}{greeks[name]:20.15f}{closed[name]:20.15f}")
-    assert np.isclose(greeks[name], closed[name], rtol=1e-12, atol=0), name
+for name, greek in greeks.items():
+    print(f"{name:8}{greek:20.15f}{closed[name]:20.15f}")
+    assert np.isclose(greek, closed[name], rtol=1e-12, atol=0), name
 
 # With one `wrt` the gradient is a number, and has a gradient itself.
 delta = gradc.compile(price.graph.source, args=price.args, wrt="S").grad

@@ -1,7 +1,7 @@
-"""Logistic regression on scikit-learn's breast-cancer table: the whole objective, penalty included, is one formula.
+"""Logistic regression on scikit-learn's breast-cancer table: objective and penalty as a formula.
 
-It is fitted with SciPy's L-BFGS and `value_and_grad`; the coefficients are compared with those of scikit-learn's own
-LogisticRegression at the same penalty.
+It is fitted with SciPy's L-BFGS and `value_and_grad`, and the coefficients are compared with those of
+scikit-learn's own LogisticRegression at the same penalty.
 """
 
 import numpy as np
@@ -32,8 +32,13 @@ def value_and_gradient(parameters: np.ndarray) -> tuple[float, np.ndarray]:
     return value, np.append(gradient.w, gradient.b)
 
 
-found = minimize(value_and_gradient, np.zeros(features + 1), jac=True, method="L-BFGS-B",
-                 options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 10_000})
+found = minimize(
+    value_and_gradient,
+    np.zeros(features + 1),
+    jac=True,
+    method="L-BFGS-B",
+    options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 10_000},
+)
 w, b = found.x[:-1], found.x[-1]
 
 reference = LogisticRegression(C=C, tol=1e-10, max_iter=10_000).fit(X, y)
@@ -44,8 +49,10 @@ strongest = np.argsort(-np.abs(w))[:5]
 print(f"{'feature':24}{'gradc':>12}{'scikit-learn':>14}")
 for k in strongest:
     print(f"{data.feature_names[k]:24}{w[k]:12.6f}{reference.coef_[0, k]:14.6f}")
-print(f"{len(y)} rows, {found.nfev} gradients, objective {found.fun:.6f}, accuracy {accuracy:.4f}, "
-      f"largest difference of a coefficient {largest:.1e}")
+print(
+    f"{len(y)} rows, {found.nfev} gradients, objective {found.fun:.6f}, accuracy {accuracy:.4f}, "
+    f"largest difference of a coefficient {largest:.1e}"
+)
 
 assert largest < 1e-4
 assert accuracy > 0.98

@@ -1,4 +1,4 @@
-"""Kepler's equation M = E - e sin(E), solved for 100,000 planets by a Newton loop in the user's own @njit code.
+"""Kepler's equation M = E - e sin(E), solved for 100,000 orbits by Newton's method in one's own @njit code.
 
 `residual.value_and_grad.jit` is an ordinary Numba function: it is called, and inlined, inside the loop.
 """
@@ -10,7 +10,9 @@ from numba import njit
 
 import gradc
 
-residual = gradc.compile("E - e * sin(E) - M", wrt="E")
+residual = gradc.compile(
+    "E - e * sin(E) - M", args="E, e, M", wrt="E"
+)  # listed in args, e is no longer 2.718...
 residual_and_slope = residual.value_and_grad.jit
 
 
@@ -26,7 +28,7 @@ def eccentric_anomaly(e, M):
 
 
 @njit
-def all_planets(e, M):
+def all_orbits(e, M):
     E = np.empty_like(M)
     most = 0
     for i in range(M.size):
@@ -38,7 +40,7 @@ def all_planets(e, M):
 generator = np.random.default_rng(1)
 e = generator.uniform(0, 0.95, 100_000)
 exact = generator.uniform(0, 2 * np.pi, e.size)  # the answer is chosen first, the question made from it
-E, most = all_planets(e, exact - e * np.sin(exact))
+E, most = all_orbits(e, exact - e * np.sin(exact))
 
 error = np.abs(E - exact).max()
 print(f"{E.size} orbits, at most {most} Newton steps, largest error {error:.1e}")

@@ -146,9 +146,10 @@ class ExactNumbers(FloatNumbers):
 
     def apply(self, op: str, dtype: str, args: Sequence[Any]) -> Any:
         """An operation of the table, element by element."""
-        function = self._functions.get(op)
+        key = f"{op}/{len(args)}"                               # max of two and max of three
+        function = self._functions.get(key)
         if function is None:
-            function = self._functions[op] = self._elementwise(op, len(args))
+            function = self._functions[key] = self._elementwise(op, len(args))
         return self.cast(function(*args), dtype)
 
     def _elementwise(self, op: str, count: int) -> Callable[..., Any]:

@@ -14,6 +14,7 @@ import gradc
 from gradc.compiler import cli
 
 CIRCUIT = "(x + y) * z"
+GRADC = (sys.executable, "-m", "gradc")
 
 
 def output(capsys, *argv):
@@ -49,8 +50,8 @@ def test_without_values_the_sources_are_printed(capsys):
     assert output(capsys, CIRCUIT) == f"{f.source}\n\n{f.grad.source}"
 
 
-@pytest.mark.parametrize(("which", "has", "lacks"), [("forward", "def value(", "def grad("),
-                                                     ("grad", "def grad(", "def value("), ("both", "def grad(", "\0")])
+@pytest.mark.parametrize(("which", "has", "lacks"), [
+    ("forward", "def value(", "def grad("), ("grad", "def grad(", "def value("), ("both", "def grad(", "\0")])
 def test_the_source_asked_for_is_printed(capsys, which, has, lacks):
     text = output(capsys, CIRCUIT, "--source", which)
     assert has in text
@@ -69,7 +70,8 @@ def test_explain_in_symbols_and_in_numbers(capsys):
 
 
 def test_wrt_chooses_the_arguments(capsys):
-    assert output(capsys, CIRCUIT, "--wrt", "z", "--at", "x=-2,y=5,z=-4") == "value       -12\ngradient z  3\n"
+    text = output(capsys, CIRCUIT, "--wrt", "z", "--at", "x=-2,y=5,z=-4")
+    assert text == "value       -12\ngradient z  3\n"
 
 
 def test_a_formula_that_begins_with_a_minus_sign_is_no_option(capsys):
@@ -105,8 +107,8 @@ def test_matrices_whole_numbers_and_numbers_from_csv(capsys, tmp_path):
     (tmp_path / "m.csv").write_text("1\n0\n", encoding="utf-8")
     (tmp_path / "c.csv").write_text("2.5\n", encoding="utf-8")
     at = f"A=@{tmp_path / 'A.csv'},m=@{tmp_path / 'm.csv'},c=@{tmp_path / 'c.csv'}"
-    text = output(capsys, "c * sum(A[i, m[i]] for i in range(n))", "--args", "A: n K; m: int n; c:", "--wrt", "c",
-                  "--at", at)
+    formula = "c * sum(A[i, m[i]] for i in range(n))"
+    text = output(capsys, formula, "--args", "A: n K; m: int n; c:", "--wrt", "c", "--at", at)
     assert text == "value       12.5\ngradient c  5\n"
 
 
@@ -204,20 +206,22 @@ def test_files_that_hold_no_numbers_are_refused(capsys, tmp_path, name, content,
 
 
 def test_pickles_and_archives_in_npy_files_are_refused(capsys, tmp_path):
-    np.save(tmp_path / "objects.npy", np.array([{}, print], dtype=object), allow_pickle=True)
-    assert "allow_pickle=False" in refusal(capsys, "sum(x)", "--args", "x: n", "--at", f"x=@{tmp_path / 'objects.npy'}")
+    path = tmp_path / "x.npy"
+    np.save(path, np.array([{}, print], dtype=object), allow_pickle=True)
+    assert "allow_pickle=False" in refusal(capsys, "sum(x)", "--args", "x: n", "--at", f"x=@{path}")
     np.savez(tmp_path / "archive.npz", x=np.ones(2))
-    (tmp_path / "archive.npz").rename(tmp_path / "archive.npy")
-    assert "it is an archive" in refusal(capsys, "sum(x)", "--args", "x: n", "--at", f"x=@{tmp_path / 'archive.npy'}")
+    (tmp_path / "archive.npz").rename(path)
+    assert "it is an archive" in refusal(capsys, "sum(x)", "--args", "x: n", "--at", f"x=@{path}")
 
 
 def test_a_terminal_gets_tables_and_a_pipe_plain_text():
-    command = [sys.executable, "-m", "gradc", CIRCUIT, "--at", "x=-2,y=5,z=-4", "--explain", "--source", "grad"]
+    command = [*GRADC, CIRCUIT, "--at", "x=-2,y=5,z=-4", "--explain", "--source", "grad"]
     plain = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert plain.startswith("value       -12\n")
     assert "\x1b[" not in plain
     leader, follower = pty.openpty()
-    process = subprocess.Popen(command, stdout=follower, stderr=follower, env={**os.environ, "TERM": "xterm-256color"})
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    process = subprocess.Popen(command, stdout=follower, stderr=follower, env=environment)
     os.close(follower)
     shown = b""
     while True:
@@ -238,14 +242,14 @@ def test_a_terminal_gets_tables_and_a_pipe_plain_text():
 def test_a_reader_that_stops_early_is_no_error():
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run([sys.executable, "-m", "gradc", CIRCUIT], stdout=write, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run([*GRADC, CIRCUIT], stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_an_output_that_cannot_show_a_sign_escapes_it():
-    command = [sys.executable, "-m", "gradc", CIRCUIT, "--explain"]
-    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=True)
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([*GRADC, CIRCUIT, "--explain"], capture_output=True, env=environment, check=True)
     assert rb"df/dx = df/dq \xb7 dq/dx = z" in done.stdout
 
 

@@ -4,6 +4,7 @@ import math
 import random
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -40,8 +41,9 @@ def random_formula(size, seed):
     choose, names, lines = random.Random(seed), ["x", "y", "z"], []
     for k in range(size):
         a, b = choose.choice(names[-12:]), choose.choice(names[-12:])
-        lines.append(f"v{k} = " + choose.choice([f"{a} + {b}", f"{a}*{b}", f"sin({a})", f"{a} - {b}", f"exp({a})/3",
-                                                 f"atan2({a}, {b})", f"{a} if {b} > 0 else {b}"]))
+        lines.append(f"v{k} = " + choose.choice([
+            f"{a} + {b}", f"{a}*{b}", f"sin({a})", f"{a} - {b}", f"exp({a})/3", f"atan2({a}, {b})",
+            f"{a} if {b} > 0 else {b}"]))
         names.append(f"v{k}")
     return "; ".join([*lines, f"f = {' + '.join(names)}"])
 
@@ -63,7 +65,7 @@ def hits(svg):
             if min(distance(points[0], body), distance(points[-1], body)) < RADIUS + 2.5:
                 continue
             steps = [(a[0] + (b[0] - a[0]) * t / 20, a[1] + (b[1] - a[1]) * t / 20)
-                     for a, b in zip(points, points[1:], strict=False) for t in range(21)]
+                     for a, b in pairwise(points) for t in range(21)]
             if min(distance(p, body) for p in steps) < RADIUS:
                 found.append((points, body))
     return found
@@ -97,7 +99,8 @@ def test_values_stand_above_the_wire_and_gradients_below():
 
 def test_operands_stand_in_the_order_of_the_formula():
     root = ET.fromstring(function(NEURON).draw(2, -1, -3, -2, -3).svg)
-    heights = {node.text: float(node.get("y")) for node in root.iter(f"{SVG}text") if node.get("class") == "argument"}
+    heights = {node.text: float(node.get("y")) for node in root.iter(f"{SVG}text")
+               if node.get("class") == "argument"}
     assert sorted(heights, key=heights.__getitem__) == ["w0", "x0", "w1", "x1", "w2"]
 
 
@@ -230,14 +233,16 @@ def test_mermaid_text():
 
 
 @pytest.mark.parametrize(("ending", "start"), [
-    (".svg", "<svg "), (".dot", "digraph"), (".gv", "digraph"), (".mmd", "flowchart"), (".md", "```mermaid\nflow")])
+    (".svg", "<svg "), (".dot", "digraph"), (".gv", "digraph"), (".mmd", "flowchart"),
+    (".md", "```mermaid\nflowchart")])
 def test_a_drawing_is_saved_by_the_ending_of_the_path(tmp_path, ending, start):
     circuit().save(tmp_path / f"picture{ending}")
     assert (tmp_path / f"picture{ending}").read_text(encoding="utf-8").startswith(start)
 
 
-@pytest.mark.parametrize(("name", "message"), [("picture.png", "cannot be saved as .png: end the path in .svg"),
-                                               ("picture", "cannot be saved as a file without an ending")])
+@pytest.mark.parametrize(("name", "message"), [
+    ("picture.png", "cannot be saved as .png: end the path in .svg"),
+    ("picture", "cannot be saved as a file without an ending")])
 def test_an_ending_that_is_not_known_is_refused(tmp_path, name, message):
     with pytest.raises(FormulaError, match=message):
         circuit().save(tmp_path / name)
@@ -254,9 +259,9 @@ def test_a_direction_or_format_that_is_not_known_is_refused():
 
 def test_the_format_is_what_str_gives():
     f = function("x * y")
-    for format in ("svg", "dot", "mermaid"):
-        picture = draw(f.graph, f.wrt, format=format)
-        assert str(picture) == getattr(picture, format)
+    for wanted in ("svg", "dot", "mermaid"):
+        picture = draw(f.graph, f.wrt, format=wanted)
+        assert str(picture) == getattr(picture, wanted)
     assert repr(picture) == "<gradc drawing of 3 nodes>"
     assert picture._repr_svg_() == picture.svg
 

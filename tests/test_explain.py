@@ -1,4 +1,4 @@
-"""The table of every node: the textbook circuit in numbers and symbols, arrays, fan-in, what is not finite."""
+"""The table of every node: the textbook circuit in numbers and symbols, arrays, fan-in, infinities."""
 
 import io
 import math
@@ -99,7 +99,8 @@ def test_arrays_show_shape_extremes_norm_and_the_first_index_that_is_not_finite(
 
 
 def test_indices_have_the_names_that_the_user_gave_them():
-    table = function("sum(a[p, s] * b[s] for p in range(n) for s in range(K))", {"a": "n K", "b": "K"}).explain()
+    formula = "sum(a[p, s] * b[s] for p in range(n) for s in range(K))"
+    table = function(formula, {"a": "n K", "b": "K"}).explain()
     assert "a[p, s]" in [row.name for row in table.rows]
     assert table["a[p, s]"].rule.startswith("df/da[p, s] = df/dq · dq/da[p, s] = b[s]")
     assert table["a"].rule == "df/da = df/da[p, s] at [p, s] = b[s] at [p, s]"

@@ -67,7 +67,8 @@ def test_a_saved_file_runs_with_numba(formula, args, tmp_path):
     function(formula, args).save(tmp_path / "saved.py")
     code = (f"import runpy; g = runpy.run_path({str(tmp_path / 'saved.py')!r}); "
             "assert g['_check']() == 0; print(g['_grad'].signatures)")
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "float64" in done.stdout.splitlines()[-1]
 
@@ -155,7 +156,9 @@ def test_a_wrong_file_is_found_out(formula, args, old, new, said, tmp_path):
 def test_a_nan_gradient_is_found_out(tmp_path):
     function("x * y").save(tmp_path / "saved.py")
     text = (tmp_path / "saved.py").read_text(encoding="utf-8")
-    (tmp_path / "saved.py").write_text(text.replace("Gradient(y, x)", "Gradient(y, np.nan)"), encoding="utf-8")
+    wrong = text.replace("Gradient(y, x)", "Gradient(y, np.nan)")
+    assert wrong != text
+    (tmp_path / "saved.py").write_text(wrong, encoding="utf-8")
     assert run(tmp_path / "saved.py", block=["numba"]).returncode == 1
 
 
@@ -234,7 +237,8 @@ def test_nothing_is_left_where_a_file_cannot_be_written(tmp_path):
 
 @pytest.mark.parametrize(("formula", "args"), [
     ("acosh(x) + asin(y)", None), ("log(x - 20)", None), ("sqrt(-x) * log(y)", None),
-    ("sum(x[i + 3] for i in range(n - 3))", {"x": "n"}), ("sum(x[k] * y for j in range(k))", {"x": "n", "k": "int"}),
+    ("sum(x[i + 3] for i in range(n - 3))", {"x": "n"}),
+    ("sum(x[k] * y for j in range(k))", {"x": "n", "k": "int"}),
 ])
 def test_an_example_lies_inside_the_domain(formula, args):
     graph = function(formula, args).graph

@@ -236,7 +236,9 @@ def test_look_alikes_are_left_alone(text: str) -> None:
     assert str(stable(written)) == str(copy_graph(written))
 
 
-@pytest.mark.parametrize("term", ["b", "exp(b)", "tanh(b)", "sigmoid(b)", "b**2", "1/(1 + exp(-b))"])
+@pytest.mark.parametrize("term", [
+    "b", "exp(b)", "tanh(b)", "sigmoid(b)", "b**2", "1/(1 + exp(-b))", "softplus(b)",
+    "log(cosh(b))", "erfc(b)"])
 def test_compensated_sums_survive(term: str) -> None:
     graph = stable(formula_graph(f"y = {term} - c; t = s + y; (t - s) - y"))
     last = graph.outputs[0][1]
@@ -249,7 +251,8 @@ def test_compensated_sums_survive(term: str) -> None:
 
 
 def test_a_number_added_and_taken_away_again_survives() -> None:
-    for text in ("(1 + exp(x)) - 1", "(x + tanh(y)) - x", "(x + erf(y)) - x"):
+    for text in ("(1 + exp(x)) - 1", "(x + tanh(y)) - x", "(x + erf(y)) - x", "(x + softplus(y)) - x",
+                 "(x + log(cosh(y))) - x", "(x + sqrt(1 + y**2)) - x", "(x + 1/(y + 1)) - x"):
         assert stable(formula_graph(text)).outputs[0][1].op == "sub"
     graph = stable(formula_graph("(y - 0.5) + 0.5 + 0.5*tanh(x)"))     # 0 + tanh where y is 0
     assert "sigmoid" not in operations(graph)
@@ -265,7 +268,8 @@ def test_a_pair_inside_a_longer_sum_is_found() -> None:
 REDUCED = [
     ("log(sum(exp(x[i]) for i in range(n)))", {"x": "n"}, ["logsumexp"]),
     ("log(mean(exp(x[i]) for i in range(n)))", {"x": "n"}, ["log", "logsumexp", "sub"]),
-    ("m = max(x[i] for i in range(n)); m + log(sum(exp(x[i] - m) for i in range(n)))", {"x": "n"}, ["logsumexp"]),
+    ("m = max(x[i] for i in range(n)); m + log(sum(exp(x[i] - m) for i in range(n)))", {"x": "n"},
+     ["logsumexp"]),
     ("sum(log(sum(exp(a[i, k]) for k in range(m) if k != i)) for i in range(n))", {"a": "n m"},
      ["logsumexp", "not_equal", "sum"]),
     ("sum(exp(x[i])/sum(exp(x[j]) for j in range(n))*y[i] for i in range(n))", {"x": "n", "y": "n"},
@@ -283,7 +287,9 @@ REDUCED = [
 
 
 @pytest.mark.parametrize(("text", "args", "expected"), REDUCED, ids=[r[0] for r in REDUCED])
-def test_reductions_are_rewritten_and_equal(text: str, args: dict[str, str], expected: list[str] | None) -> None:
+def test_reductions_are_rewritten_and_equal(
+    text: str, args: dict[str, str], expected: list[str] | None
+) -> None:
     written = parse(text, args)
     rewritten = stable(written)
     verify(rewritten)
