@@ -76,7 +76,8 @@ class Choices:
     inline: set[Node] = field(default_factory=set)
 
 
-_INDEX_OPS = frozenset("add sub mul neg floordiv mod less less_equal greater greater_equal eq not_equal".split())
+_INDEX_OPS = frozenset((
+    "add", "sub", "mul", "neg", "floordiv", "mod", "less", "less_equal", "greater", "greater_equal", "eq", "not_equal"))
 CHEAP = frozenset(("add", "sub", "mul", "neg", "read", "real", "detach", *_INDEX_OPS))
 
 
@@ -93,9 +94,8 @@ class _Builder:
         self.uses: dict[Node, int] = {}
         self.deciding: set[Node] = set()                        # values that guards and results are made of
         outputs = {node for _, node in graph.outputs}
-        for node in self.order:
-            for a in node.args:
-                self.uses[a] = self.uses.get(a, 0) + 1
+        for a in (*(a for node in self.order for a in node.args), *outputs):
+            self.uses[a] = self.uses.get(a, 0) + 1
         self.outputs = outputs
         self.reducers = {node.args[0]: node for node in self.order if node.is_reduction}
 

@@ -86,7 +86,7 @@ def load(
 
     Example:
         >>> text = "def double(x):\\n    return 2.0 * x\\n"
-        >>> load(Module(text, entries=(Entry("double", ("float64",)),)), jit=False)["double"](4.0)
+        >>> float(load(Module(text, entries=(Entry("double", ("float64",)),)), jit=False)["double"](4.0))
         8.0
     """
     with _lock:

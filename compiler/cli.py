@@ -113,7 +113,7 @@ def _run(options: argparse.Namespace) -> None:
     from . import api
 
     formula = sys.stdin.read().strip() if options.formula == "-" else options.formula
-    function = api.compile(formula, declared(options.args), options.wrt, jit=False)
+    function = api.compile(formula, options.args, options.wrt, jit=False)
     values = _values(function, options.at)
     if values:
         _print_values(function, values)
@@ -141,29 +141,6 @@ def _values(function: Function, texts: Sequence[str]) -> list[Any]:
 
 
 # -- reading --------------------------------------------------------------------------------------
-
-
-def declared(text: str | None) -> Mapping[str, str] | str | None:
-    """What `--args` means: `x: n; A: n K` is a mapping, `x, y` an order.
-
-    >>> declared("x: n; k: int")
-    {'x': 'n', 'k': 'int'}
-    """
-    if text is None or ":" not in text:
-        return text
-    found: dict[str, str] = {}
-    for part in text.split(";"):
-        name, colon, declaration = part.partition(":")
-        name = name.strip()
-        if not part.strip():
-            continue
-        if not colon or not name:
-            raise UsageError(f"--args: {part.strip()!r} is no declaration\n"
-                             'Write for example --args "x: n; A: n K; k: int".')
-        if name in found:
-            raise UsageError(f"--args declares {name} twice\nLeave out one of them.")
-        found[name] = declaration.strip()
-    return found
 
 
 def assignments(texts: Sequence[str]) -> dict[str, str]:

@@ -31,7 +31,7 @@ def _scalar_output(graph: Graph) -> tuple[str, Node]:
     if len(graph.outputs) != 1:
         raise DerivativeError(
             f"the gradient needs one scalar output, this function has {len(graph.outputs)}: "
-            "compile one of them, or use .backward with a cotangent for each")
+            'compile one of them (a derivative: with wrt="x" alone), or use .backward with a cotangent for each')
     key, output = graph.outputs[0]
     if output.is_array:
         shape = ", ".join(map(str, output.shape))
@@ -67,7 +67,7 @@ def gate(graph: Graph, wrt: Sequence[str], kinks: str) -> Gate:
         name = _free(f"d_{key}", taken)
         cotangents.append(name)
         seeds.append((node, whole.input(name, "float64", node.shape)))
-    primal = {node for node in whole.reachable([n for _, n in outputs])}
+    primal = set(whole.reachable([n for _, n in outputs]))
     inputs = [whole.inputs[name] for name in wrt]
     adjoints = reverse(whole, seeds, inputs, kinks)
     whole.outputs = [(f"d_{name}", adjoints[whole.inputs[name]]) for name in wrt]

@@ -140,7 +140,7 @@ def draw(graph: Graph, wrt: Sequence[str], values: Mapping[str, Any] | None = No
     if len(found.shown) > MAX_NODES:
         raise SizeError(f"the graph has {len(found.shown):,} nodes, and a picture takes at most "
                         f"{MAX_NODES:,}: draw a part of it, or print the table with explain")
-    title = " ".join(graph.source.split())
+    title = graph.title
     return Drawing(_marks(found), direction, format, title if len(title) <= 200 else title[:200] + " ...")
 
 

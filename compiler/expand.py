@@ -1,42 +1,30 @@
-"""Expansion: reductions that are compositions become them, and empty ones are refused.
+"""Expansion: reductions that are compositions become them.
 
 `mean` is a sum divided by the number of terms. `logsumexp` takes the maximum out first, detached: a
-shift cancels in the value and in every derivative, so it need not be differentiated. Reductions
-without an identity get a check that their dimension is at least 1.
+shift cancels in the value and in every derivative, so it need not be differentiated.
 """
 
 from __future__ import annotations
 
 from gradc.ir.dims import Axis
-from gradc.ir.graph import Check, Graph, Node, copy_graph
-from gradc.ir.table import REDUCTIONS
+from gradc.ir.graph import Graph, Node, copy_graph
 
 
 def expand(graph: Graph) -> Graph:
-    """The graph with `mean` and `logsumexp` written out and checks for empty reductions."""
+    """The graph with `mean` and `logsumexp` written out."""
     if not any(node.is_reduction for node in graph.nodes):
         return graph
-    checks: list[tuple[Axis, str]] = []
-    seen: set[tuple[Axis, str]] = set()
 
     def change(new: Graph, node: Node, args: list[Node]) -> Node | None:
         if not node.is_reduction:
             return None
-        if REDUCTIONS[node.op].identity is None and (node.attr, node.op) not in seen:
-            seen.add((node.attr, node.op))
-            checks.append((node.attr, node.op))
         if node.op == "mean":
             return _mean(new, node.attr, args[0], args[1:])
         if node.op == "logsumexp":
             return _logsumexp(new, node.attr, args[0], args[1:])
         return None
 
-    new = copy_graph(graph, change=change)
-    for axis, op in checks:
-        if axis.dim.constant is None or axis.dim.constant < 1:
-            bad = new.apply("less", new.dim(axis.dim), 1)
-            new.checks.append(Check(bad, f"{op} over an empty axis of dimension {axis.dim}"))
-    return new
+    return copy_graph(graph, change=change)
 
 
 def _mean(graph: Graph, axis: Axis, body: Node, guards: list[Node]) -> Node:

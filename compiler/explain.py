@@ -188,7 +188,7 @@ def explain(graph: Graph, wrt: Sequence[str], values: Mapping[str, Any] | None =
     if place is not None and not note:
         note = ("Values are those of the formula as it is written; the compiled function may avoid this one "
                 "by a stable form.")
-    title = " ".join(graph.source.split())
+    title = graph.title
     title = title if title.isprintable() else ascii(title)
     title = title if len(title) <= 200 else title[:200] + " ..."
     return Explanation(title, tuple(rows), values is not None, note)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -140,7 +140,7 @@ class Function:
 
     def _header(self) -> list[str]:
         kind = {"value": "Value", "grad": "Gradient", "value_and_grad": "Value and gradient"}.get(self._name, self._name)
-        text = " ".join(self._graph.source.split())
+        text = self._graph.title
         shown = text if len(text) <= 400 else text[:400] + " ..."
         lines = [f"{kind} of {shown}" if shown else kind, "", f"Arguments: {self._signature()}"]
         if self._name != "value":
@@ -176,7 +176,7 @@ class Function:
 
     def _derivative(self, name: str, *, with_value: bool) -> Function:
         if not self._wrt:
-            raise DerivativeError("there is no real argument to differentiate by: give wrt=, or declare a real argument")
+            raise DerivativeError("there is no real argument to differentiate by: declare a real argument in args")
         graph = derive.gradient(self.prepared, self._wrt, with_value=with_value, kinks=self._options.kinks)
         outputs = tuple(f"d_{w}" for w in self._wrt)
         gradient = Group(outputs, "Gradient", self._wrt) if len(outputs) > 1 else Group(outputs)
@@ -187,9 +187,9 @@ class Function:
     @functools.cached_property
     def _gate(self) -> tuple[derive.Gate, Function, Function]:
         gate = derive.gate(self.prepared, self._wrt, self._options.kinks)
-        values = tuple(key for key, _ in self._graph.outputs)
+        shown = self._groups[0] if len(self._groups) == 1 else Group(tuple(key for key, _ in self._graph.outputs))
         forward = Function(gate.forward, self._wrt, self._options, name="forward", prepared=gate.forward,
-                           groups=(Group(values), *(Group((key,)) for key in gate.saved)))
+                           groups=(shown, *(Group((key,)) for key in gate.saved)))
         outputs = tuple(key for key, _ in gate.backward.outputs)
         group = Group(outputs, "Gradient", self._wrt) if len(outputs) > 1 else Group(outputs)
         backward = Function(gate.backward, self._wrt, self._options, name="backward", prepared=gate.backward,
@@ -375,10 +375,12 @@ def real_arguments(graph: Graph) -> tuple[str, ...]:
     return tuple(name for name, node in graph.inputs.items() if node.dtype.startswith("float"))
 
 
-def checked_wrt(graph: Graph, wrt: str | Sequence[Any] | None) -> tuple[str, ...]:
+def checked_wrt(graph: Graph, wrt: Any) -> tuple[str, ...]:
     """The names to differentiate by, or a FormulaError that says which one is wrong."""
     if wrt is None:
         return real_arguments(graph)
+    if not isinstance(wrt, (str, Iterable)):        # one SymPy symbol
+        wrt = str(wrt)
     names = tuple(wrt.replace(",", " ").split()) if isinstance(wrt, str) and wrt not in graph.inputs else (
         (wrt,) if isinstance(wrt, str) else tuple(w if isinstance(w, str) else str(w) for w in wrt))
     real = real_arguments(graph)

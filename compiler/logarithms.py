@@ -30,8 +30,6 @@ from .patterns import (
     normal,
     poly_add,
     poly_multiply,
-    summands,
-    takes_back,
 )
 from .powers import Found, content, product, shape, with_constant, without_abs
 
@@ -260,7 +258,7 @@ def log_of_sum_of_logs(forms: Forms, op: str, args: Sequence[Node], shifted: boo
     if len(even.bottom) > 1 or len(even.top) != 2:
         return None
     terms = len(form.top) - 1 + sum(len(forms.linear(x) or ()) for x in first.args)
-    terms += shifted and takes_back(summands(op, args))
+    terms += forms.vanished(op, args)                                   # one was taken away again
     if even.top == before.top and not _simpler(even.top, terms, first.op == "softplus"):
         return None
     found = _shared(forms, even.top) or log_of(forms, even)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from gradc.ir.graph import Graph
 from gradc.ir.verify import verify
 
+from .emptiness import refuse_empty
 from .expand import expand
 from .simplify import simplify
 from .stable import stable
@@ -29,8 +30,9 @@ class Pass(NamedTuple):
 
 
 PREPARE = (
+    Pass("refuse empty", refuse_empty, "a maximum or mean over nothing has no value"),
     Pass("stable", stable, "forms that keep their digits: log1p, sigmoid, norms, logsumexp"),
-    Pass("expand", expand, "mean and logsumexp in terms of sums; empty reductions refused"),
+    Pass("expand", expand, "mean and logsumexp in terms of sums"),
     Pass("unroll", unroll, "sums over two to four literal points written out"),
     Pass("simplify", simplify, "constants, identities, factors taken out of sums"),
 )

@@ -214,6 +214,7 @@ class Forms:
         self.known: dict[Node, Ratio] = {}
         self.atoms: list[Atom] = []                             # atom -k-1 is atoms[k]
         self.origin: dict[Linear, Node] = {}                    # a node for a linear form
+        self.bent = False                                       # whether an abs is among the atoms
         self._atom: dict[tuple[object, ...], int] = {}
         self._sums: dict[tuple[str, Node, Node], tuple[Ratio | None, bool]] = {}
         self._near: dict[float, float] = {}
@@ -331,6 +332,10 @@ class Forms:
         found, vanished = self._sums[key]
         return None if vanished and not compensated and takes_back(summands(op, args)) else found
 
+    def vanished(self, op: str, args: Sequence[Node]) -> bool:
+        """Whether a term of the sum vanished, asked after `sum`."""
+        return self._sums[op, args[0], args[1]][1]
+
     def _product(self, op: str, args: Sequence[Node]) -> Ratio | None:
         if op == "neg":
             top, bottom = self.form(args[0])
@@ -411,6 +416,7 @@ class Forms:
             return None
         if difference[-1][1] < 0:
             difference = linear_scale(difference, -1.0)
+        self.bent = True
         axes = frozenset[Axis]().union(*(x.axes for x in args))
         atom = self.register(("abs", difference), "abs", difference,
                              lambda: self.graph.apply("abs", self.spell(difference)), axes)
@@ -462,6 +468,8 @@ class Forms:
 
     def spell(self, linear: Linear) -> Node:
         """A node for a linear form: one that exists, or a small multiple of one, or the sum."""
+        if len(linear) == 1 and linear[0][1] == 1.0 and len(linear[0][0]) == 1 and linear[0][0][0][1] == 1.0:
+            return self.spell_atom(linear[0][0][0][0])
         for scale in (1.0, -1.0, 0.5, -0.5, 2.0, -2.0):
             known = self.origin.get(linear_scale(linear, 1.0 / scale))
             if known is not None and known.op != "const":
@@ -502,7 +510,7 @@ class Forms:
             return self.graph.const(coefficient)
         result = nodes[0]
         if coefficient == -1.0:
-            result = self.graph.apply("neg", result)
+            result = result.args[0] if result.op == "neg" else self.graph.apply("neg", result)
         elif coefficient != 1.0:
             result = self.graph.apply("mul", coefficient, result)
         for node in nodes[1:]:

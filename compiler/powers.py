@@ -149,6 +149,8 @@ def shape(form: Ratio) -> Shape | None:
 def without_abs(forms: Forms, form: Ratio) -> Ratio:
     """The form with |u| replaced by u wherever it is an even function of u."""
     top, bottom = form
+    if not forms.bent:
+        return form
     for atom in sorted({a for poly in form for m in poly for f, _ in m[0] for a, _ in f if a < 0}):
         entry = forms.atoms[-atom - 1]
         if entry.name != "abs":

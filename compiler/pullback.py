@@ -73,7 +73,7 @@ def _pointwise(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[
     if entry.partials is None:
         raise DerivativeError(f"the operation {y.op} has no derivative rule: rewrite the expression without it")
     if kinks == "raise" and entry.kink is not None:
-        _refuse(graph, entry.kink(graph.ops, y, *y.args), guards, f"{y.op} stands on a kink")
+        _refuse(graph, entry.kink(graph.ops, y, *y.args), guards, f"{_place(graph, y)} stands on a kink")
     shares: dict[tuple[Node, tuple[Node, ...]], Node] = {}          # x * x passes both shares as one
     for x, partial in zip(y.args, entry.partials(graph.ops, y, *y.args), strict=True):
         if partial is None or x not in active:
@@ -97,7 +97,15 @@ def _refuse(graph: Graph, bad: Node, guards: Guards, message: str) -> None:
         return
     for guard in _sorted(guards):
         bad = graph.apply("and", guard, bad)
-    graph.checks.append(Check(bad, message + ' (compiled with kinks="raise")', "FloatingPointError"))
+    advice = 'move the arguments away from it, or compile without kinks="raise"'
+    graph.checks.append(Check(bad, f"{message}: {advice}", "FloatingPointError"))
+
+
+def _place(graph: Graph, y: Node) -> str:
+    """An operation as the user wrote it, where that is known and short."""
+    span = graph.spans.get(y)
+    text = " ".join(graph.source[span.start:span.stop].split()) if span is not None else ""
+    return text if 0 < len(text) <= 60 else y.op
 
 
 def _reduction(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node, Any],
@@ -141,7 +149,7 @@ def _extremum(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[N
     for node in reversed(chain):
         count = graph.reduce("sum", node.attr, count, node.args[1:])
     if kinks == "raise":
-        _refuse(graph, graph.ops.greater(count, 1.0), guards, f"{y.op} has a tie")
+        _refuse(graph, graph.ops.greater(count, 1.0), guards, f"{_place(graph, y)} has a tie")
     if body in active:
         yield Pulled(body, y_ / count, guards.union((hit, *conditions)), domain)
 

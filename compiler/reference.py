@@ -15,6 +15,16 @@ from gradc.ir.graph import Graph, Node
 from gradc.ir.table import ATOM, OPERATIONS, REDUCTIONS, ZERO, Guarded, Operation
 
 OPERANDS = ("x", "y", "z")
+HEADING = ("| operation | in formulas | in SymPy | partials | at special points | note |", "|---|---|---|---|---|---|")
+INTRODUCTION = """\
+# Operations
+
+Made from the operation table by `python -m gradc.compiler.reference`.
+
+A partial marked *if* counts only under its condition; elsewhere the adjoint is a strong zero, which no infinite
+partial turns into a NaN. `f` stands for the operation's own value. Second derivatives follow from these rules by the
+same rules."""
+INNER = "The rules and the stable rewrites use these; every derivative of theirs keeps its digits."
 
 
 def page() -> str:
@@ -23,20 +33,9 @@ def page() -> str:
     >>> page().splitlines()[0]
     '# Operations'
     """
-    lines = ["# Operations", "",
-             "Made from the operation table by `python -m gradc.compiler.reference`.", "",
-             "A partial marked *if* counts only under its condition; elsewhere the adjoint is a strong zero, which "
-             "no infinite partial turns into a NaN. `f` stands for the operation's own value. Second derivatives "
-             "follow from these rules by the same rules.", "",
-             "## Pointwise", "", "| operation | in formulas | in SymPy | partials | at special points | note |",
-             "|---|---|---|---|---|---|"]
-    for entry in OPERATIONS.values():
-        if not entry.internal:
-            lines.append(_row(entry))
-    lines += ["", "## Inner operations", "",
-              "The rules and the stable rewrites use these; they are written so that every derivative of theirs keeps "
-              "its digits.", "", "| operation | in formulas | in SymPy | partials | at special points | note |",
-              "|---|---|---|---|---|---|"]
+    lines = [*INTRODUCTION.splitlines(), "", "## Pointwise", "", *HEADING]
+    lines += [_row(entry) for entry in OPERATIONS.values() if not entry.internal]
+    lines += ["", "## Inner operations", "", INNER, "", *HEADING]
     lines += [_row(entry) for entry in OPERATIONS.values() if entry.internal]
     lines += ["", "## Reductions", "", "| reduction | over nothing | derivative |", "|---|---|---|"]
     for reduction in REDUCTIONS.values():

@@ -59,6 +59,8 @@ def declarations(args: Arguments) -> dict[str, Declaration]:
             _check_argument(name)
             found[name] = declaration(name, text)
         return found
+    if isinstance(args, str) and ":" in args:
+        return declarations(split(args))
     if isinstance(args, str):
         args = [name for name in re.split(r"[,\s]+", args.strip()) if name]
     if not isinstance(args, Sequence):
@@ -69,6 +71,25 @@ def declarations(args: Arguments) -> dict[str, Declaration]:
         if name in found:
             raise FormulaError(f"the argument {name} is listed twice in args\nLeave out one of them.")
         found[name] = Declaration("float64", (), False)
+    return found
+
+
+def split(text: str) -> dict[str, str]:
+    """Declarations in one text, as the command line takes them.
+
+    >>> split("x: n; k: int")
+    {'x': 'n', 'k': 'int'}
+    """
+    found: dict[str, str] = {}
+    for part in text.split(";"):
+        name, colon, wanted = (piece.strip() for piece in part.partition(":"))
+        if not part.strip():
+            continue
+        if not colon or not name:
+            raise FormulaError(f"args: {part.strip()!r} is no declaration\nWrite for example x: n; A: n K; k: int.")
+        if name in found:
+            raise FormulaError(f"args declares {name} twice\nLeave out one of them.")
+        found[name] = wanted
     return found
 
 

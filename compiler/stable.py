@@ -285,8 +285,9 @@ class Rewriter:
             terms += [(n, s * sign) for n, s in summands(node.op, node.args, 6)] if single else [(node, sign)]
         if not 3 <= len(terms) <= 8:
             return None
-        functions = [(i, forms.form(n)) for i, (n, _) in enumerate(terms) if forms.rich(n)]
-        plain = [(i, forms.form(n)) for i, (n, _) in enumerate(terms) if not forms.rich(n)]
+        plain = [(i, f) for i, (n, _) in enumerate(terms)
+                 if not forms.rich(n) and len((f := forms.form(n)).top) == len(f.bottom) == 1]
+        functions = [(i, forms.form(n)) for i, (n, _) in enumerate(terms) if forms.rich(n)] if plain else []
         if not functions or not plain or takes_back(terms):
             return None
         for i, first in functions:

@@ -30,9 +30,7 @@ accelerations = mass.inv() * force
 lagrange = gradc.compile((va, vb, *accelerations), args=(a, b, va, vb, *constants))
 
 # Hamilton: the energy in terms of the momenta, and its gradient.
-energy = gradc.compile(
-    (p.T * mass.inv() * p)[0] / 2 + potential, args=(a, b, pa, pb, *constants), wrt=(a, b, pa, pb)
-)
+energy = gradc.compile((p.T * mass.inv() * p)[0] / 2 + potential, args=(a, b, pa, pb, *constants), wrt=(a, b, pa, pb))
 momentum = gradc.compile(tuple(momenta), args=(a, b, va, vb, *constants))
 
 
@@ -42,9 +40,7 @@ def hamilton(*state_and_constants: float) -> tuple[float, ...]:
 
 
 def motion(rates, state: np.ndarray) -> np.ndarray:
-    result = solve_ivp(
-        lambda t, s: rates(*s, *values), (0, 5), state, method="DOP853", rtol=1e-11, atol=1e-11
-    )
+    result = solve_ivp(lambda t, s: rates(*s, *values), (0, 5), state, method="DOP853", rtol=1e-11, atol=1e-11)
     return result.y
 
 

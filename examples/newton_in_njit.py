@@ -10,9 +10,7 @@ from numba import njit
 
 import gradc
 
-residual = gradc.compile(
-    "E - e * sin(E) - M", args="E, e, M", wrt="E"
-)  # listed in args, e is no longer 2.718...
+residual = gradc.compile("E - e * sin(E) - M", args="E, e, M", wrt="E")  # listed in args, e is no longer 2.718...
 residual_and_slope = residual.value_and_grad.jit
 
 

@@ -471,6 +471,18 @@ class Graph:
             known.append(name)
         return node
 
+    @property
+    def title(self) -> str:
+        """The user's text on one line: a line that ends outside brackets ends a statement."""
+        text, depth = "", 0
+        for line in self.source.splitlines():
+            kept = line.partition("#")[0] if "\n" in self.source else line
+            if kept.strip():
+                joint = "" if not text else " " if depth or text.endswith(";") else "; "
+                text += joint + " ".join(kept.split())
+            depth += sum((c in "([{") - (c in ")]}") for c in kept)
+        return text
+
     def _union(self, args: Sequence[Node]) -> Axes:
         axes = NO_AXES
         for node in args:

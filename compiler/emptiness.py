@@ -1,0 +1,121 @@
+"""Checks that refuse empty reductions: a maximum, minimum, mean or logsumexp over nothing has no value.
+
+`refuse_empty` takes the user's graph, before any pass has made reductions of its own, and adds a check for
+each one without an identity that may be empty: over a dimension of size 0, or under a condition that holds
+nowhere. It is refused only where its value is needed, so `max(x) if n > 0 else 0.0` passes; what needs a node
+is a conjunction of conditions, walked from the outputs down. (A loop without points counts as needing its body.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gradc.ir.graph import Axes, Check, Graph, Node, copy_graph, part_axes, scatter_parts, sorted_axes, store_parts
+from gradc.ir.table import REDUCTIONS
+
+Conditions = frozenset[Node]
+ALWAYS: Conditions = frozenset()
+
+
+def refuse_empty(graph: Graph) -> Graph:
+    """The graph with a check for every reduction that may be empty where its value is needed."""
+    if not any(_may_be_empty(node) for node in graph.nodes):
+        return graph
+    new = copy_graph(graph)
+    _add_checks(new, new.reachable())
+    return new
+
+
+def _add_checks(graph: Graph, order: list[Node]) -> None:
+    above: set[Node] = set()                                    # nodes that a reduction in question lies under
+    for node in order:
+        if _may_be_empty(node) or any(a in above for a in node.args):
+            above.add(node)
+    roots = [node for _, node in graph.outputs] + [check.bad for check in graph.checks]
+    uses: dict[Node, list[Conditions]] = {node: [] for node in above}
+    for root in roots:
+        if root in above:
+            uses[root].append(ALWAYS)
+    for node in reversed(order):
+        if node not in above or not uses[node]:
+            continue
+        needed = _any_of(graph, uses[node])
+        if _may_be_empty(node):
+            _check(graph, node, needed)
+        for operand, conditions, domain in _operands(graph, node):
+            if operand in above:
+                uses[operand].append(_without(graph, needed | conditions, domain - operand.axes))
+
+
+def _may_be_empty(node: Node) -> bool:
+    if not node.is_reduction or REDUCTIONS[node.op].identity is not None:
+        return False
+    size = node.attr.dim.constant
+    return len(node.args) > 1 or size is None or size < 1
+
+
+def _check(graph: Graph, node: Node, needed: Conditions) -> None:
+    dim, guards = node.attr.dim, node.args[1:]
+    if guards:
+        filled = graph.reduce("any", node.attr, graph.const(True), guards)
+        empty, message = graph.apply("not", filled), f"{node.op} over the dimension {dim}: its condition holds nowhere"
+        if filled in needed:
+            return
+    else:
+        empty, message = graph.apply("less", graph.dim(dim), 1), f"{node.op} over an empty axis of dimension {dim}"
+    bad = graph.all_of([*needed, empty])
+    for axis in sorted_axes(bad.axes):
+        bad = graph.reduce("any", axis, bad)
+    if not any(check.bad is bad for check in graph.checks):
+        graph.checks.append(Check(bad, message))
+
+
+def _operands(graph: Graph, node: Node) -> Iterator[tuple[Node, Conditions, Axes]]:
+    """The operands of a node, the conditions under which it uses each, and the axes over which it does."""
+    if node.op == "select":
+        condition, first, second = node.args
+        yield condition, ALWAYS, node.axes
+        yield first, frozenset((condition,)), node.axes
+        yield second, frozenset((graph.apply("not", condition),)), node.axes
+    elif node.is_reduction:
+        yield from _guarded(node.args[:1], node.args[1:], node.axes | {node.attr})
+    elif node.op == "read":
+        split = 1 + node.attr
+        yield node.args[0], ALWAYS, node.axes
+        yield from _guarded(node.args[1:split], node.args[split:], node.axes)
+    elif node.op == "store":
+        for piece, value, guards in store_parts(node.attr, node.args):
+            yield from _guarded((value,), guards, frozenset(piece.axes))
+    elif node.op == "scatter_add":
+        for part in scatter_parts(node.attr, node.args):
+            yield from _guarded((part.value, *part.indices), part.guards, part_axes(part))
+    else:
+        yield from ((operand, ALWAYS, node.axes) for operand in node.args)
+
+
+def _guarded(operands: Iterable[Node], guards: tuple[Node, ...],
+             domain: Axes) -> Iterator[tuple[Node, Conditions, Axes]]:
+    yield from ((operand, frozenset(guards), domain) for operand in operands)
+    yield from ((guard, ALWAYS, domain) for guard in guards)
+
+
+def _without(graph: Graph, conditions: Conditions, axes: Axes) -> Conditions:
+    """The conditions for some point of the axes: those that vary over them hold together somewhere."""
+    for axis in sorted_axes(axes):
+        varying = [c for c in conditions if axis in c.axes]
+        if varying:
+            somewhere = graph.reduce("any", axis, graph.all_of(varying))
+            conditions = conditions.difference(varying) | {somewhere}
+    return conditions
+
+
+def _any_of(graph: Graph, uses: list[Conditions]) -> Conditions:
+    """What holds where one of the uses asks for the value."""
+    common = frozenset.intersection(*uses)
+    rest: Node | None = None
+    for use in dict.fromkeys(uses):
+        if use == common:
+            return common
+        other = graph.all_of(use - common)
+        rest = other if rest is None else graph.apply("or", rest, other)
+    return common | {rest} if rest is not None else common
