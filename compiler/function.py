@@ -23,7 +23,7 @@ from gradc.ir.graph import Graph
 from gradc.ir.text import from_text
 
 from . import derive
-from .passes import finish, prepare
+from .passes import finish, prepare, refine
 
 if TYPE_CHECKING:
     from .draw import Drawing
@@ -178,6 +178,7 @@ class Function:
         if not self._wrt:
             raise DerivativeError("there is no real argument to differentiate by: declare a real argument in args")
         graph = derive.gradient(self.prepared, self._wrt, with_value=with_value, kinks=self._options.kinks)
+        graph = refine(graph)
         outputs = tuple(f"d_{w}" for w in self._wrt)
         gradient = Group(outputs, "Gradient", self._wrt) if len(outputs) > 1 else Group(outputs)
         value = (Group((graph.outputs[0][0],)),) if with_value else ()
@@ -196,7 +197,7 @@ class Function:
                             groups=(group,))
         return gate, forward, backward
 
-    def forward(self, *args: Any, **keywords: Any) -> tuple[Any, Saved]:
+    def forward(self, /, *args: Any, **keywords: Any) -> tuple[Any, Saved]:
         """The value, and what `backward` needs: the forward pass of a gate.
 
         >>> import gradc
@@ -262,7 +263,7 @@ class Function:
         return {name: result_class(name, fields[name], originals, "gradc.compiler.function")
                 for name, originals in self.printed.module.results}
 
-    def __call__(self, *args: Any, out: Any = None, **keywords: Any) -> Any:
+    def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
         """The value; see the class for arguments and errors."""
         if type(self) is Function and hasattr(self._direct, "signatures"):
             from .signature import call_class
@@ -303,7 +304,7 @@ class Function:
 
     # -- showing and keeping ------------------------------------------------------------------
 
-    def explain(self, *args: Any, **values: Any) -> Explanation:
+    def explain(self, /, *args: Any, **values: Any) -> Explanation:
         """The table of every node: value, local partials, adjoint; in symbols without values."""
         from .arguments import bind, convert
         from .explain import explain
@@ -313,7 +314,7 @@ class Function:
         bound = convert(self._graph, bind(self.args, args, values))
         return explain(self._graph, self._wrt, dict(zip(self.args, bound, strict=True)))
 
-    def draw(self, *args: Any, direction: str = "LR", **values: Any) -> Drawing:
+    def draw(self, /, *args: Any, direction: str = "LR", **values: Any) -> Drawing:
         """The circuit diagram: forward values in green above the edges, gradients in red below."""
         from .arguments import bind, convert
         from .draw import draw

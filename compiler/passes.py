@@ -38,6 +38,10 @@ PREPARE = (
 )
 
 
+REFINE = (
+    Pass("stable", stable, "the same forms on the adjoint, where the chain rule brings cancellations back"),
+    Pass("simplify", simplify, "what that leaves"),
+)
 FINISH = (Pass("strength", strength, "whole powers as products that share their factors"),)
 
 
@@ -45,6 +49,11 @@ def prepare(graph: Graph) -> Graph:
     """The graph in the form that is differentiated."""
     verify(graph)
     return _run(PREPARE, graph)
+
+
+def refine(graph: Graph) -> Graph:
+    """A derivative in its stable form."""
+    return _run(REFINE, graph)
 
 
 def finish(graph: Graph) -> Graph:

@@ -432,6 +432,8 @@ class Forms:
         if body.bottom != UNIT or len(body.top) != 1 or (node.op == "mean" and len(node.args) > 1):
             return None
         ((expo, factors), coefficient), = body.top.items()
+        if any(a >= 0 and self.graph.nodes[a].op == "detach" for t in expo for a, _ in t[0]):
+            return None                                         # the largest term is taken out already
         axis: Axis = node.attr
         fixed = tuple(t for t in expo if not any(axis in self.axes_of(a) for a, _ in t[0]))
         varying = tuple(t for t in expo if t not in fixed)
