@@ -51,7 +51,8 @@ def extent(dim: Dim, names: Mapping[str, str], graph: Graph) -> str:
     """A dimension as the size of an array: an expression, or an integer argument, may be negative."""
     text, _ = dimension(dim, names)
     argument = graph.inputs.get(dim.name or "")
-    known = dim.constant is not None or (dim.name is not None and (argument is None or bool(argument.shape)))
+    bound = dim.name is not None and (argument is None or bool(argument.shape))
+    known = bound or (dim.constant is not None and dim.constant >= 0)
     return text if known else f"max({text}, 0)"
 
 

@@ -94,7 +94,8 @@ class _Builder:
         self.uses: dict[Node, int] = {}
         self.deciding: set[Node] = set()                        # values that guards and results are made of
         outputs = {node for _, node in graph.outputs}
-        for a in (*(a for node in self.order for a in node.args), *outputs):
+        roots = (*outputs, *(check.bad for check in graph.checks))
+        for a in (*(a for node in self.order for a in node.args), *roots):
             self.uses[a] = self.uses.get(a, 0) + 1
         self.outputs = outputs
         self.reducers = {node.args[0]: node for node in self.order if node.is_reduction}

@@ -197,9 +197,10 @@ def _choose(items: Sequence[Item], opened: Axes) -> Axis:
         kept = _kept(items, axis, phase, opened)
         members = sum(1 for item in items if axis in item.domain)
         free = kept == 0 and max(phase.values()) == 0 and 2 * members >= waiting
-        arrays = sum(1 for item in items if item.kind in ("acc", "scan") and axis in item.domain
-                     and (axis in item.reduces or _scans(item, axis)) and item.node.axes - opened - {axis})
-        key = (0 if free else 1, kept, 0 if free else arrays)
+        arrays = sum(10 ** len(item.node.axes - opened - {axis}) for item in items
+                     if item.kind in ("acc", "scan") and axis in item.domain and (
+                         axis in item.reduces or _scans(item, axis)) and item.node.axes - opened - {axis})
+        key = (0, 0) if free else (1, kept + arrays)
         best.append((key, _contiguity(items, axis), rank, axis))
     return min(best, key=lambda entry: entry[:3])[3]
 

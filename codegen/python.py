@@ -49,6 +49,9 @@ class BodyPrinter:
         self.hoisted: dict[tuple[int, Node], str] = {}
         self.lines: list[str] = []
         self.top: list[str] = []
+        self.zeroed: list[str] = []
+        self.checked = 0                                        # lines up to the last check before a result
+        self.writing = False
         self.used: set[str] = set()
         self.plain: dict[Node, bool] = {}
         self.states: dict[Node, str] = {}
@@ -64,7 +67,8 @@ class BodyPrinter:
         self._allocate()
         self._prepare()
         self._emit(self.program.body, 0, (), frozenset())
-        return self.top + self.lines
+        checked = self.checked                                  # a call that is refused leaves `out` alone
+        return self.top + self.lines[:checked] + self.zeroed + self.lines[checked:]
 
     def _name_axes(self) -> None:
         """Loop variables: the user's index names where they are known, else i, j, k, ..."""
@@ -95,8 +99,7 @@ class BodyPrinter:
                 kind = "empty" if self.plain[node] else "zeros"
                 self.top.append(f"{self.arrays[node]} = np.{kind}({shape}{self._dtype(node)})")
             elif not self.plain[node]:
-                self.top.append(f"{self.arrays[node]}[...] = 0.0" if not node.shape
-                                else f"{self.arrays[node]}[:] = 0.0")
+                self.zeroed.append(f"{self.arrays[node]}[{':' if node.shape else '...'}] = 0.0")
         for item, home in self.program.homes.items():
             if item.kind not in ("def", "acc", "scan"):
                 continue
@@ -174,7 +177,7 @@ class BodyPrinter:
                 self._at(self.before, loop, f"{self.partial[item]} = {sign}")
                 self.used.add("inf")
             if home.storage:
-                target = self._element(item.node, home.local)
+                target = self._element(item.node)
                 self._at(self.after, loop, f"{target} = {name}")
 
     def _prepare_scan(self, item: Item, home: Home, loop: Loop, start: str) -> None:
@@ -199,7 +202,7 @@ class BodyPrinter:
         local = self.names.fresh(f"{self.locals[item.node]}_part")
         self.partial[item] = local
         self._at(self.before, trailing, f"{local} = 0.0")
-        self._at(self.after, trailing, f"{self._element(item.node, home.path)} += {local}")
+        self._at(self.after, trailing, f"{self._element(item.node)} += {local}")
 
     def _prepare_scatter(self, item: Item, home: Home) -> None:
         indices = item.roots[1:1 + len(item.node.shape)]
@@ -310,6 +313,9 @@ class BodyPrinter:
                 self._emit_loop(entry, inner, path, implied | frozenset(guards))
             else:
                 self._lines(self._statement(entry, path), "    " * inner)
+                self.writing |= entry.kind in ("store", "scatter")
+                if entry.kind == "check" and not path and not self.writing:
+                    self.checked = len(self.lines)
             after = self.after.get(id(entry), [])
             if after:
                 block = ""
@@ -361,9 +367,7 @@ class BodyPrinter:
             if bound is None:
                 continue
             kind, expression = bound
-            text, lines = self._inline(expression, path)
-            if lines:
-                continue
+            text = self._inline(expression, path)
             whole = dimension(loop.axis.dim, self.dims)[0]
             if kind == "high" and high is None:
                 high = text if _at_most(expression, loop.axis.dim) else f"min({text}, {whole})"
@@ -387,7 +391,7 @@ class BodyPrinter:
             name = self.locals[item.node]
             lines.append(f"{name} = {text}{note}")
             if home.storage:
-                lines.append(f"{self._element(item.node, path)} = {name}")
+                lines.append(f"{self._element(item.node)} = {name}")
         elif item.kind == "acc":
             lines += self._accumulate(item, home, path, note)
         elif item.kind == "scan":
@@ -424,7 +428,7 @@ class BodyPrinter:
         lines: list[str] = []
         text = self._expression(item, item.body, path, lines)
         name = self.partial.get(item) or (
-            self._element(item.node, path) if home.in_array else self.locals[item.node])
+            self._element(item.node) if home.in_array else self.locals[item.node])
         op = item.node.op
         if op == "sum":
             lines.append(_added(name, text) + note)
@@ -460,13 +464,12 @@ class BodyPrinter:
         show = f"{name} = {state}{note}"
         lines += [step, show] if inclusive else [show, step]
         if home.storage:
-            lines.append(f"{self._element(item.node, path)} = {name}")
+            lines.append(f"{self._element(item.node)} = {name}")
         return lines
 
-    def result(self, node: Node) -> str:
-        """The text of a scalar output, as it stands in the return statement."""
-        text, _ = self._inline(node, ())
-        return text
+    def result(self, node: Node, lines: list[str]) -> str:
+        """The text of a scalar output, as it stands in the return statement; `lines` gets what comes before."""
+        return self._inline(node, (), lines)
 
     def is_whole(self, node: Node) -> bool:
         """Whether a real output's text may be an integer in plain Python (a bare dimension)."""
@@ -480,7 +483,7 @@ class BodyPrinter:
 
     # -- targets ------------------------------------------------------------------------------
 
-    def _element(self, node: Node, path: Path) -> str:
+    def _element(self, node: Node) -> str:
         """The element of a value's buffer at the current point."""
         index = ", ".join(self.axes[a] for a in self.program.homes[self.values[node]].storage)
         return f"{self.buffers[node]}[{index}]"
@@ -509,7 +512,7 @@ class BodyPrinter:
             base = home.local if item.kind == "acc" else home.path
             near = path[:len(base)] == base
             if home.storage and (home.in_array or not near):
-                return self._element(node, path), ATOM
+                return self._element(node), ATOM
             return self.locals[node], ATOM
         if node.op == "read":
             depth = len(path)
@@ -544,11 +547,17 @@ class BodyPrinter:
             texts[node] = text
         return texts[root]
 
-    def _inline(self, root: Node, path: Path) -> tuple[str, list[str]]:
+    def _inline(self, root: Node, path: Path, lines: list[str] | None = None) -> str:
+        """The text of a node outside any statement; long parts are given a local if `lines` can take it."""
         texts: dict[Node, Text] = {}
         for node in _closure(root, lambda n: self._known(n, path) is not None):
-            texts[node] = self._known(node, path) or self._node(node, texts, set())
-        return texts[root][0], []
+            text = self._known(node, path) or self._node(node, texts, set())
+            if lines is not None and node is not root and len(text[0]) > WIDTH and not node.is_array:
+                name = self.names.numbered("t")
+                lines.append(f"{name} = {text[0]}")
+                text = (name, ATOM)
+            texts[node] = text
+        return texts[root][0]
 
     def _node(self, node: Node, texts: dict[Node, Text], implied: set[Node]) -> Text:
         if node.op == "read":

@@ -20,8 +20,9 @@ def compile(expression: Any, args: Mapping[Any, str] | Sequence[Any] | str | Non
 
     expression  a formula in Python's expression syntax (statements separated by newlines or `;` name
                 intermediate values, the last one is the result), or a SymPy expression, Matrix or tuple
-    args        names in order, a text such as "x: n; k: int", or a mapping from a name to its declaration: "n" a vector of n elements,
-                "n K" a matrix, "3" a fixed dimension, "int" a whole number, "float32 n", "" a real scalar
+    args        names in order, a text such as "x: n; k: int", or a mapping from a name to its declaration:
+                "n" a vector of n elements, "n K" a matrix, "3" a fixed dimension, "int" a whole number,
+                "float32 n", "" a real scalar
     wrt         the arguments that derivatives are taken by; every real one by default
     jit         False runs the generated text as plain Python
     cache       False keeps no compiled code on disk
@@ -34,7 +35,7 @@ def compile(expression: Any, args: Mapping[Any, str] | Sequence[Any] | str | Non
     >>> f.grad([1.0, 2.0, 4.0])
     array([-2., -2.,  4.])
     """
-    from .function import Function, Options, checked_wrt     # the whole compiler: only when it is needed
+    from .function import Function, Options, checked_wrt  # the whole compiler: only when it is needed
 
     if kinks not in KINKS:
         raise FormulaError(f'kinks must be "subgradient" or "raise", not {kinks!r}')

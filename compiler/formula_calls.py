@@ -234,7 +234,7 @@ def _generator(walker: Walker, node: ast.GeneratorExp, name: str) -> Step:
                              f"Write one range without a condition: {name}(f(i) for i in range(n)).",
                              error=UnsupportedError)
     inner = walker.arrays.body(name, body.node)
-    if name == "mean" and guarded:
+    if name == "mean" and guarded and len(levels) > 1:
         total = _nested(walker, "sum", levels, walker.arrays.real(inner))
         count = _nested(walker, "sum", levels, walker.graph.const(1.0))
         return Array(walker.graph.apply("div", total, count), body.axes)

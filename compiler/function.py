@@ -139,7 +139,8 @@ class Function:
         return self.printed.module.source
 
     def _header(self) -> list[str]:
-        kind = {"value": "Value", "grad": "Gradient", "value_and_grad": "Value and gradient"}.get(self._name, self._name)
+        kinds = {"value": "Value", "grad": "Gradient", "value_and_grad": "Value and gradient"}
+        kind = kinds.get(self._name, self._name)
         text = self._graph.title
         shown = text if len(text) <= 400 else text[:400] + " ..."
         lines = [f"{kind} of {shown}" if shown else kind, "", f"Arguments: {self._signature()}"]
@@ -220,7 +221,8 @@ class Function:
         gate, _, backward = self._gate
         if not isinstance(saved, Saved) or len(saved.values) != len(gate.saved):
             raise ArgumentError("saved must be what this function's forward returned as its second result")
-        cotangents = tuple(d_value) if len(gate.cotangents) > 1 else (d_value,)
+        several = len(gate.cotangents) > 1
+        cotangents = (d_value,) if not several else tuple(d_value) if isinstance(d_value, (tuple, list)) else ()
         if len(cotangents) != len(gate.cotangents):
             raise ArgumentError(f"d_value must hold {len(gate.cotangents)} cotangents, one for each output")
         return backward(*saved.arguments, *saved.values, *cotangents)
@@ -284,10 +286,10 @@ class Function:
             arrays = arguments.new_arrays(self.printed.arrays, sizes)
         try:
             flat = self._direct(*values, *arrays)
-        except IndexError as error:
-            raise ShapeError(str(error)) from None
-        except (ValueError, FloatingPointError) as error:
-            raise DomainError(str(error)) from None
+        except (ValueError, IndexError, FloatingPointError) as error:
+            here = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+            kind = ShapeError if isinstance(error, IndexError) else DomainError
+            raise kind(f"{error}{f' (here {here})' if here else ''}") from None
         return self._assemble(flat, arrays)
 
     def _assemble(self, flat: Any, arrays: Sequence[Any]) -> Any:

@@ -31,6 +31,7 @@ class Pass(NamedTuple):
 
 PREPARE = (
     Pass("refuse empty", refuse_empty, "a maximum or mean over nothing has no value"),
+    Pass("simplify", simplify, "constants and identities, so that spellings meet"),
     Pass("stable", stable, "forms that keep their digits: log1p, sigmoid, norms, logsumexp"),
     Pass("expand", expand, "mean and logsumexp in terms of sums"),
     Pass("unroll", unroll, "sums over two to four literal points written out"),
@@ -38,6 +39,7 @@ PREPARE = (
 )
 
 
+MOST_REFINED = 20_000   # nodes
 REFINE = (
     Pass("stable", stable, "the same forms on the adjoint, where the chain rule brings cancellations back"),
     Pass("simplify", simplify, "what that leaves"),
@@ -52,8 +54,8 @@ def prepare(graph: Graph) -> Graph:
 
 
 def refine(graph: Graph) -> Graph:
-    """A derivative in its stable form."""
-    return _run(REFINE, graph)
+    """A derivative in its stable form; a huge one stays as the sweep made it, which keeps it quick."""
+    return _run(REFINE, graph) if len(graph.nodes) <= MOST_REFINED else graph
 
 
 def finish(graph: Graph) -> Graph:

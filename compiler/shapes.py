@@ -87,6 +87,8 @@ def split(text: str) -> dict[str, str]:
             continue
         if not colon or not name:
             raise FormulaError(f"args: {part.strip()!r} is no declaration\nWrite for example x: n; A: n K; k: int.")
+        if ":" in wanted:
+            raise FormulaError(f"args: {part.strip()!r} holds two declarations\nSeparate them by a semicolon.")
         if name in found:
             raise FormulaError(f"args declares {name} twice\nLeave out one of them.")
         found[name] = wanted

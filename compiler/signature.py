@@ -19,7 +19,7 @@ from gradc.codegen.names import Names
 from .arguments import MISSING
 from .function import Function
 
-REFUSALS = (TypeError, ValueError, IndexError, FloatingPointError, AttributeError)
+REFUSALS = (TypeError, ValueError, IndexError, FloatingPointError, AttributeError, OverflowError)
 
 
 def call_class(function: Function, direct: Callable[..., Any], classes: Mapping[str, type]) -> type[Function]:
@@ -37,7 +37,7 @@ def call_class(function: Function, direct: Callable[..., Any], classes: Mapping[
     ways = _Ways(function, own)
     text = f"""\
 def __call__(self, {parameters}{slash}*extra, out=None, **unknown):
-    if extra or unknown:
+    if extra or unknown{ways.other_types}:
         pass
     elif out is None:
         try:
@@ -46,8 +46,9 @@ def __call__(self, {parameters}{slash}*extra, out=None, **unknown):
             pass
 {ways.with_out}    return self._look_closer({given}, extra, out, unknown)
 """
-    scope: dict[str, Any] = {"_direct": direct, "_missing": MISSING, "_refusals": REFUSALS, "_empty": np.empty,
-                             "_tuple": tuple.__new__, **{f"_{name}": made for name, made in classes.items()}}
+    scope: dict[str, Any] = {
+        "_direct": direct, "_missing": MISSING, "_refusals": REFUSALS, "_empty": np.empty, "_array": np.ndarray,
+        "_tuple": tuple.__new__, **{f"_{name}": made for name, made in classes.items()}}
     exec(compile(text, "<gradc call>", "exec"), scope)  # noqa: S102  (fixed text around checked identifiers)
     body = {"__call__": scope["__call__"], "__module__": Function.__module__, "__doc__": Function.__doc__}
     return type("Function", (_Compiled,), body)
@@ -72,6 +73,11 @@ class _Ways:
             dtype = "" if node.dtype == "float64" else f", {node.dtype!r}"
             lines.append(f"_a{k} = _empty({f'{whole[0]}.shape' if whole and shape else size}{dtype})")
         lines += self._call([f"_a{k}" for k in range(len(self.arrays))])
+        # Numba would truncate 1.9 for an integer and drop the mask of a masked array.
+        exact = {"int64": "int", "bool": "bool"}
+        other = [f"type({name}) is not {'_array' if node.shape else exact[node.dtype]}"
+                 for name, node in inputs.items() if node.shape or node.dtype in exact]
+        self.other_types = "".join(f" or {test}" for test in other)
         self.allocating = "\n".join(" " * 12 + line for line in lines)
         self.with_out = ""
         if len(self.arrays) == 1:

@@ -27,6 +27,8 @@ def simplify(graph: Graph) -> Graph:
 def fold(graph: Graph, op: str, args: tuple[Node, ...], attr: Any = None) -> Node | None:
     """A simpler node that equals op(*args), or None."""
     if attr is not None:                                        # a reduction over the axis `attr`
+        if op in ("any", "all") and args[0].op == "const" and args[0].value == (op == "all"):
+            return args[0]                                      # the same over nothing and over anything
         return _sum(graph, attr, *args) if op == "sum" else None
     if op in _EVALUATED and all(a.op == "const" for a in args):
         value = _evaluate(op, args)
@@ -130,6 +132,8 @@ def _div(graph: Graph, a: Node, b: Node) -> Node | None:
             return a
         if _power_of_two(value):
             return graph.apply("mul", 1.0 / value, a)
+    if _is(a, 1.0) and b.op == "mul" and b.args[0] is b.args[1]:
+        return graph.apply("pow", b.args[0], -2.0)              # its derivative does not pass through 1/x**4
     if _is(a, 1.0) and b.op == "pow" and b.args[1].op == "const":
         return graph.apply("pow", b.args[0], -b.args[1].value)
     if a.op == "neg":
@@ -145,7 +149,12 @@ def _neg(graph: Graph, a: Node) -> Node | None:
     return graph.apply("sub", a.args[1], a.args[0]) if a.op == "sub" else None
 
 
+_BASES = {math.e: "exp", 2.0: "exp2"}
+
+
 def _pow(graph: Graph, a: Node, b: Node) -> Node | None:
+    if a.op == "const" and b.op != "const" and _real(b) and float(a.value) in _BASES:
+        return graph.apply(_BASES[float(a.value)], b)
     if b.op != "const" or not _real(a):
         return None
     exponent = float(b.value)
@@ -184,7 +193,7 @@ def _not(graph: Graph, a: Node) -> Node | None:
     return None
 
 
-def _and(graph: Graph, a: Node, b: Node) -> Node | None:
+def _and(_graph: Graph, a: Node, b: Node) -> Node | None:
     for one, other in ((a, b), (b, a)):
         if one.op == "const":
             return other if one.value else one

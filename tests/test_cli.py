@@ -167,6 +167,7 @@ def test_help_and_version(capsys):
     (["x", "--at", "x=@missing.npy"], "missing.npy: No such file or directory"),
     (["x", "--at", "x=@data.txt"], "is of no kind that is read\nGive a .npy, .csv or .json file"),
     (["x", "--args", "x: n; x: m"], "args declares x twice"),
+    (["x", "--args", "x: n, y: n"], "Separate them by a semicolon"),
     (["x", "--args", "x: n; y"], "args: 'y' is no declaration"),
     (["x", "--args", "x: quaternion n+"], "is not a dimension"),
     (["x", "--wrt", "y"], "wrt names y, which is no argument"),

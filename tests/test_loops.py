@@ -16,7 +16,7 @@ from gradc.codegen.module import Group, print_module
 from gradc.compiler.simplify import fold
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.errors import DomainError, ShapeError
-from gradc.ir.graph import Graph, Part
+from gradc.ir.graph import Check, Graph, Part
 from gradc.ir.interpret import evaluate
 
 from .comparison import agrees, close, leaves
@@ -270,6 +270,18 @@ def test_scalar_outputs_may_be_parts_of_one_another() -> None:
     total = g.reduce("prod", i, g.read(A, [g.axis(i), g.const(0)]))
     g.outputs = [("one", total), ("other", g.reduce("prod", j, total))]
     same_as_interpreter(g, A=RANDOM.standard_normal((3, 3)))
+
+
+def test_a_check_may_be_part_of_another_one() -> None:
+    g = Graph(fold=fold)
+    A = g.input("A", shape=["n", "m"])
+    i, j = Axis(Dim.of("n"), 0), Axis(Dim.of("m"), 0)
+    row = g.reduce("any", j, g.apply("less", g.read(A, [g.const(0), g.axis(j)]), 0.0))
+    g.outputs = [("f", g.const(1.0))]
+    g.checks = [Check(row, "one"), Check(g.reduce("any", i, row), "other")]
+    assert run(g, np.ones((2, 2))) == [1.0]
+    with pytest.raises(ValueError, match="one"):
+        run(g, -np.ones((2, 2)))
 
 
 def test_items_depend_only_on_items_before_them() -> None:

@@ -11,7 +11,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
 import gradc
@@ -26,6 +26,7 @@ LONG = int(os.environ.get("GRADC_PROGRAMS", "0"))
 CALM = {"deadline": None, "derandomize": not LONG, "database": None,
         "suppress_health_check": list(HealthCheck)}
 SIZES = [(3, 2), (2, 3), (4, 2), (3, 3), (1, 2), (2, 1)]
+Program = tuple[random.Random, int, tuple[int, int]]        # a source of choices, a seed, two sizes
 programs = st.tuples(st.randoms(use_true_random=False), st.integers(0, 10**6), st.sampled_from(SIZES))
 
 
@@ -42,15 +43,21 @@ def compiled(random: random.Random, depth: int) -> tuple[str, Function]:
 
 @given(programs, st.integers(2, 4))
 @settings(max_examples=LONG or 250, **CALM)
-def test_values_are_those_of_python_itself(program: tuple[random.Random, int, tuple[int, int]], depth: int) -> None:
+def test_values_are_those_of_python_itself(program: Program, depth: int) -> None:
     source, seed, (n, m) = program
     text, f = compiled(source, depth)
+    note(text)
     values = arguments(seed, n, m)
     try:
         wanted = evaluated(text, values)
     except EmptyReductionError:
-        with pytest.raises(DomainError):
-            evaluate(f.graph, values)
+        try:
+            found = evaluate(f.graph, values)[0]
+        except DomainError:
+            with pytest.raises(DomainError):
+                f(**values)
+        else:                               # the mean over several ranges of nothing is 0/0
+            same(float(f(**values)), float(found))
         return
     assume(np.isfinite(wanted))
     close(evaluate(f.graph, values)[0], wanted)
@@ -59,9 +66,10 @@ def test_values_are_those_of_python_itself(program: tuple[random.Random, int, tu
 
 @given(programs, st.integers(2, 3))
 @settings(max_examples=LONG or 200, **CALM)
-def test_gradients_hold_against_many_digits(program: tuple[random.Random, int, tuple[int, int]], depth: int) -> None:
+def test_gradients_hold_against_many_digits(program: Program, depth: int) -> None:
     source, seed, (n, m) = program
     text, f = compiled(source, depth)
+    note(text)
     values = arguments(seed, n, m)
     try:
         assume(np.isfinite(evaluated(text, values)))
@@ -80,9 +88,10 @@ def test_gradients_hold_against_many_digits(program: tuple[random.Random, int, t
 
 @given(programs)
 @settings(max_examples=LONG // 4 or 60, **CALM)
-def test_second_derivatives_hold_against_many_digits(program: tuple[random.Random, int, tuple[int, int]]) -> None:
+def test_second_derivatives_hold_against_many_digits(program: Program) -> None:
     source, seed, (n, m) = program
     text, f = compiled(source, 3)
+    note(text)
     values = arguments(seed, n, m)
     try:
         assume(np.isfinite(evaluated(text, values)))
@@ -118,6 +127,7 @@ def test_compiled_code_gives_what_the_plain_text_gives(number: int) -> None:
 @settings(max_examples=LONG or 40, **CALM)
 def test_a_program_compiled_twice_gives_the_same_text(source: random.Random) -> None:
     text, f = compiled(source, 3)
+    note(text)
     again = gradc.compile(text, SHAPES, jit=False)
     assert f.source == again.source
     assert str(f.graph) == str(again.graph)
@@ -141,10 +151,10 @@ def test_the_taylor_remainder_falls_as_the_square_of_the_step(formula: str, args
     point = np.array([0.3, -0.8, 1.1, 0.5])
     direction = np.array([1.0, 0.5, -0.7, 0.2])
     value, gradient = f.value_and_grad(point)
-    steps = [1e-1, 1e-2, 1e-3]
+    steps = [1e-2, 1e-3, 1e-4]
     remainders = [abs(f(point + h * direction) - value - h * (gradient @ direction)) for h in steps]
     rates = np.diff(np.log(remainders)) / np.diff(np.log(steps))
-    assert remainders[-1] > 1e-9                                # far above rounding: the rate means something
+    assert remainders[-1] > 1e-10                               # far above rounding: the rate means something
     assert np.all(np.abs(rates - 2.0) < 0.1), rates
 
 
