@@ -3,7 +3,8 @@
 `refuse_empty` takes the user's graph, before any pass has made reductions of its own, and adds a check for
 each one without an identity that may be empty: over a dimension of size 0, or under a condition that holds
 nowhere. It is refused only where its value is needed, so `max(x) if n > 0 else 0.0` passes; what needs a node
-is a conjunction of conditions, walked from the outputs down. (A loop without points counts as needing its body.)
+is a conjunction of conditions, walked from the outputs down. (A sum over a whole dimension counts as needing
+its terms even if that is 0, as in NumPy; a range with ends of its own does not.)
 """
 
 from __future__ import annotations
@@ -63,9 +64,7 @@ def _check(graph: Graph, node: Node, needed: Conditions) -> None:
             return
     else:
         empty, message = graph.apply("less", graph.dim(dim), 1), f"{node.op} over an empty axis of dimension {dim}"
-    bad = graph.all_of([*needed, empty])
-    for axis in sorted_axes(bad.axes):
-        bad = graph.reduce("any", axis, bad)
+    bad = graph.all_of(_without(graph, needed | {empty}, node.axes))
     if not any(check.bad is bad for check in graph.checks):
         graph.checks.append(Check(bad, message))
 
@@ -106,6 +105,8 @@ def _without(graph: Graph, conditions: Conditions, axes: Axes) -> Conditions:
         if varying:
             somewhere = graph.reduce("any", axis, graph.all_of(varying))
             conditions = conditions.difference(varying) | {somewhere}
+        elif axis.dim.constant is None and (axis.dim.name is None or axis.dim.name in graph.inputs):
+            conditions = conditions | {graph.apply("less", 0, graph.dim(axis.dim))}
     return conditions
 
 

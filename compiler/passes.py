@@ -42,6 +42,8 @@ PREPARE = (
 MOST_REFINED = 20_000   # nodes
 REFINE = (
     Pass("stable", stable, "the same forms on the adjoint, where the chain rule brings cancellations back"),
+    Pass("expand", expand, "what that composed"),
+    Pass("expand", expand, "what that may have put together again"),
     Pass("simplify", simplify, "what that leaves"),
 )
 FINISH = (Pass("strength", strength, "whole powers as products that share their factors"),)

@@ -21,7 +21,9 @@ Rule = Callable[..., "Node | None"]
 
 def simplify(graph: Graph) -> Graph:
     """The graph made again with every local identity applied."""
-    return copy_graph(graph, fold=fold)
+    new = copy_graph(graph, fold=fold)
+    new.checks = [check for check in new.checks if check.bad.op != "const" or check.bad.value]
+    return new
 
 
 def fold(graph: Graph, op: str, args: tuple[Node, ...], attr: Any = None) -> Node | None:
@@ -239,12 +241,11 @@ def _sum(graph: Graph, axis: Axis, body: Node, *guards: Node) -> Node | None:
     if not _real(body):
         return None
     if axis not in body.axes:
-        if guards or _is(body, 1.0):
-            return None
-        size = graph.dim(axis.dim)
-        if not _never_negative(graph, axis):
-            size = graph.apply("max", size, 0)
-        return graph.apply("mul", graph.apply("real", size), body)
+        if guards or _is(body, 1.0) or not _never_negative(graph, axis):
+            return None                                         # nothing times infinity would not be 0
+        return graph.apply("mul", graph.apply("real", graph.dim(axis.dim)), body)
+    if not _never_negative(graph, axis):
+        return None                                             # nothing to sum is 0, also times infinity
     outside, inside = _split_product(body, axis)
     if outside is None or inside is None:
         return None

@@ -11,7 +11,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import HealthCheck, Phase, assume, given, note, settings
 from hypothesis import strategies as st
 
 import gradc
@@ -24,7 +24,7 @@ from .random_programs import SHAPES, EmptyReductionError, Programs, arguments, e
 
 LONG = int(os.environ.get("GRADC_PROGRAMS", "0"))
 CALM = {"deadline": None, "derandomize": not LONG, "database": None,
-        "suppress_health_check": list(HealthCheck)}
+        "phases": (Phase.generate,), "suppress_health_check": list(HealthCheck)}
 SIZES = [(3, 2), (2, 3), (4, 2), (3, 3), (1, 2), (2, 1)]
 Program = tuple[random.Random, int, tuple[int, int]]        # a source of choices, a seed, two sizes
 programs = st.tuples(st.randoms(use_true_random=False), st.integers(0, 10**6), st.sampled_from(SIZES))
