@@ -76,6 +76,10 @@ def _operands(graph: Graph, node: Node) -> Iterator[tuple[Node, Conditions, Axes
         yield condition, ALWAYS, node.axes
         yield first, frozenset((condition,)), node.axes
         yield second, frozenset((graph.apply("not", condition),)), node.axes
+    elif node.op in ("and", "or"):
+        first, second = node.args
+        yield first, ALWAYS, node.axes
+        yield second, frozenset((first if node.op == "and" else graph.apply("not", first),)), node.axes
     elif node.is_reduction:
         yield from _guarded(node.args[:1], node.args[1:], node.axes | {node.attr})
     elif node.op == "read":
@@ -94,8 +98,10 @@ def _operands(graph: Graph, node: Node) -> Iterator[tuple[Node, Conditions, Axes
 
 def _guarded(operands: Iterable[Node], guards: tuple[Node, ...],
              domain: Axes) -> Iterator[tuple[Node, Conditions, Axes]]:
+    """What stands under guards is used where all of them hold, a guard where those before it hold."""
+    for k, guard in enumerate(guards):
+        yield guard, frozenset(guards[:k]), domain
     yield from ((operand, frozenset(guards), domain) for operand in operands)
-    yield from ((guard, ALWAYS, domain) for guard in guards)
 
 
 def _without(graph: Graph, conditions: Conditions, axes: Axes) -> Conditions:

@@ -64,6 +64,10 @@ def _uses(run: Run, node: Node, here: Any) -> Iterable[tuple[Node, Any, Axes]]:
         yield node.args[0], here, node.axes
         yield node.args[1], here & condition, node.axes
         yield node.args[2], here & ~condition, node.axes
+    elif node.op in ("and", "or"):
+        first = np.asarray(run.over(node.args[0], node.axes), dtype=bool)
+        yield node.args[0], here, node.axes
+        yield node.args[1], here & (first if node.op == "and" else ~first), node.axes
     elif node.op == "read":
         split = 1 + node.attr
         yield node.args[0], np.ones((), dtype=bool), frozenset()
@@ -83,6 +87,8 @@ def _uses(run: Run, node: Node, here: Any) -> Iterable[tuple[Node, Any, Axes]]:
 def _guarded(
     run: Run, args: Iterable[Node], guards: tuple[Node, ...], axes: Axes, here: Any
 ) -> Iterable[tuple[Node, Any, Axes]]:
-    inside = here & run.mask(guards, axes)
-    yield from ((arg, inside, axes) for arg in args)
-    yield from ((guard, here, axes) for guard in guards)
+    """What stands under guards is needed where all of them hold, a guard where those before it hold."""
+    for guard in guards:
+        yield guard, here, axes
+        here = here & np.asarray(run.over(guard, axes), dtype=bool)
+    yield from ((arg, here, axes) for arg in args)

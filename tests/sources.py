@@ -51,11 +51,8 @@ def loops(source: str) -> list[str]:
 
 def buffers(source: str) -> list[str]:
     """The arrays that the working function allocates."""
-    made = []
-    for node in ast.walk(ast.parse(body(source))):
-        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith(("np.empty", "np.zeros")):
-            made.append(ast.unparse(node))
-    return made
+    return [ast.unparse(node) for node in ast.walk(ast.parse(body(source)))
+            if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith(("np.empty", "np.zeros"))]
 
 
 def operations(source: str) -> int:

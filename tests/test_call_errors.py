@@ -25,6 +25,7 @@ from gradc.ir.errors import (
     UnsupportedError,
 )
 from gradc.ir.graph import Graph
+from gradc.ir.interpret import evaluate
 
 SHAPES = {"x": "n", "A": "n m", "k": "int", "flag": "bool", "t": "3", "half": "float32 n"}
 FORMULA = "sum(A[i, j] * x[i] for i in range(n) for j in range(m)) * scale + k * sum(t) + sum(half) * flag"
@@ -146,6 +147,17 @@ def test_an_empty_reduction_is_refused() -> None:
         f = gradc.compile("mean(x)", {"x": "n"}, jit=jit)
         with pytest.raises(DomainError, match="mean over an empty axis of dimension n"):
             f(np.ones(0))
+
+
+def test_conditions_are_asked_in_order_so_one_can_protect_the_next() -> None:
+    f = gradc.compile("1 if n > 0 and max(x[i] for i in range(n)) > 0 else 2", {"x": "n"}, jit=False)
+    g = gradc.compile("1 if n == 0 or max(x[i] for i in range(n)) > 0 else 2", {"x": "n"}, jit=False)
+    for point, first, second in (([], 2, 1), ([1.0], 1, 1), ([-1.0], 2, 2)):
+        assert f(point) == evaluate(f.graph, {"x": np.array(point)})[0] == first
+        assert g(point) == evaluate(g.graph, {"x": np.array(point)})[0] == second
+    h = gradc.compile("1 if max(x[i] for i in range(n)) > 0 and n > 0 else 2", {"x": "n"}, jit=False)
+    with pytest.raises(DomainError, match="max over an empty axis"):
+        h([])
 
 
 # -- out= ---------------------------------------------------------------------------------------

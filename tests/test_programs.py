@@ -175,3 +175,8 @@ def test_the_judge_sees_kinks() -> None:
     f = gradc.compile("abs(x)", jit=False)
     assert slope(f.graph, {"x": 0.0}, {"x": 1.0}).kink
     assert not slope(f.graph, {"x": 0.1}, {"x": 1.0}).kink
+
+
+def test_the_judge_tells_a_maximum_of_two_from_one_of_three() -> None:
+    f = gradc.compile("max(x, y) + max(x, y, z)", jit=False)
+    assert slope(f.graph, {"x": 1.0, "y": 2.0, "z": 3.0}, {"z": 1.0}) == (5.0, 1.0, False)
