@@ -9,10 +9,10 @@ about loops; that is `lower`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gradc.ir.dims import Axis
+from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import (
     NO_AXES,
     Axes,
@@ -20,9 +20,11 @@ from gradc.ir.graph import (
     Graph,
     Node,
     StorePart,
+    apart,
     part_axes,
     scatter_parts,
     store_parts,
+    whole_axes,
 )
 
 MOST_RECOMPUTED = 24    # nodes that may be computed again instead of being stored
@@ -145,6 +147,7 @@ class _Builder:
                 made = []
             for item in made:
                 self._connect(item, of)
+            _order_parts(made)
             if made:
                 of[node] = made
                 items += made
@@ -185,8 +188,11 @@ class _Builder:
 
     def _array_items(self, node: Node) -> list[Item]:
         if node.op == "store":
+            parts = store_parts(node.attr, node.args)
+            if node.attr.base:                                  # copied first, the parts over it
+                parts.insert(0, _whole(node.args[0]))
             return [Item("store", node, (value, *guards), frozenset(part.axes), frozenset(part.axes),
-                         guards, part=part) for part, value, guards in store_parts(node.attr, node.args)]
+                         guards, part=part) for part, value, guards in parts]
         if node.op == "scatter_add":
             made = []
             for part in scatter_parts(node.attr, node.args):
@@ -250,6 +256,22 @@ class _Builder:
             if kept:
                 item.sunk = tuple(sorted(kept, key=lambda n: n.id))
                 item.guards = tuple(sorted(kept | set(item.guards), key=lambda n: n.id))
+
+
+def _whole(array: Node) -> tuple[StorePart, Node, tuple[Node, ...]]:
+    """An array as a part of a store that covers all of it."""
+    axes = whole_axes(array.shape)
+    value = array.graph.read(array, [array.graph.axis(axis) for axis in axes])
+    return StorePart(axes, tuple(Dim.of(0) for _ in axes), 0), value, ()
+
+
+def _order_parts(items: Sequence[Item]) -> None:
+    """Later parts of a store win: one that may lie over another is written in a later loop."""
+    for k, item in enumerate(items):
+        for before in items[:k] if item.part is not None else ():
+            if before.part is not None and not apart(before.part, item.part):
+                item.deps.append(before)
+                before.users.append(item)
 
 
 def is_cheap(item: Item) -> bool:

@@ -87,6 +87,8 @@ def _operands(graph: Graph, node: Node) -> Iterator[tuple[Node, Conditions, Axes
         yield node.args[0], ALWAYS, node.axes
         yield from _guarded(node.args[1:split], node.args[split:], node.axes)
     elif node.op == "store":
+        if node.attr.base:
+            yield node.args[0], ALWAYS, node.axes
         for piece, value, guards in store_parts(node.attr, node.args):
             yield from _guarded((value,), guards, frozenset(piece.axes))
     elif node.op == "scatter_add":

@@ -13,7 +13,19 @@ from typing import Any, NamedTuple
 
 from gradc.ir.dims import Axis
 from gradc.ir.errors import DerivativeError
-from gradc.ir.graph import Axes, Check, Graph, Node, Part, part_axes, scatter_parts, store_parts
+from gradc.ir.graph import (
+    Axes,
+    Check,
+    Graph,
+    Node,
+    Part,
+    StorePart,
+    apart,
+    part_axes,
+    scatter_parts,
+    store_parts,
+    whole_axes,
+)
 from gradc.ir.table import OPERATIONS, Guarded
 
 Guards = frozenset[Node]
@@ -48,12 +60,7 @@ def local_pullback(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapp
     elif y.op == "scan":
         yield from _scan(graph, y, y_, guards, active)
     elif y.op == "store":
-        for piece, value, conditions in store_parts(y.attr, y.args):
-            if value in active:
-                index = [graph.axis(a) + graph.dim(o) for a, o in zip(piece.axes, piece.offsets, strict=True)]
-                yield Pulled(value, graph.read(y_, index, conditions), frozenset(conditions), frozenset(piece.axes))
-        if y.attr.base and y.args[0] in active:
-            raise DerivativeError("a store over a base has no derivative rule yet: store all its parts")
+        yield from _store(graph, y, y_, active)
     elif y.op == "scatter_add":
         for scatter in scatter_parts(y.attr, y.args):
             if scatter.value in active:
@@ -181,6 +188,24 @@ def _scan(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node,
         yield Pulled(y.args[1], behind, guards, y.axes)
 
 
+def _store(graph: Graph, y: Node, y_: Node, active: Mapping[Node, Any]) -> Iterator[Pulled]:
+    """Each part gets its slice, where no later part lies over it; what lies below them gets the rest."""
+    parts = store_parts(y.attr, y.args)
+
+    def without(covering: Sequence[tuple[StorePart, Node, tuple[Node, ...]]]) -> Node:
+        zero = graph.const(0.0, y.dtype)
+        over = [(part.axes, part.offsets, guards, zero) for part, _, guards in covering]
+        return graph.store_parts(y.shape, over, base=y_) if over else y_
+
+    for k, (part, value, conditions) in enumerate(parts):
+        if value in active:
+            visible = without([later for later in parts[k + 1:] if not apart(part, later[0])])
+            index = [graph.axis(a) + graph.dim(o) for a, o in zip(part.axes, part.offsets, strict=True)]
+            yield Pulled(value, graph.read(visible, index, conditions), frozenset(conditions), frozenset(part.axes))
+    if y.attr.base and y.args[0] in active:
+        yield Pulled(y.args[0], without(parts), frozenset(), frozenset())
+
+
 def array_adjoint(graph: Graph, array: Node, cotangents: Sequence[Node],
                   parts: Sequence[Part]) -> Node | None:
     """The adjoint of an array: the cotangent it was given and what its reads scatter into it."""
@@ -188,10 +213,6 @@ def array_adjoint(graph: Graph, array: Node, cotangents: Sequence[Node],
         return cotangents[0] if cotangents else None
     parts = list(parts)
     for cotangent in cotangents:
-        taken: dict[Any, int] = {}
-        index = []
-        for dim in array.shape:
-            taken[dim] = taken.get(dim, -1) + 1
-            index.append(graph.axis(Axis(dim, taken[dim])))
+        index = [graph.axis(axis) for axis in whole_axes(array.shape)]
         parts.append(Part(graph.read(cotangent, index), tuple(index)))
     return graph.scatter_add(array.shape, parts, array.dtype)

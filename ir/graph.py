@@ -35,6 +35,7 @@ from .nodes import (
     Span,
     StoreAttr,
     StorePart,
+    apart,
     pack,
     part_axes,
     promoted,
@@ -42,6 +43,7 @@ from .nodes import (
     sorted_axes,
     store_parts,
     unpack,
+    whole_axes,
 )
 from .table import OPERATIONS, REDUCTIONS
 
@@ -63,6 +65,7 @@ __all__ = [
     "StorePart",
     "Vocabulary",
     "affine",
+    "apart",
     "copy_graph",
     "follow",
     "pack",
@@ -72,6 +75,7 @@ __all__ = [
     "sorted_axes",
     "store_parts",
     "unpack",
+    "whole_axes",
 ]
 
 

@@ -190,6 +190,15 @@ def store_parts(attr: StoreAttr, args: Sequence[Node]) -> list[tuple[StorePart, 
     return found
 
 
+def apart(one: StorePart, other: StorePart) -> bool:
+    """Whether two parts of a store cannot meet, for all sizes: along some dimension one ends before the other."""
+    for a, i, b, j in zip(one.offsets, one.axes, other.offsets, other.axes, strict=True):
+        gaps = (b - a - i.dim, a - b - j.dim)
+        if any(all(factor >= 0 for _, factor in gap.terms) for gap in gaps):
+            return True
+    return False
+
+
 def scatter_parts(attr: ScatterAttr, args: Sequence[Node]) -> list[Part]:
     """The parts of a scatter_add."""
     found, at, rank = [], 0, len(attr.shape)
@@ -206,6 +215,14 @@ def part_axes(part: Part) -> Axes:
     for node in (*part.indices, *part.guards):
         axes = axes | node.axes
     return axes
+
+
+def whole_axes(shape: Iterable[Dim]) -> tuple[Axis, ...]:
+    """One axis for each dimension of an array, told apart where two dimensions are equal."""
+    found: list[Axis] = []
+    for dim in shape:
+        found.append(Axis(dim, sum(axis.dim == dim for axis in found)))
+    return tuple(found)
 
 
 def sorted_axes(axes: Iterable[Axis]) -> list[Axis]:
