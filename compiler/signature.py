@@ -1,8 +1,8 @@
 """The call of a compiled Function: a class for each signature, so that a call costs what Numba's does.
 
-The class's `__call__` is a plain function with the arguments as its own parameters. It hands them to
-the compiled function and looks closer only when that refuses them; a missing argument is a default
-that no compiled function accepts. Result arrays are allocated here: NumPy does it in a third of the time
+The class's `__call__` is a plain function with the arguments as its own positional parameters. It hands
+them to the compiled function and looks closer only when that refuses them, or when some come by name; a
+missing argument is a default that no compiled function accepts. Result arrays are allocated here: NumPy does it in a third of the time
 that Numba takes to hand an array out. The text is made from checked identifiers only.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from gradc.codegen.names import Names
 
-from .arguments import MISSING
+from .arguments import MISSING, bind
 from .function import Function
 
 REFUSALS = (TypeError, ValueError, IndexError, FloatingPointError, AttributeError, OverflowError)
@@ -30,8 +30,7 @@ def call_class(function: Function, direct: Callable[..., Any], classes: Mapping[
     names = Names()
     names.taken |= {"self", "extra", "unknown"}
     own = [names.fresh(name) for name in function.args]
-    # Where a name had to be changed, arguments go by position here and by their own names in `unknown`.
-    slash = "" if own == list(function.args) or not own else "/, "
+    slash = "/, " if own else ""                                # by name they come in `unknown`, to be checked
     parameters = "".join(f"{name}=_missing, " for name in own)
     given = f"({', '.join(own)}{',' if own else ''})"
     ways = _Ways(function, own)
@@ -122,20 +121,11 @@ class _Compiled(Function):
     """A Function that has been compiled; its class is made by `call_class`."""
 
     def _look_closer(self, given: tuple[Any, ...], extra: tuple[Any, ...], out: Any, unknown: dict[str, Any]) -> Any:
-        """What the compiled function refused: convert the arguments, or say what is wrong with them."""
-        return self._checked((*_given(given), *extra), out, {**_named(self, given), **unknown})
-
-
-def _given(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The leading values that were given by position."""
-    kept = 0
-    while kept < len(values) and values[kept] is not MISSING:
-        kept += 1
-    return values[:kept]
-
-
-def _named(function: Function, values: tuple[Any, ...]) -> dict[str, Any]:
-    """Values given by name after a missing one."""
-    lead = len(_given(values))
-    return {name: value for name, value in zip(function.args[lead:], values[lead:], strict=True)
-            if value is not MISSING}
+        """What the compiled function refused, or was given by name: bind, convert, or say what is wrong."""
+        kept = len(given)
+        while kept and given[kept - 1] is MISSING:
+            kept -= 1
+        given = (*given[:kept], *extra)
+        if unknown:                                             # once more by position: the quick way for most
+            return self(*bind(self.args, given, unknown), out=out)
+        return self._checked(given, out, unknown)
