@@ -81,8 +81,8 @@ class BodyPrinter:
             if entry.axis.dim.constant == 1:
                 self.axes[entry.axis] = "0"                     # its loop is not printed
             elif entry.axis not in self.axes:
-                node = self.graph.axis(entry.axis)
-                wanted = self.graph.names.get(node, [""])[0]
+                known = self.graph.names.get(self.graph.axis(entry.axis), [])
+                wanted = next((name for name in known if name not in self.names.taken), "")
                 while not wanted and letters:
                     letter = letters.pop(0)
                     wanted = "" if letter in self.names.taken else letter

@@ -217,6 +217,8 @@ def _generator(walker: Walker, node: ast.GeneratorExp, name: str) -> Step:
         target, ends = yield from range_ends(walker, comprehension)
         axis, index, guards = range_axis(walker, comprehension.iter, ends)
         levels.append(Level(axis, []))
+        if index.op == "axis":                                  # the loop runs over what the user called it
+            walker.graph.name(index, target)
         walker.arrays.taken.append(axis)
         walker.loops.append((target, Array(index)))
         _attach(walker, levels, guards)

@@ -59,7 +59,8 @@ class Symbols:
         self.texts: dict[Node, Text] = {}
         self.aliases: dict[Node, str] = {}                      # used where a text would be too long
         named = list(named)
-        self._taken = {name for names in graph.names.values() for name in names} | set(graph.inputs)
+        self._taken = {name for node, names in graph.names.items() if node.op != "axis" for name in names}
+        self._taken |= set(graph.inputs)
         for node in graph.inputs.values():
             self.names[node] = shown(node.attr.name)
             self._taken |= {name for dim in node.shape for name in dim.names()}
@@ -73,14 +74,15 @@ class Symbols:
     # -- names --------------------------------------------------------------------------------
 
     def _index_names(self) -> dict[Axis, str]:
-        """The user's own index names where the source shows them, else i, j, k, ..."""
+        """The user's own index names where they are known, else i, j, k, ..."""
         found: dict[Axis, str] = {}
         for node in self.graph.nodes:
             if node.op == "axis":
                 start, stop = self.graph.spans.get(node, (0, 0))
-                text = self.graph.source[start:stop]
-                fits = text.isidentifier() and text not in self._taken and text not in found.values()
-                found.setdefault(node.attr, text if fits else "")
+                wanted = (*self.graph.names.get(node, ()), self.graph.source[start:stop])
+                fits = (text for text in wanted if text.isidentifier() and text not in self._taken
+                        and text not in found.values())
+                found.setdefault(node.attr, next(fits, ""))
             axes = (node.attr,) if node.is_reduction else sorted(node.axes - found.keys(), key=axis_order)
             for axis in axes:
                 found.setdefault(axis, "")

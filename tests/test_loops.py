@@ -69,7 +69,7 @@ def test_value_and_gradient_of_a_separable_sum_are_one_loop_without_arrays() -> 
 def test_logistic_regression_is_one_pass_over_the_data() -> None:
     source = plain("sum(log(1 + exp(-y[i] * sum(w[k] * X[i, k] for k in range(d)))) for i in range(n))",
                    {"X": "n d", "y": "n", "w": "d"}, wrt="w").value_and_grad.source
-    assert loops(source) == ["i in range(n)", "  j in range(d)", "  j in range(d)"]
+    assert loops(source) == ["i in range(n)", "  k in range(d)", "  k in range(d)"]
     assert buffers(source) == []
 
 
@@ -87,7 +87,7 @@ def test_a_sum_over_two_axes_has_one_accumulator() -> None:
 
 def test_double_sums_over_pairs_scatter_directly() -> None:
     source = plain("sum((x[i] - x[k])**2 for i in range(n) for k in range(i))", {"x": "n"}).grad.source
-    assert loops(source) == ["i in range(n)", "  j in range(i)"]
+    assert loops(source) == ["i in range(n)", "  k in range(i)"]
     assert buffers(source) == []
 
 
