@@ -334,4 +334,8 @@ def _direct(part: Part, accumulated: dict[Node, Item], program: Program) -> Part
         return None
     origin = item.body.graph                                    # the graph given may share its nodes
     term = item.body if factor is None else origin.apply("mul", factor, item.body)
-    return Part(term if sign > 0 else origin.apply("neg", term), part.indices, (*part.guards, *item.guards))
+    term = term if sign > 0 else origin.apply("neg", term)
+    note = program.graph.notes.get(part.value)
+    if note:
+        program.graph.notes.setdefault(term, note)
+    return Part(term, part.indices, (*part.guards, *item.guards))

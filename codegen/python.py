@@ -404,25 +404,40 @@ class BodyPrinter:
         elif item.kind == "store":
             value = self._expression(item, item.body, path, lines)[0]
             lines.append(f"{self._store_target(item)} = {value}{note}")
-        elif item in self.partial:
-            added = self._expression(item, item.body, path, lines)
-            lines.append(_added(self.partial[item], added) + note)
         else:
             added = self._expression(item, item.body, path, lines)
-            target, more = self._target(item, path)
-            lines += more
+            target = self.partial.get(item, "")
+            if not target:
+                target, more = self._target(item, path)
+                lines += more
             lines.append((f"{target} = {added[0]}" if self.plain[item.node] else _added(target, added)) + note)
         return lines
 
     def _note(self, item: Item) -> str:
         """The reasons behind a statement as a comment: its own, and those of what is printed in it."""
         notes: dict[str, None] = {}
-        for node in (item.node, *reversed(item.inline)):
+        own = item.body if item.kind == "scatter" else item.node
+        for node in (own, *(n for n in reversed(item.inline) if n is not own)):
             note = self.graph.notes.get(node)
-            if note and (node is item.node or not note.startswith("adjoint of")):
+            if node is own and item.kind == "scatter":
+                note = self._scattered(item, note or "")
+            if note and (node is own or not note.startswith("adjoint of")):
                 shown = "".join(c if c.isprintable() else " " for c in note)  # a name may hold anything
                 notes[" ".join(shown.split())] = None
         return f"  # {'; '.join(list(notes)[:3])}" if notes else ""
+
+    def _scattered(self, item: Item, note: str) -> str:
+        """What a scatter adds: the adjoint of an element, which may be that of the value it stands in."""
+        array = self.arrays[item.node]
+        if not array.startswith("d_"):
+            return note
+        texts = []
+        for node in item.roots[1:1 + len(item.node.shape)]:
+            texts.append(self._inline(node, self.program.homes[item].path))
+        element = f"{array[2:]}[{', '.join(texts)}]"
+        if "[...]:" in note:
+            return f"adjoint of {element}{note[note.index('[...]:') + 5:]}"
+        return f"adjoint of {element}, that of {note.removeprefix('adjoint of ')}" if note else f"adjoint of {element}"
 
     def _accumulate(self, item: Item, home: Home, path: Path, note: str) -> list[str]:
         lines: list[str] = []

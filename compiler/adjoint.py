@@ -136,6 +136,8 @@ def _describe(graph: Graph, x: Node, x_: Node, uses: list[Contribution]) -> None
     label = x.attr.name if x.op == "input" else graph.names[x][0] if x in graph.names else ""
     if label:
         graph.name(x_, f"d_{label}")
+    if x.op == "read" and x.args[0].op == "input":
+        label = f"{x.args[0].attr.name}[...]"                   # the printer knows what the indices are called
     times = sum(use.times for use in uses)
     count = f"sum of {times} uses" if times > 1 else "one use"
     graph.notes[x_] = f"adjoint of {label or x.op}: {count} ({', '.join(dict.fromkeys(use.user for use in uses))})"
