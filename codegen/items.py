@@ -268,8 +268,8 @@ def _whole(array: Node) -> tuple[StorePart, Node, tuple[Node, ...]]:
 def _order_parts(items: Sequence[Item]) -> None:
     """Later parts of a store win: one that may lie over another is written in a later loop."""
     for k, item in enumerate(items):
-        for before in items[:k] if item.part is not None else ():
-            if before.part is not None and not apart(before.part, item.part):
+        for before in items[:k]:
+            if before.part is not None and item.part is not None and not apart(before.part, item.part):
                 item.deps.append(before)
                 before.users.append(item)
 

@@ -184,6 +184,11 @@ def pow_less(x: float, n: float, k: int) -> float:
     return y * (1.0 + lost * size)
 
 
+def xlogy(x: float, y: float) -> float:
+    """x * log(y), and its limit 0 where x is 0."""
+    return 0.0 if x == 0.0 and y == y else x * log(y)
+
+
 def xlogx(x: float) -> float:
     """x * log(x), and its limit 0 at x = 0."""
     exponent: float = log(x if x != 0.0 else 1.0)
@@ -307,6 +312,7 @@ KERNELS = {
     "softplus": Kernel(("softplus",), ("from numpy import exp, log1p",)),
     "tanh_slope": Kernel(("tanh_slope",), ("from numpy import exp",)),
     "unit": Kernel(("unit",), ("from numpy import hypot, inf, sign",)),
+    "xlogy": Kernel(("xlogy",), ("from numpy import log",)),
     "xlogx": Kernel(("xlogx",), ("from numpy import log",)),
 }
 

@@ -431,9 +431,8 @@ class BodyPrinter:
         array = self.arrays[item.node]
         if not array.startswith("d_"):
             return note
-        texts = []
-        for node in item.roots[1:1 + len(item.node.shape)]:
-            texts.append(self._inline(node, self.program.homes[item].path))
+        path = self.program.homes[item].path
+        texts = [self._inline(node, path) for node in item.roots[1:1 + len(item.node.shape)]]
         element = f"{array[2:]}[{', '.join(texts)}]"
         if "[...]:" in note:
             return f"adjoint of {element}{note[note.index('[...]:') + 5:]}"

@@ -26,7 +26,7 @@ ONE: Mono = ((), ())
 TERMS, FACTORS = 6, 6
 EPS = 2.0**-52
 ARITHMETIC = frozenset(("add", "sub", "mul", "div", "neg", "pow"))
-EXPONENTIAL = frozenset(("exp", "expm1", "sinh", "cosh", "tanh", "sigmoid", "sech", "sigmoid_slope",
+EXPONENTIAL = frozenset(("exp", "exp2", "expm1", "sinh", "cosh", "tanh", "sigmoid", "sech", "sigmoid_slope",
                          "tanh_slope"))
 OTHERS = frozenset(("erf", "erfc", "sin", "cos"))
 NUMBERS = {"sqrt": math.sqrt, "log": math.log, "exp": math.exp, "real": float}
@@ -225,7 +225,9 @@ class Forms:
         nodes, flags = self.graph.nodes, self._rich
         while len(flags) <= node.id:
             other = nodes[len(flags)]
-            if other.op in ARITHMETIC:
+            if _base(other):
+                flags.append(True)
+            elif other.op in ARITHMETIC:
                 flags.append(other.dtype != "int64" and any(flags[a.id] for a in other.args))
             elif other.op in ("sum", "mean"):
                 flags.append(other.is_reduction and flags[other.args[0].id])
@@ -353,7 +355,11 @@ class Forms:
         return form
 
     def _power(self, base: Node, exponent: Node) -> Ratio | None:
-        if exponent.op != "const" or exponent.dtype == "bool":
+        if exponent.op != "const":                              # 10**u is exp(u log 10)
+            scale = _logarithm_of_base(base)
+            argument = self.linear(exponent) if scale else None
+            return None if argument is None else self._exponential("exp", linear_scale(argument, scale))
+        if exponent.dtype == "bool":
             return None
         n = float(exponent.value)
         if n != int(n) or not 1 <= abs(n) <= 4 if abs(n) < 9 else True:
@@ -375,6 +381,8 @@ class Forms:
         twice: Mono = (linear_scale(u, 2.0), ())
         if not u:
             return None
+        if op == "exp2":
+            return Forms._exponential("exp", linear_scale(u, math.log(2.0)))
         forms: dict[str, tuple[Poly, Poly]] = {
             "exp": ({up: 1.0}, UNIT),
             "expm1": ({up: 1.0, ONE: -1.0}, UNIT),
@@ -518,6 +526,17 @@ class Forms:
         for node in nodes[1:]:
             result = self.graph.apply("mul", result, node)
         return result
+
+
+def _logarithm_of_base(base: Node) -> float:
+    """log(a) of a positive constant a, 0 for anything else."""
+    known = base.op == "const" and base.dtype != "bool" and 0 < base.value < math.inf
+    return math.log(base.value) if known else 0.0
+
+
+def _base(node: Node) -> bool:
+    """Whether a node is a constant to a power that varies."""
+    return node.op == "pow" and node.args[1].op != "const" and _logarithm_of_base(node.args[0]) != 0.0
 
 
 def _order(factors: Factors) -> tuple[tuple[bool, int, float], ...]:

@@ -2,8 +2,9 @@
 
 The class's `__call__` is a plain function with the arguments as its own positional parameters. It hands
 them to the compiled function and looks closer only when that refuses them, or when some come by name; a
-missing argument is a default that no compiled function accepts. Result arrays are allocated here: NumPy does it in a third of the time
-that Numba takes to hand an array out. The text is made from checked identifiers only.
+missing argument is a default that no compiled function accepts. Result arrays are allocated here: NumPy
+does it in a third of the time that Numba takes to hand an array out. The text is made from checked
+identifiers only.
 """
 
 from __future__ import annotations

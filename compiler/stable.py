@@ -10,6 +10,7 @@ of one node alone, without a loss of digits, is left to `simplify`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -47,7 +48,8 @@ RULES: dict[str, Rule] = {
         ("1/(1 + exp(-x))", "sigmoid", ALL), ("exp(x)/(1 + exp(x))", "sigmoid", ALL),
         ("1 - 1/(1 + exp(-x))", "sigmoid", ALL), ("0.5*(1 + tanh(x/2))", "sigmoid", ALL),
         ("tanh(x/2)/2 + 1/2", "sigmoid", ALL), ("y*tanh(x) + y", "sigmoid", PAIR),
-        ("1/(1 + 2*exp(x))", "sigmoid", ALL), ("exp(x)/(exp(x) + exp(y))", "sigmoid", PAIR))),
+        ("1/(1 + 2*exp(x))", "sigmoid", ALL), ("1/(1 + 10**(-x))", "sigmoid", ALL),
+        ("2**x/(1 + 2**x)", "sigmoid", ALL), ("exp(x)/(exp(x) + exp(y))", "sigmoid", PAIR))),
     "tanh": Rule("a ratio of exponentials without overflow or cancellation", "all reals", (
         ("(exp(x) - exp(-x))/(exp(x) + exp(-x))", "tanh", ALL), ("2/(1 + exp(-2*x)) - 1", "tanh", ALL),
         ("sinh(x)/cosh(x)", "tanh", ALL), ("(exp(2*x) - 1)/(exp(2*x) + 1)", "tanh", ALL))),
@@ -77,7 +79,7 @@ RULES: dict[str, Rule] = {
         ("log(1 + exp(x))", "softplus", ALL), ("log1p(exp(x))", "softplus", ALL),
         ("log(sigmoid(x))", "softplus", ALL), ("-log(1/(1 + exp(x)))", "softplus", ALL),
         ("max(x, 0) + log1p(exp(-abs(x)))", "softplus", ALL), ("log(1 + exp(-x)) + x", "softplus", ALL),
-        ("logaddexp(0, x)", "softplus", ALL))),
+        ("logaddexp(0, x)", "softplus", ALL), ("log10(1 + 10**x)", "softplus", ALL))),
     "log_cosh": Rule("log(cosh(u)) without overflow, and without cancellation near 0", "all reals", (
         ("log(cosh(x))", "log_cosh", ALL), ("log((exp(x) + exp(-x))/2)", "log_cosh", ALL),
         ("log(exp(x) + exp(-x)) - log(2)", "log_cosh", ALL),
@@ -131,8 +133,11 @@ RULES: dict[str, Rule] = {
         ("sqrt(x**2)", "abs", ALL),)),
     "half_power": Rule("a power of one half is a square root", "u >= 0", (
         ("x**0.5", "sqrt", ABOVE), ("x**-0.5", "sqrt", ABOVE))),
+    "half_powers": Rule("u sqrt(u) as one power: its derivative at 0 is 0, not 0 * inf", "u >= 0", (
+        ("x*sqrt(x)", "pow", ABOVE), ("sqrt(x)**3", "pow", ABOVE),
+        ("y*x**2*sqrt(x)", "pow", {"x": (1e-3, 9.0), "y": (-9.0, 9.0)}))),
     "log1p": Rule("log(1 + u) keeps the digits of a small u", "u > -1", (
-        ("log(1 + x)", "log1p", INSIDE), ("log(1 - x)", "log1p", INSIDE),
+        ("log(1 + x)", "log1p", INSIDE), ("log(1 - x)", "log1p", INSIDE), ("log2(1 + x)", "log1p", INSIDE),
         ("log(sqrt(1 + x))", "log1p", INSIDE))),
     "log_hypot": Rule("log(hypot(1, u)) = log1p(u**2)/2 keeps the digits of a small u", "|u| < 1e154", (
         ("log(sqrt(1 + x**2))", "log1p", ALL),)),
@@ -143,7 +148,7 @@ RULES: dict[str, Rule] = {
     "atanh": Rule("log((1 + u)/(1 - u)) = 2 atanh(u), which keeps the digits of a small u", "|u| < 1", (
         ("0.5*log((1 + x)/(1 - x))", "atanh", INSIDE), ("0.5*(log(1 + x) - log(1 - x))", "atanh", INSIDE))),
     "xlogx": Rule("x log(x) is 0 at 0", "x >= 0", (
-        ("x*log(x)", "xlogx", ABOVE), ("x*log(x/y)", "xlogx", {"x": (0.1, 9.0), "y": (0.1, 9.0)}),
+        ("x*log(x)", "xlogx", ABOVE), ("x*log(x/y)", "xlogy", {"x": (0.1, 9.0), "y": (0.1, 9.0)}),
         ("(1 - x)*log(1 - x)", "xlogx", INSIDE))),
     "sinc": Rule("sin(u)/u has a value at 0, and derivatives that do not cancel near it", "all reals", (
         ("sin(x)/x", "sinc_derivative", ABOVE), ("sin(pi*x)/(pi*x)", "sinc", ABOVE),
@@ -225,6 +230,7 @@ class Rewriter:
             "pow": self._power, "cosh": self._even, "cos": self._even, "log_cosh": self._even,
             "sqrt": lambda _, args: structure.root(self.forms, args[0]),
             "log": lambda _, args: self._log(args[0]), "log1p": lambda _, args: self._log1p(args[0]),
+            "log2": self._log_to_base, "log10": self._log_to_base,
             "exp": lambda _, args: self._exp(args[0]), "logaddexp": lambda _, args: self._logaddexp(args),
             "select": lambda _, args: self._select(*args),
         }
@@ -372,6 +378,8 @@ class Rewriter:
         if exponent.op != "const":
             return None
         n = float(exponent.value)
+        if base.op == "sqrt" and n in (3.0, 5.0):
+            return Found(self.graph.apply("pow", base.args[0], 0.5 * n), "half_powers", 1)
         if abs(n) == 0.5:
             found = structure.root(self.forms, base)
             rule = "half_power" if found is None else found.rule
@@ -391,6 +399,10 @@ class Rewriter:
         if not self.forms.rich(x):
             return structure.logarithm(self.forms, x, self.written)
         return self._log_of(x) or structure.logarithm(self.forms, x, self.written)
+
+    def _log_to_base(self, op: str, args: Sequence[Node]) -> Found | None:
+        found = self._log(args[0])
+        return None if found is None else found._replace(node=found.node * (1.0 / LOGS[op]))
 
     def _long_sum(self, x: Node) -> Node | None:
         """The logarithm of a sum of many exponentials, as a balanced tree of logaddexp."""
@@ -457,11 +469,12 @@ class Rewriter:
         return structure.even_argument(self.forms, op, args[0])
 
 
+LOGS = {"log2": math.log(2.0), "log10": math.log(10.0)}
 _LINEAR = ("add", "sub", "neg", "mul", "div")
 _KINDS = {
     "log": (frozenset((*EXPANDED, "logsumexp", "log", "log1p")), _LINEAR),
     "removable": (NAMES, ("mul", "neg", "pow")),
-    "product": (frozenset(("log", "log1p", "log2", "log10", "sin", "tan", "hypot")),
+    "product": (frozenset(("log", "log1p", "log2", "log10", "sin", "tan", "hypot", "sqrt")),
                 ("mul", "div", "neg", "pow")),
 }
 _DIFFERENCES = ("sqrt", "hypot", "log", "log1p", "div", "pow", "unit")

@@ -1,8 +1,9 @@
 """Strength reduction: what is cheaper in another form, done last, just before printing.
 
-Whole powers become products of halves, so that neighbouring powers share (x**6 = x**3 * x**3, x**5 =
-x**2 * x**3), and negative ones products of one reciprocal. This comes after differentiation: the
-derivative of x**6 is 6 x**5, while that of a chain of products would be a longer chain.
+A half power is a whole one times the root. Whole powers become products of halves, so that neighbouring
+powers share (x**6 = x**3 * x**3, x**5 = x**2 * x**3), and negative ones products of one reciprocal. This
+comes after differentiation: the derivative of x**6 is 6 x**5, while that of a chain of products would be
+a longer chain.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ def strength(graph: Graph) -> Graph:
         if node.op != "pow" or args[1].op != "const" or not args[0].dtype.startswith("float"):
             return None
         exponent = float(args[1].value)
+        if (exponent - 0.5).is_integer() and 1.5 <= exponent <= MOST_FACTORS:
+            return new.apply("mul", _product(new, args[0], int(exponent)), new.apply("sqrt", args[0]))
         if not exponent.is_integer() or not 2 <= abs(exponent) <= MOST_FACTORS:
             return None
         base = args[0] if exponent > 0 else new.apply("div", 1.0, args[0])

@@ -502,6 +502,13 @@ def _quotient(forms: Forms, atom: int, power: float,
     if node.op == "tan" and power == 1.0:
         argument = forms.linear(node.args[0])
         return None if not argument else _cardinal(forms, atom, argument, factors, False)
+    if node.op == "sqrt":
+        inner = node.args[0].id
+        total = factors.get(inner, 0.0) + 0.5 * power
+        if factors.get(inner, 0.0) >= 1.0 and power % 2 and total >= 0.5:
+            left = _without(factors, {atom: power, inner: factors[inner]})
+            return 1.0, left, o.sqrt(nodes[inner]) if total == 0.5 else o.pow(nodes[inner], total), "half_powers"
+        return None
     if node.op == "hypot" and power <= -1.0:
         for u, v in (node.args, node.args[::-1]):
             linear = forms.linear(u)
@@ -550,7 +557,7 @@ def _cardinal(forms: Forms, atom: int, argument: Linear, factors: dict[int, floa
 
 
 def _entropy(forms: Forms, node: Node, factors: dict[int, float]) -> tuple[float, Factors, Node, str] | None:
-    """f log(f g) = xlogx(f g) / g; (1 + v) log1p(v) with its limit 0 where 1 + v is 0."""
+    """f log(f) and f log(f g) are 0 where f is, and (1 + v) log1p(v) where 1 + v is 0."""
     o, nodes = forms.graph.ops, forms.graph.nodes
     v = node.args[0]
     if node.op == "log1p":
@@ -571,9 +578,7 @@ def _entropy(forms: Forms, node: Node, factors: dict[int, float]) -> tuple[float
     if expo or c <= 0 or not any(a >= 0 and p == 1.0 and factors.get(a, 0.0) >= 1.0 for a, p in inner):
         return None
     taken = next(a for a, p in inner if p == 1.0 and factors.get(a, 0.0) >= 1.0)
-    rest = _without(factors, {node.id: 1.0, taken: 1.0})
-    others = tuple(f for f in inner if f[0] != taken)
-    return scale / c, factors_multiply(rest, others, -1.0), o.xlogx(v), "xlogx"
+    return scale, _without(factors, {node.id: 1.0, taken: 1.0}), o.xlogy(nodes[taken], v), "xlogx"
 
 
 def even_argument(forms: Forms, op: str, x: Node) -> Found | None:

@@ -77,6 +77,10 @@ entry("log1p", 1, imports="numpy", exact="log1p", partials=lambda o, y, x: [1.0 
 entry("logaddexp", 2, imports="numpy", exact=lambda mp, a, b: mp.log(mp.exp(a) + mp.exp(b)),
       partials=lambda o, y, a, b: [o.sigmoid(a - b), o.sigmoid(b - a)], domain=(WIDE, WIDE),
       edges={(1000.0, 1000.0): (1000.0 + LN2, (0.5, 0.5)), (-INF, 0.0): (0.0, (0.0, 1.0))})
+entry("xlogy", 2, **_kernel("xlogy", 2), numpy="special.xlogy", domain=(ANY, POSITIVE),
+      exact=lambda mp, x, y: x * mp.log(y) if x else mp.mpf(0),
+      partials=lambda o, y, a, b: [o.log(b), Guarded(a / b, o.not_equal(a, 0.0))],
+      edges={(0.0, 0.0): (0.0, (-INF, 0.0)), (0.0, 2.0): (0.0, (LN2, 0.0))}, note="x log(y), 0 at x = 0")
 entry("xlogx", 1, internal=True, **_kernel("xlogx"),
       numpy=lambda np, x: np.where(x == 0, 0.0, x * np.log(np.where(x == 0, 1.0, x))),
       exact=lambda mp, x: x * mp.log(x) if x else mp.mpf(0),

@@ -40,7 +40,7 @@ SPECIAL = [
     math.nan,
 ]
 # Outside the domain the C library itself warns: asin of 2, acosh of 0, a negative number to a broken power.
-WARNS = {"asin_slope", "acosh_slope", "xlogx", "pow_less", "sinc", "sinc_derivative", "cbrt"}
+WARNS = {"asin_slope", "acosh_slope", "xlogx", "xlogy", "pow_less", "sinc", "sinc_derivative", "cbrt"}
 
 
 def operands_at(op: str, value: float) -> tuple[float | int, ...]:

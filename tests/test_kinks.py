@@ -15,6 +15,7 @@ import sympy
 
 import gradc
 from gradc.ir.errors import DomainError, FormulaError
+from gradc.ir.interpret import evaluate
 
 X, Y, Z = sympy.symbols("x y z", real=True)
 THIRD = 1 / 3
@@ -251,3 +252,15 @@ def test_there_are_two_policies() -> None:
 def test_the_header_states_the_policy() -> None:
     assert "abs'(0) = 0" in gradc.compile("abs(x)", jit=False).grad.source
     assert 'kinks="raise"' in gradc.compile("abs(x)", jit=False, kinks="raise").grad.source
+
+
+def test_powers_and_entropies_have_their_limits_at_zero() -> None:
+    for formula, value, slope in (
+            ("x*sqrt(x)", 0.0, 0.0), ("sqrt(x)**3", 0.0, 0.0), ("x**2*sqrt(x)", 0.0, 0.0), ("x/sqrt(x)", 0.0, np.inf)):
+        f = gradc.compile(formula, jit=False)
+        assert (f(0.0), f.grad(0.0)) == (value, slope)
+        assert f(4.0) == pytest.approx(evaluate(f.graph, {"x": 4.0})[0])
+    f = gradc.compile("x*log(x/y)", jit=False)
+    assert f(0.0, 2.0) == 0.0
+    assert f.grad(0.0, 2.0) == (-np.inf, 0.0)
+    assert f.grad(1e-300, 2.0).y == -5e-301

@@ -163,6 +163,7 @@ SERIES: dict[str, Callable[..., arb_series]] = {
     "log1p": lambda x: (ONE + x).log(),
     "logaddexp": lambda a, b: (a.exp() + b.exp()).log(),
     "xlogx": lambda x: x * x.log(),
+    "xlogy": lambda x, y: x * y.log(),
     "gaussian": lambda x: (-(x * x)).exp(),
     "sigmoid": lambda x: ONE / (ONE + (-x).exp()),
     "sigmoid_slope": lambda x: (-x).exp() / ((ONE + (-x).exp()) * (ONE + (-x).exp())),
