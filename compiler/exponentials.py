@@ -19,7 +19,7 @@ from .powers import Found, content, product, shape, without_abs
 
 def recognise(forms: Forms, form: Ratio) -> Found | None:
     """The function of w, or of w/2, that a form is equal to."""
-    if len(form.top) > 4:
+    if len(form.top) > 4 or forms.shifted(form.top) or forms.shifted(form.bottom):
         return None
     even = without_abs(forms, form)
     found = shape(even)

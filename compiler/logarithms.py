@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from gradc.ir.graph import Node
 
+from . import shifts
 from .patterns import (
     ONE,
     UNIT,
@@ -66,9 +67,9 @@ def _log_of_poly(forms: Forms, poly: Poly, sign: float) -> Found | None:
     o = forms.graph.ops
     if len(poly) == 1:
         return _log_of_mono(forms, *next(iter(poly.items())), sign)
-    over, poly = content(poly)
-    if any(m[1] for m in poly) or over != ONE:
-        return None
+    over, inner = content(poly)
+    if any(m[1] for m in inner) or over != ONE:
+        return shifts.logarithm(forms, poly, sign)
     if len(poly) == 2 and min(poly.values()) < 0 < max(poly.values()):
         return _log_of_difference(forms, poly, sign)
     if min(poly.values()) <= 0:
@@ -90,6 +91,10 @@ def _log_of_poly(forms: Forms, poly: Poly, sign: float) -> Found | None:
         if not a:
             return Found(with_constant(forms, sign, o.softplus(forms.spell(b)), math.log(c)), "softplus", 1)
     node = log_of_sum(forms, poly)
+    if node is not None and not a and close(c + d, 1.0):                # 0 at 0: log(1 + d (exp(b) - 1))
+        whole = forms.spell(b)
+        node = o.select(o.less(o.abs(whole), 1.0), o.log1p(d * o.expm1(whole)), node)
+        return Found(forms.product(sign, [node]), "log_mean", 1)
     return None if node is None else Found(forms.product(sign, [node]), "logaddexp", 1)
 
 

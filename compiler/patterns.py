@@ -303,11 +303,21 @@ class Forms:
         """
         top, bottom = self.form(node)
         if (bottom is not UNIT and bottom != UNIT) or any(m[0] for m in top):
-            top = self.atom(node).top
+            top = self._split(node)
         result = tuple(sorted((m[1], self.same(c)) for m, c in top.items()))
         if result:
             self.origin.setdefault(result, node)
         return result
+
+    def _split(self, node: Node) -> Poly:
+        """A sum with exponentials in it: each term that has one is an atom."""
+        total: Poly = {}
+        for term, sign in summands(node.op, node.args) if node.op in ("add", "sub", "neg") else [(node, 1.0)]:
+            top, bottom = self.form(term)
+            if term is node or bottom != UNIT or any(m[0] for m in top):
+                top = self.atom(term).top
+            total, _ = poly_add(total, top, sign)
+        return total
 
     def same(self, value: float) -> float:
         """The first number met that is within a few roundings of this one."""
@@ -440,8 +450,8 @@ class Forms:
         if body.bottom != UNIT or len(body.top) != 1 or (node.op == "mean" and len(node.args) > 1):
             return None
         ((expo, factors), coefficient), = body.top.items()
-        if any(a >= 0 and self.graph.nodes[a].op == "detach" for t in expo for a, _ in t[0]):
-            return None                                         # the largest term is taken out already
+        if self.shifted(body.top):
+            return None
         axis: Axis = node.attr
         fixed = tuple(t for t in expo if not any(axis in self.axes_of(a) for a, _ in t[0]))
         varying = tuple(t for t in expo if t not in fixed)
@@ -455,6 +465,11 @@ class Forms:
         if node.op == "mean":
             factors = factors_multiply(factors, ((self.graph.dim(axis.dim).id, 1.0),), -1.0)
         return Ratio({(top, factors): coefficient}, UNIT)
+
+    def shifted(self, poly: Poly) -> bool:
+        """Whether the largest exponent is taken out already."""
+        atoms = (a for mono in poly for factors, _ in mono[0] for a, _ in factors)
+        return any(a >= 0 and self.graph.nodes[a].op == "detach" for a in atoms)
 
     # -- atoms --------------------------------------------------------------------------------
 

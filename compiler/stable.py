@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from gradc.ir.graph import Check, Graph, Node, copy_graph, follow
 
-from . import structure
+from . import shifts, structure
 from .exponentials import recognise, softmax_over
 from .logarithms import EXPANDED, exp_of_logs, log_of, log_of_sum_of_logs, log_of_terms
 from .patterns import ONE, TERMS, UNIT, Forms, Ratio, add, multiple, summands, takes_back
@@ -99,6 +99,17 @@ RULES: dict[str, Rule] = {
     "logaddexp": Rule("the logarithm of a sum of exponentials without overflow", "all reals", (
         ("log(exp(x) + exp(y))", "logaddexp", PAIR), ("log(2 + exp(x))", "logaddexp", ALL),
         ("log(exp(x) + exp(y) + exp(x*y))", "logaddexp", {"x": (-3.0, 3.0), "y": (-3.0, 3.0)}))),
+    "exp_product": Rule("products of exponentials as one: infinity does not meet 0", "all reals", (
+        ("exp(-exp(x))*exp(x)", "exp", {"x": (-30.0, 6.0)}), ("exp(x)/exp(y)", "exp", PAIR),
+        ("y*exp(-x**2/2)*exp(x)", "exp", PAIR))),
+    "root_of_exponentials": Rule("a power of a sum of exponentials through its logarithm: no overflow", "all reals", (
+        ("sqrt(1/(1 + exp(-x)))", "exp", ALL), ("(1 + exp(-3*x))**-0.25", "exp", ALL),
+        ("sqrt(1 + exp(2*x))", "exp", ALL), ("sqrt(cosh(x))", "exp", ALL))),
+    "shift": Rule("the largest exponent is taken out: no exponential overflows", "all reals", (
+        ("1/(1 + y*exp(x))", "detach", {"x": (-30.0, 30.0), "y": (0.1, 9.0)}),
+        ("log(y*exp(x) + 2)", "detach", {"x": (-30.0, 30.0), "y": (0.1, 9.0)}),
+        ("log(1 + y*exp(x))", "log1p", {"x": (-30.0, 30.0), "y": (0.1, 9.0)}),
+        ("x*((1 + exp(x))**2 - 1)/((1 + exp(x))**2 + 1)", "detach", ALL))),
     "logsumexp": Rule("the maximum is taken out first, so no exponential overflows", "all reals", ()),
     "log1mexp": Rule("log(1 - exp(u)) through expm1 near 0 and log1p far from it", "u < 0", (
         ("log(1 - exp(-x))", "expm1", ABOVE), ("log(exp(x) - 1)", "expm1", ABOVE),
@@ -228,7 +239,7 @@ class Rewriter:
         self._handlers: dict[str, Callable[[str, Sequence[Node]], Found | None]] = {
             "add": self._sum, "sub": self._sum, "mul": self._product, "div": self._product,
             "pow": self._power, "cosh": self._even, "cos": self._even, "log_cosh": self._even,
-            "sqrt": lambda _, args: structure.root(self.forms, args[0]),
+            "sqrt": lambda _, args: self._root(args[0]),
             "log": lambda _, args: self._log(args[0]), "log1p": lambda _, args: self._log1p(args[0]),
             "log2": self._log_to_base, "log10": self._log_to_base,
             "exp": lambda _, args: self._exp(args[0]), "logaddexp": lambda _, args: self._logaddexp(args),
@@ -321,6 +332,8 @@ class Rewriter:
             total, above = self._long_sum(args[1]), forms.form(args[0])
             if total is not None and above.bottom == UNIT and len(above.top) == 1:
                 found = softmax_over(forms, above, total)
+        if found is None and op == "div" and forms.rich(args[0]) and forms.rich(args[1]):
+            found = shifts.weighted_mean(forms, args)
         if found is None and forms.rich(args[1]) and (op == "div" or forms.rich(args[0])):
             form = forms.of(op, args)
             if form is not None:
@@ -346,15 +359,16 @@ class Rewriter:
             if found is not None:
                 return found
         below = forms.form(args[1])
+        factors = [n for a in args for n in _factors(a)]
+        count = sum(1 for n in factors if forms.rich(n))
         if op == "div" and len(below.top) == len(below.bottom) == 1:
-            return self._over_logsumexp(args, form)
+            return self._over_logsumexp(args, form) or shifts.merged(forms, form, factors)
         found = recognise(forms, form)
-        if found is None:
-            return None
         if op == "div":
+            return found or shifts.ratio(forms, form)
+        if found is not None and found.functions < count:
             return found
-        count = sum(1 for a in args for n in _factors(a) if forms.rich(n))
-        return found if found.functions < count else None
+        return shifts.merged(forms, form, factors)
 
     def _over_logsumexp(self, args: Sequence[Node], form: Ratio) -> Found | None:
         """exp(a) / sum_i exp(b_i) = exp(a - logsumexp_i b_i)."""
@@ -381,6 +395,9 @@ class Rewriter:
         if base.op == "sqrt" and n in (3.0, 5.0):
             return Found(self.graph.apply("pow", base.args[0], 0.5 * n), "half_powers", 1)
         if abs(n) == 0.5:
+            found = self._root_of_exponentials(base, n)
+            if found is not None:
+                return found
             found = structure.root(self.forms, base)
             rule = "half_power" if found is None else found.rule
             node = self.graph.apply("sqrt", base) if found is None else found.node
@@ -389,8 +406,24 @@ class Rewriter:
             form = self.forms.of(op, args)
             below = self.forms.form(base)
             if form is not None and len(below.top) + len(below.bottom) > 2:
-                return recognise(self.forms, form)
-        return None
+                return recognise(self.forms, form) or shifts.ratio(self.forms, form)
+        return self._root_of_exponentials(base, n)
+
+    def _root(self, base: Node) -> Found | None:
+        return structure.root(self.forms, base) or self._root_of_exponentials(base, 0.5)
+
+    def _root_of_exponentials(self, base: Node, n: float) -> Found | None:
+        """(1 + exp(u))**n as exp(n softplus(u)), exp(u)**n as exp(n u)."""
+        if not self.forms.rich(base) or (n == int(n) and abs(n) <= 4):
+            return None
+        form = self.forms.form(base)
+        if form.bottom == UNIT and len(form.top) == 1:
+            ((expo, factors), c), = form.top.items()
+            node = None if factors or not expo or c != 1.0 else self.forms.spell(expo)
+        else:
+            found = log_of(self.forms, form)
+            node = found.node if found is not None and found.rule in _POSITIVE else None
+        return None if node is None else Found(self.graph.apply("exp", n * node), "root_of_exponentials", 1)
 
     def _log(self, x: Node) -> Found | None:
         total = self._long_sum(x)
@@ -398,6 +431,8 @@ class Rewriter:
             return Found(total, "logaddexp", 1)
         if not self.forms.rich(x):
             return structure.logarithm(self.forms, x, self.written)
+        if x.is_reduction and self.forms.form(x) == self.forms.atom(x):
+            return shifts.log_of_weighted_sum(self.forms, x)
         return self._log_of(x) or structure.logarithm(self.forms, x, self.written)
 
     def _log_to_base(self, op: str, args: Sequence[Node]) -> Found | None:
@@ -470,6 +505,7 @@ class Rewriter:
 
 
 LOGS = {"log2": math.log(2.0), "log10": math.log(10.0)}
+_POSITIVE = ("softplus", "log_cosh", "logaddexp", "shift")
 _LINEAR = ("add", "sub", "neg", "mul", "div")
 _KINDS = {
     "log": (frozenset((*EXPANDED, "logsumexp", "log", "log1p")), _LINEAR),
