@@ -247,6 +247,9 @@ def log_of_sum_of_logs(forms: Forms, op: str, args: Sequence[Node], shifted: boo
     if form is None or form.bottom != UNIT or any(m[0] for m in form.top):
         return None
     nodes = forms.graph.nodes
+    found = _logit(forms, form)
+    if found is not None:
+        return found
     logs = [(m, c) for m, c in form.top.items()
             if len(m[1]) == 1 and m[1][0][1] == 1.0 and m[1][0][0] >= 0
             and (nodes[m[1][0][0]].op in EXPANDED or nodes[m[1][0][0]].op == "logsumexp")]
@@ -270,6 +273,20 @@ def log_of_sum_of_logs(forms: Forms, op: str, args: Sequence[Node], shifted: boo
     if found is None or found.rule not in ("softplus", "log_cosh", "logaddexp", "log_mean", "cross_entropy"):
         return None
     return Found(forms.product(scale, [found.node]), found.rule, 1)
+
+
+def _logit(forms: Forms, form: Ratio) -> Found | None:
+    """c softplus(u) - c softplus(-u) = c u, also beside other terms."""
+    nodes = forms.graph.nodes
+    of = {u: (m, c) for m, c in form.top.items()
+          if len(m[1]) == 1 and m[1][0][1] == 1.0 and m[1][0][0] >= 0
+          and (node := nodes[m[1][0][0]]).op == "softplus" and (u := forms.linear(node.args[0]))}
+    for u, (mono, c) in of.items():
+        other = of.get(linear_scale(u, -1.0))
+        if other is not None and close(c, -other[1]):
+            rest = tuple(sorted((m[1], v) for m, v in form.top.items() if m not in (mono, other[0])))
+            return Found(forms.spell(linear_add(rest, linear_scale(u, c))), "logit", 1)
+    return None
 
 
 def _shared(forms: Forms, top: Poly) -> Found | None:

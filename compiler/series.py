@@ -91,6 +91,8 @@ def _rewritten(forms: Forms, args: Sequence[Node], f: Node, u: Node, k: float, u
         if f.op == "expm1":                                             # no overflow for a large u
             half = forms.spell(linear_scale(forms.linear(v) or (), 0.5))
             outside = v * reciprocal_expm1(forms, v, half)
+        elif f.op == "sinh":
+            outside = v * o.csch(v)
         elif f.op == "tanh":
             inside = o.cosh(v) / _horner(forms, v, *ODD["sinh"][1:])
     whole = o.select(o.less(o.abs(v), radius), inside, outside)

@@ -19,8 +19,21 @@ from gradc.ir.graph import Check, Graph, Node, copy_graph, follow
 from . import shifts, structure
 from .exponentials import recognise, softmax_over
 from .logarithms import EXPANDED, exp_of_logs, log_of, log_of_sum_of_logs, log_of_terms
-from .patterns import ONE, TERMS, UNIT, Forms, Ratio, add, multiple, summands, takes_back
-from .powers import Found, content
+from .patterns import (
+    ONE,
+    TERMS,
+    UNIT,
+    Forms,
+    Ratio,
+    add,
+    factors_multiply,
+    linear_add,
+    linear_scale,
+    multiple,
+    summands,
+    takes_back,
+)
+from .powers import Found, content, shape
 from .series import NAMES, removable
 
 
@@ -126,10 +139,19 @@ RULES: dict[str, Rule] = {
         ("sqrt(x + 1) - sqrt(x)", "div", ABOVE), ("sqrt(1 + x) - 1", "div", ABOVE),
         ("1 - sqrt(1 - x**2)", "div", INSIDE))),
     "hypot_difference": Rule("a hypotenuse less a side as a quotient where it would cancel", "all reals", (
-        ("sqrt(1 + x**2) - 1", "select", ALL), ("sqrt(1 + x**2) - x", "select", ALL))),
+        ("sqrt(1 + x**2) - 1", "select", ALL), ("sqrt(1 + x**2) - x", "select", ALL),
+        ("x + sqrt(x**2 + 4)", "select", ALL), ("sqrt(x**2*y**2 + y**4) - y**2", "select", PAIR))),
     "log_quotient": Rule("a difference of logarithms through log1p: no cancellation", "positive arguments", (
         ("log(x + 1) - log(x)", "log1p", ABOVE), ("log((x + 1)/x)", "log1p", ABOVE),
         ("log(x/(x + 1))", "log1p", ABOVE))),
+    "power_less_one": Rule("(1 + u)**n - 1 without cancellation near 0", "u > -1", (
+        ("(1 + x)**2.5 - 1", "expm1", ABOVE), ("1/sqrt(1 - x**2) - 1", "expm1", INSIDE),
+        ("(1 + x)**3 - 1", "mul", INSIDE),
+        ("(1 - x)**y - 1", "expm1", {"x": (-3.0, 0.9), "y": (0.1, 9.0)}))),
+    "log_cos": Rule("log(cos(u)) through sin(u)**2 near 0", "cos(u) > 0", (
+        ("log(cos(x))", "log1p", {"x": (-1.5, 1.5)}),)),
+    "logit": Rule("softplus(u) - softplus(-u) is u", "all reals", (
+        ("softplus(x) - softplus(-x)", "input", ALL),)),
     "fractions": Rule("fractions over one denominator: the numerators cancel", "denominators other than 0", (
         ("1/x - 1/(x + 1)", "mul", ABOVE), ("1/(x + 1) - x/(x + 1)**2", "pow", ABOVE),
         ("1 - x/(1 + x)", "div", ABOVE))),
@@ -160,13 +182,17 @@ RULES: dict[str, Rule] = {
         ("0.5*log((1 + x)/(1 - x))", "atanh", INSIDE), ("0.5*(log(1 + x) - log(1 - x))", "atanh", INSIDE))),
     "xlogx": Rule("x log(x) is 0 at 0", "x >= 0", (
         ("x*log(x)", "xlogx", ABOVE), ("x*log(x/y)", "xlogy", {"x": (0.1, 9.0), "y": (0.1, 9.0)}),
-        ("(1 - x)*log(1 - x)", "xlogx", INSIDE))),
+        ("(1 - x)*log(1 - x)", "xlogx", INSIDE), ("x*(log(x) - log(y))", "xlogx", {"x": (0.1, 9.0), "y": (0.1, 9.0)}),
+        ("x*log(abs(x))", "xlogy", ABOVE), ("x*log(3*x**2)", "xlogy", ABOVE))),
     "sinc": Rule("sin(u)/u has a value at 0, and derivatives that do not cancel near it", "all reals", (
         ("sin(x)/x", "sinc_derivative", ABOVE), ("sin(pi*x)/(pi*x)", "sinc", ABOVE),
-        ("(1 - cos(x))/x**2", "sinc_derivative", ABOVE), ("tan(x)/x", "sinc_derivative", INSIDE))),
+        ("(1 - cos(x))/x**2", "sinc_derivative", ABOVE), ("tan(x)/x", "sinc_derivative", INSIDE),
+        ("x/sin(x)", "sinc_derivative", INSIDE),
+        ("y*x/tan(2*x)", "sinc_derivative", {"x": (0.1, 0.7), "y": (-9.0, 9.0)}))),
     "removable": Rule("f(u)/u by a series near 0: the quotient rule cancels", "all u in the domain of f", (
         ("(exp(x) - 1)/x", "select", ABOVE), ("x/(exp(x) - 1)", "select", ABOVE),
-        ("log(1 + x)/x", "select", ABOVE),
+        ("x*exp(x)/(exp(x) - 1)", "select", ABOVE), ("x**2*exp(x)/(exp(x) - 1)**2", "select", ABOVE),
+        ("log(1 + x)/x", "select", ABOVE), ("x*coth(x)", "select", ABOVE),
         ("sinh(x)/x", "select", ABOVE), ("tanh(x)/x", "select", ABOVE), ("x/tanh(x)", "select", ABOVE))),
     "even": Rule("an even function does not need the absolute value", "all reals", (
         ("cosh(abs(x))", "cosh", ALL), ("cos(abs(x))", "cos", ALL))),
@@ -278,6 +304,7 @@ class Rewriter:
         if found is None and any(a.op in _DIFFERENCES for a in _bare(args)):
             form = forms.sum(op, args, False)
             found = None if form is None else structure.complement(forms, form)
+            found = found or structure.power_less_one(forms, op, args)
             found = found or structure.difference(forms, op, args) or structure.fractions(forms, op, args)
         return found
 
@@ -338,7 +365,7 @@ class Rewriter:
             form = forms.of(op, args)
             if form is not None:
                 found = self._recognised_product(op, args, form)
-        if found is None and (self._flagged("product", args[0]) or self._flagged("product", args[1])):
+        if found is None and any(self._flagged(kind, a) for a in args for kind in ("product", "log")):
             found = structure.product(forms, op, args)
         if found is None and op == "div" and args[0] in self.written and args[0].op == "div":
             found = self._cancelled(args[0], args[1])
@@ -355,7 +382,8 @@ class Rewriter:
     def _recognised_product(self, op: str, args: Sequence[Node], form: Ratio) -> Found | None:
         forms = self.forms
         if op == "div":
-            found = removable(forms, args)
+            found = self._planck(form) if forms.rich(args[0]) else None
+            found = found or removable(forms, args)
             if found is not None:
                 return found
         below = forms.form(args[1])
@@ -365,10 +393,34 @@ class Rewriter:
             return self._over_logsumexp(args, form) or shifts.merged(forms, form, factors)
         found = recognise(forms, form)
         if op == "div":
-            return found or shifts.ratio(forms, form)
+            grows = any(n.op not in _BOUNDED for n in _factors(args[1]) if forms.rich(n))
+            return found or (shifts.ratio(forms, form) if grows else None)
         if found is not None and found.functions < count:
             return found
         return shifts.merged(forms, form, factors)
+
+    def _planck(self, form: Ratio) -> Found | None:
+        """u exp(u)/(exp(u) - 1) as u/(1 - exp(-u)), u**2 exp(u)/(exp(u) - 1)**2 as (u/2)**2/sinh(u/2)**2."""
+        forms, found = self.forms, shape(form)
+        if found is None or found.plus or found.minus not in (-1, -2) or found.rest[0]:
+            return None
+        middle = multiple(linear_add(found.expo, found.w, 0.5 * found.minus), found.w)
+        w, c, rest = found.w, found.coefficient, found.rest[1]
+        whole: list[Node] = []                                          # (E/T)**2 as factors E/T
+        if len(w) == 1 and all(p == 1.0 or p == -1.0 for _, p in w[0][0]):
+            powers = dict(rest)
+            count = min(int(powers.get(a, 0.0) * p) for a, p in w[0][0])
+            if count >= -found.minus:
+                rest = factors_multiply(rest, w[0][0], -float(count))
+                whole = [forms.spell(((w[0][0], 1.0),))] * count
+        above = forms.product(1.0, [*whole, *([forms.spell_factors(1.0, rest)] if rest or not whole else [])])
+        if found.minus == -2 and middle == 0.0:
+            root = self.graph.apply("sinh", forms.spell(linear_scale(w, 0.5)))
+            return removable(forms, (forms.product(0.25 * c, [above]), root * root))
+        if found.minus == -1 and middle is not None and abs(middle) == 0.5:
+            below = self.graph.apply("expm1", forms.spell(linear_scale(w, -2.0 * middle)))
+            return removable(forms, (forms.product(2.0 * middle * c, [above]), below))
+        return None
 
     def _over_logsumexp(self, args: Sequence[Node], form: Ratio) -> Found | None:
         """exp(a) / sum_i exp(b_i) = exp(a - logsumexp_i b_i)."""
@@ -505,12 +557,13 @@ class Rewriter:
 
 
 LOGS = {"log2": math.log(2.0), "log10": math.log(10.0)}
+_BOUNDED = ("sigmoid", "tanh", "sech", "sigmoid_slope", "tanh_slope")
 _POSITIVE = ("softplus", "log_cosh", "logaddexp", "shift")
 _LINEAR = ("add", "sub", "neg", "mul", "div")
 _KINDS = {
     "log": (frozenset((*EXPANDED, "logsumexp", "log", "log1p")), _LINEAR),
     "removable": (NAMES, ("mul", "neg", "pow")),
-    "product": (frozenset(("log", "log1p", "log2", "log10", "sin", "tan", "hypot", "sqrt")),
+    "product": (frozenset(("log", "log1p", "log2", "log10", "sin", "tan", "hypot", "sqrt", "coth")),
                 ("mul", "div", "neg", "pow")),
 }
 _DIFFERENCES = ("sqrt", "hypot", "log", "log1p", "div", "pow", "unit")

@@ -162,8 +162,10 @@ def _square(forms: Forms, item: tuple[Node, float] | None, mono: Mono, c: float)
     """The form of the square of c * mono where that is a root or a number."""
     if mono == ONE:
         return {ONE: c * c}
-    if item is None or item[1] != 1.0:
+    if mono[0]:
         return None
+    if item is None or item[1] != 1.0:
+        return {((), factors_multiply((), mono[1], 2.0)): c * c}
     node = item[0]
     if node.op == "sqrt":
         inner = forms.form(node.args[0])
@@ -181,8 +183,10 @@ def _roots(forms: Forms, left: tuple[Node, float] | None, right: tuple[Node, flo
            n: Mono, c: float, d: float) -> Found | None:
     """c sqrt(a) - d sqrt(b) = (c c a - d d b) / (c sqrt(a) + d sqrt(b)) where the top is one term."""
     ops = [item[0].op if item is not None else "" for item in (left, right)]
-    if not {"sqrt", "hypot"} & set(ops) or d >= 0:
+    if not {"sqrt", "hypot"} & set(ops):
         return None
+    if d >= 0:
+        return _hypot_and_side(forms, left, right, m, n, c, d)
     a, b = _square(forms, left, m, c), _square(forms, right, n, d)
     if a is None or b is None:
         return None
@@ -204,6 +208,8 @@ def _roots(forms: Forms, left: tuple[Node, float] | None, right: tuple[Node, flo
     if "sqrt" in ops:
         return None
     if signed[0].op != "const":                                         # hypot(c, u) - u: u may be negative
+        above = forms.spell_factors(value, mono[1]) if mono != ONE else graph.const(value)
+        quotient = above / ((second if signed[0] is first else first) + o.abs(signed[0]))
         return Found(o.select(o.greater(signed[0], 0.0), quotient, plain), "hypot_difference", 1)
     root = left[0] if left is not None and ops[0] == "hypot" else right[0] if right is not None else None
     assert root is not None
@@ -212,6 +218,60 @@ def _roots(forms: Forms, left: tuple[Node, float] | None, right: tuple[Node, flo
         return None
     near = o.less(o.abs(inner[0]), abs(signed[0].value))
     return Found(o.select(near, quotient, plain), "hypot_difference", 1)
+
+
+def _hypot_and_side(forms: Forms, left: tuple[Node, float] | None, right: tuple[Node, float] | None, m: Mono,
+                    n: Mono, c: float, d: float) -> Found | None:
+    """h + u = (h**2 - u**2)/(h - u) for a hypotenuse h and a negative u."""
+    if left is None or left[0].op != "hypot":
+        left, right, m, n, c, d = right, left, n, m, d, c
+    if left is None or left[0].op != "hypot" or left[1] != 1.0 or n == ONE:
+        return None
+    a, b = _square(forms, left, m, c), _square(forms, right, n, d)
+    if a is None or b is None:
+        return None
+    top, vanished = poly_add(a, b, -1.0)
+    if len(top) != 1 or not vanished:
+        return None
+    (mono, value), = top.items()
+    o = forms.graph.ops
+    h, u = forms.spell_factors(c, m[1]), forms.spell_factors(d, n[1])
+    above = forms.spell_factors(value, mono[1]) if mono != ONE else forms.graph.const(value)
+    quotient = above / (h + o.abs(u))
+    return Found(o.select(o.less(u, 0.0), quotient, h + u), "hypot_difference", 1)
+
+
+def power_less_one(forms: Forms, op: str, args: Sequence[Node]) -> Found | None:
+    """c (1 + v)**n - c = c expm1(n log1p(v)), which does not cancel at v = 0."""
+    form = forms.sum(op, args, False)
+    if form is None or form.bottom != UNIT or len(form.top) != 2 or any(m[0] for m in form.top):
+        return None
+    over, top = content(form.top)
+    d = top.pop(ONE, 0.0)
+    (mono, c), = list(top.items())[:1]
+    item = _only(forms, mono)
+    if not d or len(top) > 1 or not close(c, -d) or item is None:
+        return None
+    node, power = item
+    if node.op == "sqrt":
+        node, power = node.args[0], 0.5 * power
+    elif node.op == "pow" and node.args[1].op == "const":
+        node, power = node.args[0], power * float(node.args[1].value)
+    exponent: Node | float = power
+    if node.op == "pow" and power == 1.0:
+        node, exponent = node.args
+    elif power in (0.5, 1.0):                                           # a root's quotient has no logarithm
+        return None
+    rest = _without_one(forms, node) if node.op in ("add", "sub") else None
+    if rest is None:
+        return None
+    o = forms.graph.ops
+    if exponent in (2.0, 3.0):
+        value = rest * (2.0 + rest) if exponent == 2.0 else rest * (3.0 + rest * (3.0 + rest))
+    else:
+        value = o.expm1(exponent * o.log1p(rest))
+    outer = [forms.spell_factors(1.0, over[1])] if over[1] else []
+    return Found(forms.product(c, [*outer, value]), "power_less_one", 1)
 
 
 def log_argument(forms: Forms, node: Node) -> Linear | None:
@@ -392,8 +452,8 @@ def logarithm(forms: Forms, x: Node, written: dict[Node, tuple[str, Sequence[Nod
     `written` gives for a node that a rule has made the operation and the operands it was made from.
     """
     graph, o = forms.graph, forms.graph.ops
-    if x in written and written[x][0] == "sub":
-        form = forms.sum("sub", written[x][1], False)
+    if x in written and written[x][0] in ("add", "sub"):
+        form = forms.sum(*written[x], False)
         return None if form is None or form.bottom != UNIT else _area(forms, form)
     if x.op == "hypot":
         for one, u in (x.args, x.args[::-1]):
@@ -402,6 +462,10 @@ def logarithm(forms: Forms, x: Node, written: dict[Node, tuple[str, Sequence[Nod
     if x.op == "sqrt":
         inner = logarithm(forms, x.args[0], written)
         return None if inner is None else inner._replace(node=0.5 * inner.node)
+    if x.op == "cos":
+        u = x.args[0]
+        near = 0.5 * o.log1p(-(o.sin(u) * o.sin(u)))
+        return Found(o.select(o.greater(x, 0.7), near, o.log(x)), "log_cos", 1)
     if x.op not in ("add", "sub", "div", "mul"):
         return None
     form = forms.form(x)
@@ -497,11 +561,14 @@ def _quotient(forms: Forms, atom: int, power: float,
         entry = forms.atoms[-atom - 1]
         if entry.name == "sin" and power >= 1.0:
             return _cardinal(forms, atom, entry.argument, factors, True)
-        return None
+        return _over_sine(forms, atom, entry.argument, factors) if entry.name == "sin" and power == -1.0 else None
     node = nodes[atom]
     if node.op == "tan" and power == 1.0:
         argument = forms.linear(node.args[0])
         return None if not argument else _cardinal(forms, atom, argument, factors, False)
+    if (node.op == "tan" and power == -1.0) or (node.op == "coth" and power == 1.0):
+        argument = forms.linear(node.args[0])
+        return None if not argument else _over_sine(forms, atom, argument, factors)
     if node.op == "sqrt":
         inner = node.args[0].id
         total = factors.get(inner, 0.0) + 0.5 * power
@@ -522,6 +589,8 @@ def _quotient(forms: Forms, atom: int, power: float,
                     return k, left, o.unit(u, v), "unit"
     if node.op in ("log", "log2", "log10", "log1p") and power == 1.0:
         return _entropy(forms, node, factors)
+    if node.op in ("add", "sub") and power == 1.0:
+        return _distributed(forms, node, factors)
     return None
 
 
@@ -556,6 +625,39 @@ def _cardinal(forms: Forms, atom: int, argument: Linear, factors: dict[int, floa
     return k, _without(factors, {atom: 1.0, **below}), node, "sinc"
 
 
+def _over_sine(forms: Forms, atom: int, argument: Linear,
+               factors: dict[int, float]) -> tuple[float, Factors, Node, str] | None:
+    """u / sin(k u), u / tan(k u), u coth(k u): the reciprocal of what has a value at 0."""
+    o, nodes = forms.graph.ops, forms.graph.nodes
+    for other, p in factors.items():
+        linear = forms.linear(nodes[other]) if other >= 0 and p >= 1.0 else None
+        k = multiple(argument, linear) if linear else None
+        if k:
+            v = forms.spell(argument)
+            op = nodes[atom].op if atom >= 0 else "sin"
+            node = v / o.tanh(v) if op == "coth" else (o.cos(v) if op == "tan" else 1.0) / o.sinc_derivative(0, v)
+            return 1.0 / k, _without(factors, {atom: factors[atom], other: 1.0}), node, "sinc"
+    return None
+
+
+def _distributed(forms: Forms, node: Node, factors: dict[int, float]) -> tuple[float, Factors, Node, str] | None:
+    """f (log f + b + ...) = xlogx(f) + f b + ..., which is 0 where f is."""
+    o, nodes = forms.graph.ops, forms.graph.nodes
+    terms = summands(node.op, node.args, 5)
+    for f, p in factors.items():
+        if f < 0 or p < 1.0 or not any(n.op == "log" and n.args[0].id == f for n, _ in terms):
+            continue
+        if len(terms) > 4:
+            return None
+        total: Node | None = None
+        for term, sign in terms:
+            part = o.xlogx(nodes[f]) if term.op == "log" and term.args[0].id == f else nodes[f] * term
+            total = forms.plus(total, part, sign < 0)
+        assert total is not None
+        return 1.0, _without(factors, {node.id: 1.0, f: 1.0}), total, "xlogx"
+    return None
+
+
 def _entropy(forms: Forms, node: Node, factors: dict[int, float]) -> tuple[float, Factors, Node, str] | None:
     """f log(f) and f log(f g) are 0 where f is, and (1 + v) log1p(v) where 1 + v is 0."""
     o, nodes = forms.graph.ops, forms.graph.nodes
@@ -571,13 +673,17 @@ def _entropy(forms: Forms, node: Node, factors: dict[int, float]) -> tuple[float
     scale = {"log": 1.0, "log2": 1.0 / LN2, "log10": 1.0 / LN10}[node.op]
     if factors.get(v.id, 0.0) >= 1.0:
         return scale, _without(factors, {node.id: 1.0, v.id: 1.0}), o.xlogx(v), "xlogx"
+    if v.op == "abs" and factors.get(v.args[0].id, 0.0) >= 1.0:
+        taken = v.args[0].id
+        return scale, _without(factors, {node.id: 1.0, taken: 1.0}), o.xlogy(nodes[taken], v), "xlogx"
     form = forms.form(v)
     if form.bottom != UNIT or len(form.top) != 1:
         return None
     ((expo, inner), c), = form.top.items()
-    if expo or c <= 0 or not any(a >= 0 and p == 1.0 and factors.get(a, 0.0) >= 1.0 for a, p in inner):
+    shared = [a for a, p in inner if a >= 0 and p >= 1.0 and factors.get(a, 0.0) >= 1.0]
+    if expo or c <= 0 or not shared:
         return None
-    taken = next(a for a, p in inner if p == 1.0 and factors.get(a, 0.0) >= 1.0)
+    taken = shared[0]
     return scale, _without(factors, {node.id: 1.0, taken: 1.0}), o.xlogy(nodes[taken], v), "xlogx"
 
 
