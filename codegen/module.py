@@ -118,7 +118,7 @@ class _ModulePrinter:
             direct = _function(self.name, arguments, self.body, scalars, "")
             returned = _returned(self.groups, self.values)
             parts = [_function(self.name, arguments, self.body, returned, "")]
-        types = tuple(_type(node) for node in self.graph.inputs.values())
+        types = tuple(("const " if node.shape else "") + _type(node) for node in self.graph.inputs.values())
         entry = Entry(self.name, types)
         if into:
             direct_entry = Entry(into, types + tuple(_type(node) for _, node in self.arrays))
@@ -181,6 +181,7 @@ class _ModulePrinter:
 
 
 def _type(node: Node) -> str:
+    """Numba's spelling. Arguments are `const`: read-only arrays fit, as all globals in the user's own code are."""
     rank = len(node.shape)
     return node.dtype + (f"[{':,' * (rank - 1)}::1]" if rank else "")
 

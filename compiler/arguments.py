@@ -88,8 +88,7 @@ def _value(node: Node, value: Any) -> Any:
     target = np.dtype({"bool": np.bool_}.get(node.dtype, node.dtype))
     if rank == 0:
         return array.astype(target)[()].item()
-    array = np.ascontiguousarray(array, dtype=target)
-    return array if array.flags.writeable else array.copy()
+    return np.ascontiguousarray(array, dtype=target)
 
 
 def check_dimensions(graph: Graph, values: Sequence[Any]) -> dict[str, int]:

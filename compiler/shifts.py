@@ -28,10 +28,22 @@ def merged(forms: Forms, form: Ratio, factors: Sequence[Node]) -> Found | None:
         return None
     if any(forms.rich(node) for node in factors if node not in exponentials and node not in sums):
         return None
+    if not sums and _one_way(forms, next(iter(form.top))[0], exponentials):
+        return None
     total: Node | None = None
     for mono, c in form.top.items():
         total = forms.plus(total, product(forms, abs(c), mono, ()), c < 0)
     return None if total is None else Found(total, "exp_product", 1)
+
+
+def _one_way(forms: Forms, whole: Linear, exponentials: Sequence[Node]) -> bool:
+    """Whether all exponents have the sign of the whole one and are no larger, as in exp(u) exp(u)."""
+    for node in exponentials:
+        (mono, _), = forms.form(node).top.items()
+        ratio = multiple(mono[0], whole) if whole else None
+        if ratio is None or not 0 < ratio <= 1:
+            return False
+    return True
 
 
 def _times_sinh(forms: Forms, form: Ratio, less_one: Node, factors: Sequence[Node]) -> Found | None:

@@ -273,6 +273,24 @@ def test_the_dispatchers_are_called_in_the_users_own_compiled_code() -> None:
     assert after < f(start)
 
 
+FIXED = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])     # Numba takes the globals of compiled code as read-only
+
+
+def test_read_only_arrays_are_arguments_in_compiled_code_and_in_calls() -> None:
+    f = gradc.compile("sum((A @ x)**2)", {"A": "m n", "x": "n"}, wrt="x")
+    slope = f.grad.jit
+
+    @numba.njit
+    def rows(x: Any) -> Any:
+        return slope(FIXED[1:], x)
+
+    wanted = 2.0 * FIXED[1:].T @ (FIXED[1:] @ np.ones(2))
+    np.testing.assert_allclose(rows(np.ones(2)), wanted)
+    locked = FIXED[1:].copy()
+    locked.flags.writeable = False
+    np.testing.assert_allclose(f.grad(locked, np.ones(2)), wanted)
+
+
 def test_the_named_tuple_passes_through_the_users_compiled_code() -> None:
     import numba
 
