@@ -186,6 +186,7 @@ def _type(node: Node) -> str:
     return node.dtype + (f"[{':,' * (rank - 1)}::1]" if rank else "")
 
 
+MOST_INLINE = 24        # outputs; Numba cannot take a tuple of over 30 with a condition in it
 LARGEST = 2**40         # of an integer argument that indices are computed from
 
 
@@ -262,6 +263,7 @@ def _values(graph: Graph, printer: BodyPrinter, given: dict[str, str], inputs: d
             body: list[str]) -> dict[str, str]:
     """The text of every output; `body` gets the statements that a long one needs first."""
     values: dict[str, str] = {}
+    several = len(graph.outputs) > MOST_INLINE
     for key, node in graph.outputs:
         if key in given:
             values[key] = given[key]
@@ -269,8 +271,21 @@ def _values(graph: Graph, printer: BodyPrinter, given: dict[str, str], inputs: d
             values[key] = f"{inputs[node]}.copy()"
         else:
             text = printer.result(node, body)
-            values[key] = text if node.dtype != "float64" or not printer.is_whole(node) else f"float({text})"
+            text = text if node.dtype != "float64" or not printer.is_whole(node) else f"float({text})"
+            if key in graph.remarks or (several and not text.isidentifier()):
+                text = _kept(printer, key, node, text, graph.remarks.get(key, ""), body)
+            values[key] = text
     return values
+
+
+def _kept(printer: BodyPrinter, key: str, node: Node, text: str, remark: str, body: list[str]) -> str:
+    """The name of a local that holds an output, with what made it in a comment (its statement may have one)."""
+    if text.isidentifier() and (not remark or node in printer.graph.notes) and node not in printer.variables:
+        return text
+    name = printer.names.fresh(key)
+    shown = " ".join("".join(c if c.isprintable() else " " for c in remark).split())
+    body.append(f"{name} = {text}{f'  # {shown}' if shown else ''}")
+    return name
 
 
 def _result_classes(graph: Graph, groups: Sequence[Group]) -> tuple[

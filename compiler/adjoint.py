@@ -93,8 +93,7 @@ def fan_in(graph: Graph, x: Node, contributions: list[Contribution], primal: int
         terms.append((value, guards))
     total, common = _guarded_sum(graph, terms)
     assert total.axes <= x.axes, f"the adjoint of {x} varies over an axis that it has not"
-    if total.id >= primal:
-        _describe(graph, x, total, contributions)
+    _describe(graph, x, total, contributions, own=total.id >= primal)
     return total, common
 
 
@@ -129,15 +128,21 @@ def _depends_on(graph: Graph, outputs: Iterable[Node], wrt: set[Node]) -> list[N
     return order
 
 
-def _describe(graph: Graph, x: Node, x_: Node, uses: list[Contribution]) -> None:
-    """Name the adjoint after its primal and say how many uses were summed, for the source."""
-    if x_.op in ("const", "input", "read") or x_ in graph.names or x_ in graph.notes:
+def _describe(graph: Graph, x: Node, x_: Node, uses: list[Contribution], *, own: bool) -> None:
+    """Name the adjoint after its primal and say how many uses were summed, for the source.
+
+    A value that was there before the sweep (not its `own`) keeps its name.
+    """
+    times = sum(use.times for use in uses)
+    count = f"sum of {times} uses" if times > 1 else "one use"
+    count += f" ({', '.join(dict.fromkeys(use.user for use in uses))})"
+    if x.op == "input":
+        graph.remarks[f"d_{x.attr.name}"] = f"adjoint of {x.attr.name}: {count}"
+    if not own or x_.op in ("const", "input", "read") or x_ in graph.names or x_ in graph.notes:
         return
     label = x.attr.name if x.op == "input" else graph.names[x][0] if x in graph.names else ""
     if label:
         graph.name(x_, f"d_{label}")
     if x.op == "read" and x.args[0].op == "input":
         label = f"{x.args[0].attr.name}[...]"                   # the printer knows what the indices are called
-    times = sum(use.times for use in uses)
-    count = f"sum of {times} uses" if times > 1 else "one use"
-    graph.notes[x_] = f"adjoint of {label or x.op}: {count} ({', '.join(dict.fromkeys(use.user for use in uses))})"
+    graph.notes[x_] = f"adjoint of {label or x.op}: {count}"

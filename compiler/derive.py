@@ -23,6 +23,8 @@ def gradient(graph: Graph, wrt: Sequence[str], *, with_value: bool, kinks: str) 
     (key, output) = _scalar_output(new)
     adjoints = reverse(new, [(output, new.const(1.0, output.dtype))], [new.inputs[w] for w in wrt], kinks)
     outputs = [(f"d_{name}", adjoints[new.inputs[name]]) for name in wrt]
+    if key in dict(outputs):                                    # the function is a derivative itself
+        key = "value"
     new.outputs = ([(key, output)] if with_value else []) + outputs
     return new
 
@@ -112,7 +114,7 @@ def _as_output(graph: Graph, node: Node) -> Node:
 
 
 def _backward(whole: Graph, saved: dict[Node, str], arguments: Sequence[str]) -> Graph:
-    new = Graph(fold=fold, source=whole.source, equal=list(whole.equal))
+    new = Graph(fold=fold, source=whole.source, equal=list(whole.equal), remarks=dict(whole.remarks))
     for name in arguments:
         new.input(name, whole.inputs[name].dtype, whole.inputs[name].shape)
     made: dict[Node, Node] = {}

@@ -226,7 +226,7 @@ def stable(graph: Graph) -> Graph:
 
 
 def _one_round(graph: Graph) -> Graph:
-    new = Graph(source=graph.source, equal=list(graph.equal))
+    new = Graph(source=graph.source, equal=list(graph.equal), remarks=dict(graph.remarks))
     for name, node in graph.inputs.items():
         new.input(name, node.dtype, node.shape)
     rewriter = Rewriter(new)

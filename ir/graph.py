@@ -90,6 +90,7 @@ class Graph:
     equal     pairs of dimensions that must agree at run time, found by the front end
     checks    conditions refused at run time (an index out of its dimension, a kink)
     source    the user's own text (the formula), for headers and carets
+    remarks   output name -> what made it, for a comment
     """
 
     fold: Fold | None = None
@@ -102,6 +103,7 @@ class Graph:
     equal: list[tuple[Dim, Dim]] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     source: str = ""
+    remarks: dict[str, str] = field(default_factory=dict)
     _table: dict[Any, Node] = field(default_factory=dict, repr=False)
     _applied: dict[Any, Node] = field(default_factory=dict, repr=False)     # apply's memo, by operand numbers
 
@@ -543,7 +545,7 @@ def copy_graph(graph: Graph, fold: Fold | None = None,
     `change(new_graph, old_node, new_operands)` may give another node; None keeps the node as it is.
     Names, spans and notes follow their node.
     """
-    new = Graph(fold=fold, source=graph.source, equal=list(graph.equal))
+    new = Graph(fold=fold, source=graph.source, equal=list(graph.equal), remarks=dict(graph.remarks))
     for name, node in graph.inputs.items():
         new.input(name, node.dtype, node.shape)
     made: dict[Node, Node] = {}

@@ -76,6 +76,7 @@ def to_text(graph: Graph) -> str:
     lines += [f"equal {_dim_text(left)}, {_dim_text(right)}" for left, right in graph.equal]
     lines += [f"check {_quoted(c.error)} {_quoted(c.message)} {numbers[c.bad]}" for c in graph.checks]
     lines += [f"output {_quoted(name)} {numbers[node]}" for name, node in graph.outputs]
+    lines += [f"remark {_quoted(name)} {_quoted(text)}" for name, text in graph.remarks.items()]
     return "\n".join(lines)
 
 
@@ -337,6 +338,9 @@ class _Line:
         elif self.accept("output"):
             name = self.string()
             graph.outputs.append((name, self.node()))
+        elif self.accept("remark"):
+            name = self.string()
+            graph.remarks[name] = self.string()
         else:
             self.fail(f"a line begins with a node or a known word, not {self.tokens[0][1]!r}")
         if self.at < len(self.tokens):

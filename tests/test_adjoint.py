@@ -265,6 +265,12 @@ def test_a_derived_function_can_be_derived_again() -> None:
     assert third(0.7) == pytest.approx((f.grad.grad(0.7 + step) - f.grad.grad(0.7 - step)) / (2 * step), rel=1e-6)
 
 
+def test_a_derivative_has_its_value_beside_its_own_derivative() -> None:
+    slope = gradc.compile("x**3 * y", wrt="x", jit=False).grad
+    assert slope.value_and_grad(2.0, 5.0) == (60.0, 60.0)
+    assert slope.value_and_grad(3.0, 5.0) == (135.0, 90.0)
+
+
 def test_values_shared_by_function_and_gradient_are_computed_once() -> None:
     source = gradc.compile("sum(exp(x[i] * y) for i in range(n))", {"x": "n"}, jit=False).value_and_grad.source
     assert source.partition("def ")[2].count("exp(") == 1

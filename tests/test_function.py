@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
@@ -271,6 +272,15 @@ def test_the_dispatchers_are_called_in_the_users_own_compiled_code() -> None:
     after, again = descend(start, 10)
     assert after == again
     assert after < f(start)
+
+
+@pytest.mark.parametrize(("formula", "count"), [
+    ("+".join(f"max(a{i}, 0)" for i in range(40)), 40), ("+".join(f"a{i}**b{i}" for i in range(20)), 40)])
+def test_gradients_of_many_arguments_compile(formula: str, count: int) -> None:
+    f = gradc.compile(formula, cache=False)
+    plain = gradc.compile(formula, jit=False)
+    point = np.linspace(0.5, 2.0, count).tolist()
+    same(f.value_and_grad(*point), plain.value_and_grad(*point))
 
 
 FIXED = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])     # Numba takes the globals of compiled code as read-only
