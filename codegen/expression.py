@@ -68,6 +68,8 @@ def operation(node: Node, operands: Sequence[Text]) -> Text:
         return operands[0]
     if node.op == "real":
         return (f"float({operands[0][0]})", ATOM) if node.args[0].dtype == "bool" else operands[0]
+    if node.dtype.startswith("float") and entry.result == "real" and all(map(is_whole, node.args)):
+        operands = [(f"float({text})", ATOM) for text, _ in operands]   # or Numba would wrap around, or truncate
     if node.op == "pow" and node.args[1].op == "const":
         exponent = float(node.args[1].value)
         if exponent.is_integer() and abs(exponent) < 64:        # Numba multiplies for a whole exponent
@@ -78,6 +80,13 @@ def operation(node: Node, operands: Sequence[Text]) -> Text:
             text = _fill(entry, (text, other))
         return text
     return _fill(entry, operands)
+
+
+def is_whole(node: Node) -> bool:
+    """Whether the text of a node is that of a whole number, also where its value counts as real."""
+    while node.op in ("real", "detach", "neg"):
+        node = node.args[0]
+    return node.dtype == "int64"
 
 
 def _fill(entry: Operation, operands: Sequence[Text]) -> Text:

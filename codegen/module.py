@@ -16,7 +16,7 @@ from gradc.ir.graph import Graph, Node
 from gradc.ir.table import OPERATIONS
 
 from . import kernels
-from .expression import dimension, extent
+from .expression import dimension, extent, is_whole
 from .load import Entry, Module
 from .lower import Program, lower
 from .names import CALLED, Names
@@ -144,9 +144,11 @@ class _ModulePrinter:
         lines: list[str] = []
         like = {n.shape: text for n, text in self.inputs.items() if n.shape and n.dtype == "float64"}
         bound: set[str] = set()
-        for text, (_, node) in zip(self.given, self.arrays, strict=True):
+        for text, (key, node) in zip(self.given, self.arrays, strict=True):
             if node.shape in like and node.dtype == "float64":
-                lines.append(f"{text} = np.empty_like({like[node.shape]})")
+                own = self.graph.inputs.get(key.removeprefix("d_"))
+                same = own is not None and own.shape == node.shape and own.dtype == node.dtype
+                lines.append(f"{text} = np.empty_like({self.inputs[own] if own and same else like[node.shape]})")
                 continue
             wanted = {self.dims[name] for dim in node.shape for name in dim.names()}
             for line in self.bindings:
@@ -155,7 +157,8 @@ class _ModulePrinter:
                     bound.add(target)
                     lines.append(line)
             lines.append(f"{text} = np.empty({self.printer.shape_text(node)})")
-        local = {key: self.names.fresh(f"value_{k}" if len(self.flat) > 1 else "value")
+        values = [key for key in self.flat if not key.startswith("d_")]
+        local = {key: self.names.fresh(key if key not in values else f"value_{k}" if len(values) > 1 else "value")
                  for k, key in enumerate(self.flat)}
         call = f"{into}({', '.join([*self.inputs.values(), *self.given])})"
         lines.append(f"{', '.join(local.values())} = {call}" if local else call)
@@ -271,7 +274,7 @@ def _values(graph: Graph, printer: BodyPrinter, given: dict[str, str], inputs: d
             values[key] = f"{inputs[node]}.copy()"
         else:
             text = printer.result(node, body)
-            text = text if node.dtype != "float64" or not printer.is_whole(node) else f"float({text})"
+            text = text if node.dtype != "float64" or not is_whole(node) else f"float({text})"
             if key in graph.remarks or (several and not text.isidentifier()):
                 text = _kept(printer, key, node, text, graph.remarks.get(key, ""), body)
             values[key] = text

@@ -351,6 +351,7 @@ class BodyPrinter:
                   and g.axes <= opened | {loop.axis}]
         low, high, kept = self._bounds(loop, bounds, path)
         stop = dimension(loop.axis.dim, self.dims)[0] if high is None else high
+        stop = stop[1:-1] if _wrapped(stop) and not loop.reverse else stop
         span = f"{low}, {stop}" if low is not None else stop
         if loop.reverse:
             last = f"{stop} - 1" if stop.isidentifier() else f"({stop}) - 1"
@@ -453,7 +454,9 @@ class BodyPrinter:
             lines.append(f"{name} = {op}imum({name}, {text[0]}){note}")
         elif op in ("any", "all"):
             joint = "or" if op == "any" else "and"
-            lines.append(f"{name} = {name} {joint} {bracket(text, AND + 1)}{note}")
+            whole = item.body.op == "const" and item.body.value == (op == "any")
+            found = text[0] if whole else f"{name} {joint} {bracket(text, AND + 1)}"
+            lines.append(f"{name} = {found}{note}")
         else:
             best, target = self.partial[item], self.locals[item.node]
             value = self.names.numbered("t")
@@ -484,12 +487,6 @@ class BodyPrinter:
     def result(self, node: Node, lines: list[str]) -> str:
         """The text of a scalar output, as it stands in the return statement; `lines` gets what comes before."""
         return self._inline(node, (), lines)
-
-    def is_whole(self, node: Node) -> bool:
-        """Whether a real output's text may be an integer in plain Python (a bare dimension)."""
-        while node.op in ("real", "detach", "neg"):
-            node = node.args[0]
-        return node.dtype == "int64"
 
     def shape_text(self, node: Node) -> str:
         """The arguments of `np.empty` for an array output."""

@@ -37,7 +37,8 @@ def bind(names: Sequence[str], args: Sequence[Any], keywords: Mapping[str, Any])
     for name, value in keywords.items():
         if name not in names:
             near = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {near[0]}?" if near else f"the arguments are {', '.join(names)}"
+            known = f"the arguments are {', '.join(names)}" if names else "the function takes none"
+            hint = f"did you mean {near[0]}?" if near else known
             raise ArgumentError(f"there is no argument {name}: {hint}")
         if name in values and values[name] is not MISSING:
             raise ArgumentError(f"the argument {name} is given twice, by position and by name: give it once")

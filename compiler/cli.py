@@ -123,6 +123,9 @@ def _run(options: argparse.Namespace) -> None:
         _print_rich(function.explain(*values))
     if options.source or not (values or options.explain or options.save or options.svg):
         _print_sources(function, options.source or "both")
+    for option, name in (("--save", options.save), ("--svg", options.svg)):
+        if name == "":
+            raise UsageError(f"{option} names no file\nWrite for example {option} FILE.")
     if options.save:
         function.save(options.save)
         _say(f"wrote {options.save}")
@@ -137,6 +140,15 @@ def _values(function: Function, texts: Sequence[str]) -> list[Any]:
         return []
     inputs = function.graph.inputs
     given = {name: value(text, name, inputs.get(name)) for name, text in assignments(texts).items()}
+    for name, found in given.items():
+        node = inputs.get(name)
+        kind = "whole number" if node is not None and node.dtype == "int64" else "truth value"
+        if node is not None and node.dtype in ("int64", "bool") and not node.shape and (
+                type(found) is not {"int64": int, "bool": bool}[node.dtype]):
+            raise UsageError(f"--at: {name}={_cut(str(found))} is no {kind}\n"
+                             f"Write for example --at {name}={'2' if kind == 'whole number' else 'True'}.")
+        if isinstance(found, (float, list, np.ndarray)) and not _all_finite(found):
+            raise UsageError(f"--at: {name} holds a value that is not finite\nGive numbers up to 1.8e308.")
     return convert(function.graph, bind(function.args, (), given))
 
 
@@ -171,6 +183,13 @@ def _split(text: str) -> Iterator[str]:
             start = position + 1
     if text[start:].strip() or start == 0:
         yield text[start:]
+
+
+def _all_finite(found: Any) -> bool:
+    try:
+        return bool(np.all(np.isfinite(np.asarray(found, dtype=np.float64))))
+    except (TypeError, ValueError):
+        return True                                             # what it is, the check of arguments says
 
 
 def value(text: str, name: str, node: Node | None) -> Any:
@@ -221,10 +240,13 @@ def _from_json(path: Path, _: Node | None) -> Any:
 
 
 def _from_csv(path: Path, node: Node | None) -> Any:
-    """Rows of numbers, a line of headings allowed; one row or column is a vector where one is wanted."""
+    """Rows of numbers; one row or column is a vector where one is wanted.
+
+    A first line without a single number is one of headings; a line with some of both is refused.
+    """
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     rows = [line for line in lines if line.strip()]
-    if rows and not _is_numeric(rows[0]):
+    if rows and all(cell.strip() and not _starts_number(cell) for cell in rows[0].split(",")):
         rows = rows[1:]
     if not rows:
         raise ValueError("it holds no numbers")
@@ -237,12 +259,11 @@ def _from_csv(path: Path, node: Node | None) -> Any:
     return table.ravel() if rank == 1 and 1 in table.shape else table
 
 
-def _is_numeric(line: str) -> bool:
-    try:
-        [float(cell) for cell in line.split(",")]
-    except ValueError:
-        return False
-    return True
+def _starts_number(cell: str) -> bool:
+    """Whether a cell is a number or a slip of one (1.0.0, O1): headings have a letter first and no digit."""
+    text = cell.strip().strip("'\"")
+    return not text[:1].isalpha() or text.lower() in ("nan", "inf", "infinity") or (
+        len(text) <= 3 and any(c.isdigit() for c in text) and text[0] in "OoIl")
 
 
 def _cut(text: str) -> str:

@@ -114,10 +114,13 @@ def _is_smooth(graph: Graph, arguments: Mapping[str, Any]) -> bool:
         for h in (step, step / 2, step / 4):
             above = evaluate(graph, {**arguments, name: arguments[name] + h})
             below = evaluate(graph, {**arguments, name: arguments[name] - h})
-            slopes.append(np.concatenate([np.ravel(np.subtract(a, b, dtype=np.float64)) / (2 * h)
-                                          for a, b in zip(above, below, strict=True)]))
-        coarse, fine = (4 * slopes[1] - slopes[0]) / 3, (4 * slopes[2] - slopes[1]) / 3
-        if not np.all(np.abs(fine - coarse) <= allowed * np.maximum(1.0, np.abs(fine))):
+            with np.errstate(all="ignore"):                     # infinities are no differences: not smooth
+                slopes.append(np.concatenate([np.ravel(np.subtract(a, b, dtype=np.float64)) / (2 * h)
+                                              for a, b in zip(above, below, strict=True)]))
+        with np.errstate(all="ignore"):
+            coarse, fine = (4 * slopes[1] - slopes[0]) / 3, (4 * slopes[2] - slopes[1]) / 3
+            settled = np.all(np.abs(fine - coarse) <= allowed * np.maximum(1.0, np.abs(fine)))
+        if not settled:
             return False
     return True
 

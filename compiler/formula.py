@@ -254,6 +254,9 @@ class Walker:
     def whole(self, node: ast.expr, value: Array, where: str) -> Array:
         """A single whole number, or the error that asks for one."""
         if value.dtype != "int64":
+            if isinstance(node, ast.Constant) or not any(isinstance(n, ast.Name) for n in ast.walk(node)):
+                raise self.refused(node, f"{where} is a whole number of 64 bits, and this is not",
+                                   "Write a whole number, or a dimension such as n.")
             name = node.id if isinstance(node, ast.Name) else "k"
             raise self.refused(node, f"{where} is a whole number, and this is not",
                                f'Declare the argument as an integer, args={{"{name}": "int"}}, or write // '

@@ -8,6 +8,7 @@ ranges become axes (`formula_ranges`). A condition guards the outermost reductio
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,8 +44,15 @@ def call(walker: Walker, node: ast.Call) -> Step:
     if isinstance(node.func, ast.Attribute):
         raise _method(walker, node.func)
     if not isinstance(node.func, ast.Name):
+        left, right = (shown(text, 30) for text in (walker.text(node.func), walker.text(node)))
+        if isinstance(node.func, ast.Constant | ast.BinOp | ast.UnaryOp) and len(node.args) == 1:
+            factors = f"{left} * ({shown(walker.text(node.args[0]), 30)})"
+            if not isinstance(node.func, ast.Constant):
+                factors = f"({left}) * ({shown(walker.text(node.args[0]), 30)})"
+            raise walker.refused(node, "an operator is missing before (", f"Write {factors} for the product.",
+                                 error=UnsupportedError)
         raise walker.refused(node.func, "only functions of the table can be called",
-                             "Write their name: sin(x).", error=UnsupportedError)
+                             f"Write their name, as in sin(x), not {right}.", error=UnsupportedError)
     name = node.func.id
     if name in walker.values or name in walker.graph.inputs or any(name == loop for loop, _ in walker.loops):
         raise walker.refused(node.func, f"{name} is a value here, and is called as a function",
@@ -113,9 +121,11 @@ def _unknown(walker: Walker, func: ast.Name) -> GradcError:
         advice = f"Write {_OTHER_FUNCTIONS[name]} instead."
     else:
         known = [*FUNCTIONS, *REDUCTIONS, "len"]
-        close = nearest(name, known) or nearest(name.lower(), known)
-        advice = f"Write {' or '.join(close)} instead." if close else \
-            f"Write it in terms of functions that there are, or put an operator: {shown(name)} * (...)."
+        same = [name.lower()] if name.lower() in known else []
+        close = same or list(dict.fromkeys(nearest(name, known) or nearest(name.lower(), known)))
+        advice = f"Write {' or '.join(close)} instead." if close else (
+            "Write it in terms of functions that there are" + (
+                "." if hasattr(builtins, name) else f", or put an operator: {shown(name)} * (...)."))
     return walker.refused(func, f"there is no function {shown(name)}", advice, error=UnsupportedError)
 
 

@@ -177,7 +177,8 @@ class Function:
 
     def _derivative(self, name: str, *, with_value: bool) -> Function:
         if not self._wrt:
-            raise DerivativeError("there is no real argument to differentiate by: declare a real argument in args")
+            advice = "name one in wrt" if real_arguments(self._graph) else "declare a real argument in args"
+            raise DerivativeError(f"there is no argument to differentiate by: {advice}")
         graph = derive.gradient(self.prepared, self._wrt, with_value=with_value, kinks=self._options.kinks)
         graph = refine(graph)
         outputs = tuple(f"d_{w}" for w in self._wrt)
@@ -389,7 +390,8 @@ def checked_wrt(graph: Graph, wrt: Any) -> tuple[str, ...]:
     real = real_arguments(graph)
     for name in names:
         if name not in graph.inputs:
-            raise FormulaError(f"wrt names {name}, which is no argument: the arguments are {', '.join(graph.inputs)}")
+            known = f"the arguments are {', '.join(graph.inputs)}" if graph.inputs else "there are none"
+            raise FormulaError(f"wrt names {name}, which is no argument: {known}")
         if name not in real:
             raise FormulaError(f"wrt names {name}, which is {graph.inputs[name].dtype}: only real arguments "
                                "can be differentiated by")

@@ -68,6 +68,10 @@ def _count(number: int, what: str) -> str:
 
 def _not_an_array(walker: Walker, node: ast.Subscript) -> GradcError:
     base = node.value
+    if isinstance(base, ast.Name) and any(base.id == name for name, _ in walker.loops):
+        return walker.refused(base, f"{base.id} is the index of a generator here, and has an index itself",
+                              f"Give the generator another index: for i in range(...), and {base.id}[i].",
+                              error=ShapeError)
     if isinstance(base, ast.Name) and base.id in walker.graph.inputs:
         rank = len(node.slice.elts) if isinstance(node.slice, ast.Tuple) else 1
         dims = " ".join(["n", "K", "L", "M"][:rank])

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gradc.ir.graph import Graph
+from gradc.ir.graph import Graph, copy_graph
 from gradc.ir.verify import verify
 
-from .emptiness import refuse_empty
 from .expand import expand
+from .refusals import refuse
 from .simplify import simplify
 from .stable import stable
 from .strength import strength
@@ -30,7 +30,7 @@ class Pass(NamedTuple):
 
 
 PREPARE = (
-    Pass("refuse empty", refuse_empty, "a maximum or mean over nothing has no value"),
+    Pass("refuse", refuse, "a maximum over nothing and a whole number over zero have no value"),
     Pass("simplify", simplify, "constants and identities, so that spellings meet"),
     Pass("stable", stable, "forms that keep their digits: log1p, sigmoid, norms, logsumexp"),
     Pass("expand", expand, "mean and logsumexp in terms of sums"),
@@ -61,8 +61,8 @@ def refine(graph: Graph) -> Graph:
 
 
 def finish(graph: Graph) -> Graph:
-    """The graph in the form that is printed."""
-    return _run(FINISH, graph)
+    """The graph in the form that is printed: one of its own, since lowering adds nodes to it."""
+    return _run(FINISH, copy_graph(graph))
 
 
 def _run(passes: tuple[Pass, ...], graph: Graph) -> Graph:

@@ -21,7 +21,8 @@ MAX_DEGREE = 4
 DTYPES = {"float": "float64", "float64": "float64", "float32": "float32", "int": "int64", "int64": "int64",
           "bool": "bool", "real": "float64", "scalar": "float64"}
 OTHER_DTYPES = {"int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64", "float16", "longdouble",
-                "complex", "complex64", "complex128", "object", "str", "double", "single", "half", "long"}
+                "complex", "complex64", "complex128", "object", "str", "double", "single", "half", "long",
+                "float8", "float128", "float256", "complex256", "int128", "string", "bytes"}
 _ADVICE = 'Write for example args={"x": "n", "A": "n K", "k": "int", "t": ""}.'
 
 

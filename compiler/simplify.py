@@ -83,6 +83,8 @@ def _add(graph: Graph, a: Node, b: Node) -> Node | None:
         return graph.apply("sub", b, a.args[0])
     if a is b:
         return graph.apply("mul", 2.0, a)
+    if a.op == b.op == "select" and a.args[0] is b.args[0] and any(_is(x, 0.0) for x in (*a.args[1:], *b.args[1:])):
+        return graph.apply("select", a.args[0], a.args[1] + b.args[1], a.args[2] + b.args[2])
     return None
 
 
@@ -116,6 +118,8 @@ def _mul(graph: Graph, a: Node, b: Node) -> Node | None:
             inner = float(b.args[0].value)
             if _power_of_two(inner) or _power_of_two(factor):
                 return graph.apply("mul", factor * inner, b.args[1])
+    if _is(a, 1.0) and a.dtype == "float64" and b.dtype == "int64":
+        return graph.apply("real", b)
     if a.op == "neg":
         return graph.apply("neg", graph.apply("mul", a.args[0], b))
     if b.op == "neg":

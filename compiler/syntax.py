@@ -252,7 +252,8 @@ def _check_operator(source: str, token: Token, open_: list[Token], operators: li
         raise refuse(source, _span(token), "a value is not named inside an expression",
                      "Write a statement of its own before: name = ...; then use the name.")
     elif text == "->":
-        raise refuse(source, _span(token), "-> has no meaning in a formula")
+        raise refuse(source, _span(token), "-> has no meaning in a formula",
+                     "Write the expression alone; name = expression names a value.")
     elif text in _ASSIGNING:
         raise refuse(source, _span(token), f"{text} has no meaning in a formula, where a value never changes",
                      f"Write name = name {text[:-1]} ... instead.")
@@ -328,6 +329,8 @@ def _bad_character(source: str, at: int) -> GradcError:
     char = source[at]
     span = Span(at, at + 1)
     if char in "\"'`":
+        before = re.search(r"[A-Za-z]{0,2}$", source[:at])
+        span = Span(at - len(before[0]) if before else at, at + 1)
         return refuse(source, span, "a text in quotation marks has no meaning in a formula",
                       "Write numbers, names and operators only.")
     if char == "\\":
@@ -416,6 +419,8 @@ def _statement(source: str, clean: str, tokens: Sequence[Token]) -> Statement:
         lines.append(start + at + 1)
         at = text.find("\n", at + 1)
     last = body[-1]
+    if last.text == "|" and first.text == "|":
+        raise refuse(source, _span(first), "bars have no meaning in a formula", "Write abs(x) for an absolute value.")
     if last.text in _HANGING or (last.kind == "operator" and last.text not in (")", "]", ",")):
         raise refuse(source, _span(last), f"nothing stands behind {last.text}",
                      "Write an operand, or put brackets around an expression that goes on in the next line.")
@@ -430,6 +435,9 @@ def _bad_assignment(source: str, tokens: Sequence[Token], position: int) -> Grad
     texts = [token.text for token in left]
     if "=" in texts:
         return refuse(source, span, "a statement names one value", "Write two: a = ...; b = a.")
+    if len(left) > 3 and left[0].kind == "name" and texts[1] == "(" and texts[-1] == ")":
+        return refuse(source, span, "functions are not defined in a formula",
+                      f"Write the expression alone, without {shown(source[span.start:span.stop])} =.")
     if ":" in texts and left[0].kind == "name":
         return refuse(source, span, "types are not declared inside a formula",
                       f'Write {left[0].text} = ..., and declare arguments in args={{"x": "n"}}.')

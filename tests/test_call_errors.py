@@ -242,8 +242,29 @@ def test_there_is_nothing_to_differentiate_by() -> None:
     for formula, args in (("2 + 3", None), ("k * 2.0", {"k": "int"})):
         f = gradc.compile(formula, args, jit=False)
         for derivative in ("grad", "value_and_grad"):
-            with pytest.raises(DerivativeError, match="there is no real argument to differentiate by: declare a real"):
+            with pytest.raises(DerivativeError, match="there is no argument to differentiate by: declare a real"):
                 getattr(f, derivative)
+    with pytest.raises(DerivativeError, match="there is no argument to differentiate by: name one in wrt"):
+        _ = gradc.compile("x * y", wrt=(), jit=False).grad
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_whole_numbers_are_not_divided_by_zero_silently(jit: bool) -> None:
+    args = {"k": "int", "j": "int", "x": ""}
+    for formula, place in (("k//j*x", "k//j"), ("k % j * x", "k % j")):
+        f = gradc.compile(formula, args, jit=jit)
+        assert f(7, 2, 1.0) == eval(formula, {"k": 7, "j": 2, "x": 1.0})
+        with pytest.raises(DomainError, match=f"a whole number is divided by 0 in {place}: give another divisor"):
+            f(7, 0, 1.0)
+    f = gradc.compile("(k//j if j != 0 else 3) * x", args, jit=jit)
+    assert (f(7, 2, 1.0), f(7, 0, 1.0)) == (3.0, 3.0)
+    f = gradc.compile("sum(x for i in range(k//j))", args, jit=jit)
+    assert f(7, 2, 1.0) == 3.0
+    with pytest.raises(DomainError, match=r"the size \(k//j\) divides by 0: give another divisor"):
+        f(7, 0, 1.0)
+    f = gradc.compile("k**j * x", args, jit=jit)
+    assert f(2, -1, 3.0) == 1.5
+    assert f.grad(2, -1, 3.0) == 0.5
 
 
 def test_a_gradient_needs_one_real_scalar() -> None:

@@ -31,6 +31,9 @@ def refusal(text: Any, args: Any = SHAPES) -> GradcError:
 
 
 SYNTAX = [
+    ("a -> b", "->", "-> has no meaning", "Write the expression alone"),
+    ("|a|", "|", "bars have no meaning", "abs(x)"),
+    ("f(a) = a**2", "f(a)", "functions are not defined", "without f(a) ="),
     ("2x + 1", "2x", "a number and a name stand side by side", "Write 2 * x"),
     ("1if flag else 2", "1if", "a number and a name stand side by side", "a space between 1 and if"),
     ("a + sin b", "b", "an operator or a comma is missing", "sin(b)"),
@@ -73,7 +76,7 @@ SYNTAX = [
     ("a\nb", "a", "the value of this line is not used", "name = ..."),
     ("q = a\n + b", "+", "this line begins with +", "brackets"),
     ("'a'", "'", "a text in quotation marks", "numbers, names"),
-    ("f\"{a}\"", '"', "a text in quotation marks", "numbers, names"),
+    ("f\"{a}\"", "f\"", "a text in quotation marks", "numbers, names"),
     ("a \\\n + b", "\\", "a backslash", "brackets"),
     ("a × b", "×", "× (U+00D7) has no meaning", "Write * instead"),
     ("x²", "²", "² (U+00B2)", "Write **2 instead"),
@@ -98,6 +101,13 @@ def test_what_is_no_formula_is_refused_at_its_place(text: str, under: str, messa
 
 
 MEANING = [
+    (UnsupportedError, "2(a + 1)", "2(a + 1)", "an operator is missing before (", "Write 2 * (a + 1)"),
+    (UnsupportedError, "(a + 1)(a - 1)", "(a + 1)(a - 1)", "an operator is missing before (", "(a + 1) * (a - 1)"),
+    (UnsupportedError, "Max(a, 1)", "Max", "there is no function Max", "Write max instead"),
+    (UnsupportedError, "globals()", "globals", "there is no function globals", "functions that there are."),
+    (UnsupportedError, "sin(a)(2)", "sin(a)", "only functions of the table", "as in sin(x), not sin(a)(2)"),
+    (ShapeError, "sum(x[i] for x in range(3))", "x", "x is the index of a generator here", "and x[i]"),
+    (FormulaError, "sum(a for i in range(10**30))", "10**30", "a whole number of 64 bits", "a dimension such as n"),
     (UnsupportedError, "sine(a)", "sine", "there is no function sine", "sin or sinh or sinc"),
     (UnsupportedError, "SIN(a)", "SIN", "there is no function SIN", "sin"),
     (UnsupportedError, "frobnicate(a)", "frobnicate", "there is no function frobnicate", "an operator"),
@@ -193,7 +203,7 @@ MEANING = [
     (ShapeError, "b[0, 1]", "b", "b is a number, and has an index", '{"b": "n K"}'),
     (ShapeError, "sum(x)[0]", "sum(x)[0]", "a number has an index here", "Leave the index out"),
     (FormulaError, "x[::k]", "k", "the step of a slice", "2 or -1"),
-    (FormulaError, "x[1.5:]", "1.5", "the end of a slice is a whole number", "int"),
+    (FormulaError, "x[1.5:]", "1.5", "the end of a slice is a whole number", "whole number"),
     (UnsupportedError, "x[idx[0]:]", "idx[0]:", "the length of this slice", "x[i:i+3]"),
     (ShapeError, "t + u", "t + u", "the dimensions 3 and 4 cannot be equal", "literal 1"),
     (ShapeError, "x + x[1:]", "x + x[1:]", "the dimensions n and n - 1 cannot be equal", "literal 1"),

@@ -1,16 +1,18 @@
-"""Checks that refuse empty reductions: a maximum, minimum, mean or logsumexp over nothing has no value.
+"""Checks that refuse what has no value: a maximum over nothing, a whole number divided by zero.
 
-`refuse_empty` takes the user's graph, before any pass has made reductions of its own, and adds a check for
-each one without an identity that may be empty: over a dimension of size 0, or under a condition that holds
-nowhere. It is refused only where its value is needed, so `max(x) if n > 0 else 0.0` passes; what needs a node
-is a conjunction of conditions, walked from the outputs down. (A sum over a whole dimension counts as needing
-its terms even if that is 0, as in NumPy; a range with ends of its own does not.)
+`refuse` takes the user's graph, before any pass has made nodes of its own, and adds a check for each
+reduction without an identity that may be empty (over a dimension of size 0, or under a condition that holds
+nowhere), and for each division of whole numbers whose divisor may be 0. It is refused only where its value
+is needed, so `max(x) if n > 0 else 0.0` passes; what needs a node is a conjunction of conditions, walked from
+the outputs down. (A sum over a whole dimension counts as needing its terms even if that is 0, as in NumPy; a
+range with ends of its own does not.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from gradc.ir.dims import Dim, FloorDivision
 from gradc.ir.graph import Axes, Check, Graph, Node, copy_graph, part_axes, scatter_parts, sorted_axes, store_parts
 from gradc.ir.table import REDUCTIONS
 
@@ -18,19 +20,38 @@ Conditions = frozenset[Node]
 ALWAYS: Conditions = frozenset()
 
 
-def refuse_empty(graph: Graph) -> Graph:
-    """The graph with a check for every reduction that may be empty where its value is needed."""
-    if not any(_may_be_empty(node) for node in graph.nodes):
+def refuse(graph: Graph) -> Graph:
+    """The graph with a check for everything that may have no value where it is needed."""
+    order = graph.reachable()
+    dims = {axis.dim for node in order for axis in node.axes} | {node.attr.dim for node in order if node.is_reduction}
+    divided = [dim for dim in sorted(dims, key=str) if _divisors(dim)]
+    if not divided and not any(_may_fail(node) for node in order):
         return graph
     new = copy_graph(graph)
+    for dim in divided:                                         # a loop runs over it in any case
+        _add(new, _by_zero(new, dim), f"the size {dim} divides by 0: give another divisor")
     _add_checks(new, new.reachable())
     return new
+
+
+def _divisors(dim: Dim) -> list[Dim]:
+    """What a size is divided by, where that is an argument."""
+    return [atom.denominator for atom in dim.atoms()
+            if isinstance(atom, FloorDivision) and atom.denominator.constant is None]
+
+
+def _by_zero(graph: Graph, dim: Dim) -> Node:
+    bad = graph.const(False)
+    for divisor in _divisors(dim):
+        zero = graph.apply("eq", graph.dim(divisor), 0)
+        bad = zero if bad.op == "const" else graph.apply("or", bad, zero)
+    return bad
 
 
 def _add_checks(graph: Graph, order: list[Node]) -> None:
     above: set[Node] = set()                                    # nodes that a reduction in question lies under
     for node in order:
-        if _may_be_empty(node) or any(a in above for a in node.args):
+        if _may_fail(node) or any(a in above for a in node.args):
             above.add(node)
     roots = [node for _, node in graph.outputs] + [check.bad for check in graph.checks]
     uses: dict[Node, list[Conditions]] = {node: [] for node in above}
@@ -41,14 +62,18 @@ def _add_checks(graph: Graph, order: list[Node]) -> None:
         if node not in above or not uses[node]:
             continue
         needed = _any_of(graph, uses[node])
-        if _may_be_empty(node):
+        if _may_fail(node):
             _check(graph, node, needed)
         for operand, conditions, domain in _operands(graph, node):
             if operand in above:
                 uses[operand].append(_without(graph, needed | conditions, domain - operand.axes))
 
 
-def _may_be_empty(node: Node) -> bool:
+def _may_fail(node: Node) -> bool:
+    if node.op == "dim":
+        return bool(_divisors(node.attr))
+    if node.op in ("floordiv", "mod") and node.dtype == "int64":
+        return node.args[1].op != "const" or not node.args[1].value
     if not node.is_reduction or REDUCTIONS[node.op].identity is not None:
         return False
     size = node.attr.dim.constant
@@ -56,15 +81,28 @@ def _may_be_empty(node: Node) -> bool:
 
 
 def _check(graph: Graph, node: Node, needed: Conditions) -> None:
-    dim, guards = node.attr.dim, node.args[1:]
-    if guards:
-        filled = graph.reduce("any", node.attr, graph.const(True), guards)
-        empty, message = graph.apply("not", filled), f"{node.op} over the dimension {dim}: its condition holds nowhere"
+    span = graph.spans.get(node)
+    text = " ".join(graph.source[span.start:span.stop].split()) if span is not None else ""
+    place = f" in {text}" if 0 < len(text) <= 60 else ""
+    if not node.is_reduction:
+        bad = _by_zero(graph, node.attr) if node.op == "dim" else graph.apply("eq", node.args[1], 0)
+        message = f"a whole number is divided by 0{place}: give another divisor, or choose what it is then"
+    elif len(node.args) > 1:
+        filled = graph.reduce("any", node.attr, graph.const(True), node.args[1:])
         if filled in needed:
             return
+        bad = graph.apply("not", filled)
+        message = (f"{node.op} over the dimension {node.attr.dim}: its condition holds nowhere{place}, so it has no "
+                   "value: let it hold somewhere, or choose what it is then, as in (... if any(...) else 0.0)")
     else:
-        empty, message = graph.apply("less", graph.dim(dim), 1), f"{node.op} over an empty axis of dimension {dim}"
-    bad = graph.all_of(_without(graph, needed | {empty}, node.axes))
+        dim = node.attr.dim
+        bad = graph.apply("less", graph.dim(dim), 1)
+        message = (f"{node.op} over an empty axis of dimension {dim}{place} has no value: give it one element at "
+                   f"least, or choose what it is then, as in (... if {dim} > 0 else 0.0)")
+    _add(graph, graph.all_of(_without(graph, needed | {bad}, node.axes)), message)
+
+
+def _add(graph: Graph, bad: Node, message: str) -> None:
     if not any(check.bad is bad for check in graph.checks):
         graph.checks.append(Check(bad, message))
 
