@@ -48,6 +48,10 @@ def _logistic(x: arb_series) -> arb_series:
     return ONE / (ONE + (-x).exp())
 
 
+def _tanh(x: arb_series) -> arb_series:
+    return sinh(x) / cosh(x)
+
+
 WIDE = (-40.0, 40.0)
 COMPOUNDS = (
     compound("1 / (1 + exp(-x))", _logistic, WIDE),
@@ -71,6 +75,18 @@ COMPOUNDS = (
     compound("(exp(x) - exp(-x)) / 2", sinh, (-30.0, 30.0)),
     compound("exp(-x**2)", lambda x: (-(x * x)).exp(), (-25.0, 25.0)),
     compound("1 / (1 + x**2)", lambda x: ONE / (ONE + x * x), (-1e3, 1e3)),
+    compound("x * tanh(log(1 + exp(x)))", lambda x: x * _tanh((ONE + x.exp()).log()), WIDE),
+    compound("log(1 + y * exp(x))", lambda x, y: (ONE + y * x.exp()).log(), (-300.0, 300.0), (0.1, 10.0)),
+    compound("exp(-x - exp(-x))", lambda x: (-x - (-x).exp()).exp(), (-6.0, 300.0)),
+    compound("sqrt(1 / (1 + exp(-x)))", lambda x: _logistic(x).sqrt(), (-300.0, 300.0)),
+    compound("x / (exp(x) - 1)", lambda x: x / (x.exp() - 1), (1e-6, 300.0)),
+    compound("x**2 * exp(x) / (exp(x) - 1)**2", lambda x: (x / (2 * sinh(x / 2))) ** 2, (1e-6, 300.0)),
+    compound("x / sin(x)", lambda x: x / x.sin(), (1e-6, 3.0)),
+    compound("1 / sqrt(1 - x**2) - 1", lambda x: (ONE - x * x).rsqrt() - 1, (-0.99, 0.99)),
+    compound("(1 + x)**y - 1", lambda x, y: power(ONE + x, y) - 1, (-0.5, 5.0), (0.5, 5.0)),
+    compound("x + sqrt(x**2 + 1)", lambda x: ONE / ((x * x + 1).sqrt() - x), (-1e4, 10.0)),
+    compound("log(cos(x))", lambda x: x.cos().log(), (-1.5, 1.5)),
+    compound("log(x * 3) * x**2", lambda x: (3 * x).log() * x * x, (1e-8, 1e8)),
 )
 
 
