@@ -36,8 +36,9 @@ class Program(NamedTuple):
         return [i for i in range(len(self.domain)) if i not in self.integers]
 
 
-def compound(formula: str, series: Callable[..., arb_series], *domain: tuple[float, float]) -> Program:
-    return Program(formula, lambda point: truth_of(series, point), domain)
+def compound(formula: str, series: Callable[..., arb_series], *domain: tuple[float, float],
+             bounds: tuple[float, float] = (4.0, 16.0)) -> Program:
+    return Program(formula, lambda point: truth_of(series, point), domain, bounds=bounds)
 
 
 def _phi(x: arb_series) -> arb_series:
@@ -79,12 +80,13 @@ COMPOUNDS = (
     compound("log(1 + y * exp(x))", lambda x, y: (ONE + y * x.exp()).log(), (-300.0, 300.0), (0.1, 10.0)),
     compound("exp(-x - exp(-x))", lambda x: (-x - (-x).exp()).exp(), (-6.0, 300.0)),
     compound("sqrt(1 / (1 + exp(-x)))", lambda x: _logistic(x).sqrt(), (-300.0, 300.0)),
-    compound("x / (exp(x) - 1)", lambda x: x / (x.exp() - 1), (1e-6, 300.0)),
-    compound("x**2 * exp(x) / (exp(x) - 1)**2", lambda x: (x / (2 * sinh(x / 2))) ** 2, (1e-6, 300.0)),
-    compound("x / sin(x)", lambda x: x / x.sin(), (1e-6, 3.0)),
+    compound("x / (exp(x) - 1)", lambda x: x / (x.exp() - 1), (1e-6, 300.0), bounds=(8.0, 16.0)),
+    compound("x**2 * exp(x) / (exp(x) - 1)**2", lambda x: (x / (2 * sinh(x / 2))) ** 2, (1e-6, 300.0),
+             bounds=(4.0, 200.0)),
+    compound("x / sin(x)", lambda x: x / x.sin(), (1e-6, 3.0), bounds=(8.0, 16.0)),
     compound("1 / sqrt(1 - x**2) - 1", lambda x: (ONE - x * x).rsqrt() - 1, (-0.99, 0.99)),
-    compound("(1 + x)**y - 1", lambda x, y: power(ONE + x, y) - 1, (-0.5, 5.0), (0.5, 5.0)),
-    compound("x + sqrt(x**2 + 1)", lambda x: ONE / ((x * x + 1).sqrt() - x), (-1e4, 10.0)),
+    compound("(1 + x)**2.5 - 1", lambda x: power(ONE + x, series(2.5)) - 1, (-0.9, 5.0)),
+    compound("x + sqrt(x**2 + 1)", lambda x: ONE / ((x * x + 1).sqrt() - x), (-1e4, 10.0), bounds=(8.0, 16.0)),
     compound("log(cos(x))", lambda x: x.cos().log(), (-1.5, 1.5)),
     compound("log(x * 3) * x**2", lambda x: (3 * x).log() * x * x, (1e-8, 1e8)),
 )
