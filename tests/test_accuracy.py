@@ -20,8 +20,8 @@ def test_compounds_keep_their_digits(program: Program) -> None:
     errors = measure_program(program, points_in(program.domain, 150), jit=False)
     assert all(error.count >= 150 for error in errors)
     assert max(error.raw for error in errors) <= COMPOUND_BOUND, errors
-    assert errors[1].normalised <= 4.0
-    assert errors[2].normalised <= 16.0
+    assert errors[1].normalised <= program.bounds[0]
+    assert errors[2].normalised <= program.bounds[1]
 
 
 @pytest.mark.parametrize("program", CONSTANT_OPERANDS, ids=lambda program: program.formula)
