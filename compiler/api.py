@@ -1,25 +1,25 @@
-"""The public entry: `compile` takes a formula string or a SymPy expression and gives a Function."""
+"""The public entry: `compile` takes a formula, a SymPy expression or a Python function and gives a Function."""
 
 from __future__ import annotations
 
+import functools
+import types
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gradc.ir.errors import FormulaError, UnsupportedError
-
-if TYPE_CHECKING:
-    from .function import Function
 
 KINKS = ("subgradient", "raise")
 
 
-def compile(expression: Any, args: Mapping[Any, str] | Sequence[Any] | str | None = None,
+def compile(expression: Any = None, args: Mapping[Any, str] | Sequence[Any] | str | None = None,
             wrt: str | Sequence[Any] | None = None, *, jit: bool = True, cache: bool = True,
-            kinks: str = "subgradient") -> Function:
-    """Compile a formula string or a SymPy expression.
+            kinks: str = "subgradient") -> Any:
+    """Compile a formula string, a SymPy expression or a Python function that uses NumPy.
 
     expression  a formula in Python's expression syntax (statements separated by newlines or `;` name
-                intermediate values, the last one is the result), or a SymPy expression, Matrix or tuple
+                intermediate values, the last one is the result), a SymPy expression, Matrix or tuple, or a
+                function of arrays and numbers, which is run once on traced values; left out, a decorator
     args        names in order, a text such as "x: n; k: int", or a mapping from a name to its declaration:
                 "n" a vector of n elements, "n K" a matrix, "3" a fixed dimension, "int" a whole number,
                 "float32 n", "" a real scalar
@@ -28,13 +28,18 @@ def compile(expression: Any, args: Mapping[Any, str] | Sequence[Any] | str | Non
     cache       False keeps no compiled code on disk
     kinks       "subgradient", or "raise" to refuse to pass over a kink at run time
 
-    Returns a Function. Raises FormulaError (with a caret under the place), UnsupportedError (what has no
-    meaning here, by name), ShapeError (dimensions that cannot agree), SizeError (beyond the limits).
+    Returns a Function, or without an expression a decorator that makes one. A Python function whose arguments
+    are not declared, in args or by annotations such as "n K", is compiled at its first call for each rank, dtype
+    and dimension of 1 that it is called with, never for sizes. Raises FormulaError (with a caret under the place),
+    UnsupportedError (what has no meaning here, by name), ShapeError (dimensions that cannot agree), SizeError
+    (beyond the limits).
 
     >>> f = compile("sum((x[i + 1] - x[i])**2 for i in range(n - 1))", args={"x": "n"}, jit=False)
     >>> f.grad([1.0, 2.0, 4.0])
     array([-2., -2.,  4.])
     """
+    if expression is None:
+        return functools.partial(compile, args=args, wrt=wrt, jit=jit, cache=cache, kinks=kinks)
     from .function import Function, Options, checked_wrt  # the whole compiler: only when it is needed
 
     if kinks not in KINKS:
@@ -44,13 +49,21 @@ def compile(expression: Any, args: Mapping[Any, str] | Sequence[Any] | str | Non
         from .formula import parse
 
         graph = parse(expression, args)
+    elif isinstance(expression, types.FunctionType):
+        from .from_python import convert as traced
+        from .from_python import is_declared
+        from .late import Late
+
+        if not is_declared(expression, args):
+            return Late(expression, wrt, options)
+        graph = traced(expression, args)
     elif _is_sympy(expression):
         from .from_sympy import convert
 
         graph = convert(expression, args)
     else:
         raise UnsupportedError(f"an expression of type {type(expression).__name__} cannot be compiled: give a formula "
-                               "string or a SymPy expression")
+                               "string, a SymPy expression or a Python function")
     return Function(graph, checked_wrt(graph, wrt), options)
 
 

@@ -1,4 +1,4 @@
-"""gradc, a gradient compiler: formulas in, readable gradient source and Numba functions out.
+"""gradc, a gradient compiler: formulas and NumPy functions in, readable gradient source and Numba functions out.
 
 >>> import gradc
 >>> f = gradc.compile("(x + y) * z", jit=False)

@@ -1,0 +1,254 @@
+"""The Python front end: a function that uses NumPy is run once on traced values and leaves its graph.
+
+The function runs as a copy whose globals and closure see stand-ins for numpy, math and scipy.special, so
+that `np.zeros((n, 2))`, `np.array([x, y])` and `math.exp(x)` are seen too; what NumPy's protocols catch needs
+no stand-in. Helper functions of the user's own are copied in the same way. The user's function itself is
+never changed. Names of local variables become names of the graph. What the calls mean is left to
+`numpy_functions`, what the values do to `traced`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from gradc.ir.errors import FormulaError, GradcError, UnsupportedError
+from gradc.ir.graph import Graph
+
+from . import numpy_products  # noqa: F401  (it fills the table, as numpy_shapes does)
+from .numpy_functions import FUNCTIONS, call, trace_of
+from .numpy_shapes import CONSTRUCTORS
+from .shapes import DTYPES, Declaration, declaration, declarations
+from .traced import Trace, Traced
+
+MODULES = ("numpy", "numpy.linalg", "math", "scipy", "scipy.special", "scipy.linalg")
+MATH = {"math.pow": "power", "math.fabs": "abs", "math.lgamma": "loggamma"}     # other names than NumPy's
+
+
+class NeededWhole(UnsupportedError):
+    """An argument that was declared real is used as an index."""
+
+    def __init__(self, message: str, argument: str) -> None:
+        super().__init__(message)
+        self.argument = argument
+
+
+def convert(function: Callable[..., Any], args: Any = None) -> Graph:
+    """The graph of a Python function of arrays and numbers.
+
+    function  an ordinary function that uses NumPy; it is run once, on values without numbers
+    args      declarations as for formulas, {"W": "h d", "y": "c"}; what is not declared takes the text of its
+              annotation ("h d"), or is a real number
+
+    UnsupportedError, with the line, for what cannot be traced: a Python branch on a traced value, a function
+    of NumPy that is not known. FormulaError for declarations that do not fit the signature.
+
+    >>> def score(W, x):
+    ...     return np.sum(W @ x)
+    >>> graph = convert(score, {"W": "h d", "x": "d"})
+    >>> list(graph.inputs), graph.outputs[0][0]
+    (['W', 'x'], 'value')
+    """
+    names, declared = _arguments(function, args)
+    code = function.__code__
+    graph = Graph(source=f"{function.__name__}({', '.join(names)})")
+    trace = Trace(graph, code.co_filename)
+    bound = {dim.name for d in declared.values() for dim in d.shape}
+    given = {}
+    for name in names:
+        node = graph.input(name, declared[name].dtype, declared[name].shape)
+        given[name] = trace.value(trace.whole(node))
+    for name in sorted({n for d in declared.values() for dim in d.shape for n in dim.names()} - bound - set(names)):
+        graph.input(name, "int64")
+    copies: dict[int, Any] = {}
+    try:
+        result = _named_run(trace, _copied(function, trace, copies), given, copies)
+    except UnsupportedError as error:
+        if trace.needed_whole:
+            raise NeededWhole(str(error), trace.needed_whole) from None
+        raise
+    _outputs(trace, result)
+    return graph
+
+
+def _arguments(function: Callable[..., Any], args: Any) -> tuple[list[str], dict[str, Declaration]]:
+    """The names of the parameters and the declaration of each."""
+    parameters = parameters_of(function)
+    known = declarations(args)
+    for name in known:
+        if name not in parameters:
+            raise FormulaError(f"args declares {name}, which is no argument of {function.__name__}\n"
+                               f"The arguments are {', '.join(parameters)}.")
+    found = {}
+    for name, parameter in parameters.items():
+        found[name] = known[name] if name in known else declaration(name, _annotated(parameter) or "")
+    return list(parameters), found
+
+
+def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The parameters of a function, each of which must have a name that an argument can have."""
+    parameters = dict(inspect.signature(function).parameters)
+    for name, parameter in parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise UnsupportedError(f"the function {function.__name__} takes *{name}\n"
+                                   "Name every argument, so that each can be declared.")
+        declarations({name: ""})                                # refuses names that are reserved
+    return parameters
+
+
+def is_declared(function: Callable[..., Any], args: Any) -> bool:
+    """Whether the shapes of all arguments are known: from `args`, or from annotations that are declarations."""
+    return args is not None or all(
+        _annotated(p) is not None for p in parameters_of(function).values())
+
+
+def _annotated(parameter: inspect.Parameter) -> str | None:
+    """The annotation of a parameter if it is a declaration: "n K", "int n", float; None for any other."""
+    text = parameter.annotation
+    if text in (float, int, bool):
+        return str(text.__name__)
+    text = text.strip("'\"") if isinstance(text, str) else ""
+    if text in DTYPES or re.fullmatch(r"[a-z0-9_+*/ -]+|[A-Za-z]\w*( [\w+*/-]+)+|[A-Z]", text):
+        return text
+    return None
+
+
+# -- the copy that runs -----------------------------------------------------------------------------
+
+
+class StandIn:
+    """A module as the traced function sees it: functions on traced values, everything else as it is."""
+
+    def __init__(self, trace: Trace, module: types.ModuleType) -> None:
+        self._trace, self._module = trace, module
+
+    def __getattr__(self, name: str) -> Any:
+        return _seen(self._trace, getattr(self._module, name), {})
+
+
+def _seen(trace: Trace, value: Any, copies: dict[int, Any]) -> Any:
+    """A global or a closed-over value as the copy sees it."""
+    if isinstance(value, types.ModuleType):
+        return StandIn(trace, value) if value.__name__ in MODULES else value
+    if isinstance(value, types.FunctionType) and _is_users(value):
+        return _copied(value, trace, copies)
+    if callable(value) and not isinstance(value, type):
+        name = _name_of(value)
+        if name is not None:
+            return Either(trace, name, value)
+    return value
+
+
+def _is_users(function: types.FunctionType) -> bool:
+    top = (function.__module__ or "").partition(".")[0]
+    return top not in ("numpy", "scipy", "gradc", "math") and top not in sys.stdlib_module_names
+
+
+def _name_of(function: Any) -> str | None:
+    """The name in the table of a function of NumPy, math or SciPy."""
+    own = getattr(function, "__name__", "")
+    module = getattr(function, "__module__", "") or ""
+    if isinstance(function, np.ufunc):
+        special = sys.modules.get("scipy.special")
+        return f"special.{own}" if special is not None and getattr(special, own, None) is function else own
+    if module == "math":
+        return MATH.get(f"math.{own}", own)
+    if module.startswith("scipy.special"):
+        return f"special.{own}"
+    if module.startswith("numpy.linalg"):
+        return f"linalg.{own}"
+    return own if module.startswith("numpy") else None
+
+
+class Either:
+    """A function of a module: its traced meaning where a traced value comes in or an array is made, else itself."""
+
+    def __init__(self, trace: Trace, name: str, function: Callable[..., Any]) -> None:
+        self._trace, self._name, self._function = trace, name, function
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        if self._name in CONSTRUCTORS:
+            keywords.pop("dtype", None)
+            return FUNCTIONS[self._name](self._trace, *args, **keywords)
+        if trace_of((*args, *keywords.values())) is None:
+            return self._function(*args, **keywords)
+        return call(self._name, args, keywords)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._function, name)
+
+
+def _copied(function: Any, trace: Trace, copies: dict[int, Any]) -> Any:
+    """The function with stand-ins among its globals and in its closure; its own globals stay as they are."""
+    if id(function) in copies:
+        return copies[id(function)]
+    scope: dict[str, Any] = {}
+    copy = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__,
+                              tuple(types.CellType() for _ in function.__closure__ or ()))
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copies[id(function)] = copy
+    names = _names_in(function.__code__)
+    scope |= {name: _seen(trace, value, copies) for name, value in function.__globals__.items() if name in names}
+    scope["__builtins__"] = function.__globals__.get("__builtins__", __builtins__)
+    for cell, own in zip(copy.__closure__ or (), function.__closure__ or (), strict=True):
+        try:
+            cell.cell_contents = _seen(trace, own.cell_contents, copies)
+        except ValueError:                                      # a cell that is still empty
+            continue
+    return copy
+
+
+def _names_in(code: types.CodeType) -> set[str]:
+    """The global names that a function, or one inside it, mentions."""
+    found, waiting = set(code.co_names), list(code.co_consts)
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, types.CodeType):
+            found |= set(item.co_names)
+            waiting += item.co_consts
+    return found
+
+
+def _named_run(trace: Trace, function: Any, given: Mapping[str, Any], copies: Mapping[int, Any]) -> Any:
+    """Run the copy; what its local variables hold at its end gets their names."""
+    codes = {copy.__code__ for copy in copies.values()}
+
+    def watch(frame: Any, event: str, _argument: Any) -> None:
+        if event == "return" and frame.f_code in codes:
+            for name, value in frame.f_locals.items():
+                if isinstance(value, Traced) and name not in given:
+                    node = value.array.node
+                    if node.op not in ("const", "dim", "axis", "input", "read") and name.isidentifier():
+                        trace.graph.name(node, name)
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        return function(**given)
+    except GradcError:
+        raise
+    except RecursionError:
+        raise UnsupportedError(f"{function.__name__} calls itself without end while it is traced\n"
+                               "A Python recursion must end by numbers, not by traced values.") from None
+    finally:
+        sys.setprofile(before)
+
+
+def _outputs(trace: Trace, result: Any) -> None:
+    """The results as outputs: one, or one for each entry of a tuple or list."""
+    graph = trace.graph
+    several = isinstance(result, (tuple, list))
+    if result is None or isinstance(result, (dict, str)) or (several and not result):
+        raise UnsupportedError(f"the function returns {type(result).__name__ if result is not None else 'nothing'}\n"
+                               "Return an array, a number, or a tuple of them.")
+    for number, item in enumerate(result if several else [result]):
+        plain = trace.arrays.plain(trace.lift(item))
+        node = graph.store(plain.axes, plain.node) if plain.axes else plain.node
+        graph.outputs.append((f"value_{number}" if several else "value", node))
+

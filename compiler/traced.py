@@ -1,0 +1,390 @@
+"""Values that stand for arrays while a Python function is traced, and the context that makes them.
+
+A `Traced` value wraps an `arrays.Array`: operators, attributes, methods, indexing and NumPy's protocols put
+nodes into the graph of its `Trace`. Assignment to elements has value semantics: it changes the value that
+the name holds and nothing else. What would need a number at tracing time (a Python branch or loop on a
+traced value, `float(x)`) is refused with the line of the user's function and what to write instead. What the
+functions of NumPy mean is left to `numpy_functions`; how a function is run is left to `from_python`.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradc.ir.dims import Dim
+from gradc.ir.errors import GradcError, UnsupportedError
+from gradc.ir.graph import Graph, Node
+
+from .arrays import ONE, Array, ArrayError, Arrays, Item, NewAxis, Slice, whole_dim
+from .bounds import Bounds
+
+LARGEST_CONSTANT = 256      # elements of an array that is not an argument
+
+
+class Trace:
+    """One tracing run: the graph, the arithmetic of arrays in it, and the user's file for messages."""
+
+    def __init__(self, graph: Graph, filename: str) -> None:
+        self.graph, self.filename = graph, filename
+        self.needed_whole = ""                                  # the argument that is an index and is no whole number
+        self.arrays, self.bounds = Arrays(graph), Bounds(graph)
+
+    # -- errors -------------------------------------------------------------------------------
+
+    def refused(self, message: str, advice: str, error: type[GradcError] = UnsupportedError) -> GradcError:
+        """The error with the line of the user's function that is running."""
+        frame: Any = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename != self.filename:
+            frame = frame.f_back
+        place = ""
+        if frame is not None:
+            text = linecache.getline(self.filename, frame.f_lineno).strip()
+            place = f" (line {frame.f_lineno}{f': {text}' if text else ''})"
+        return error(f"{message}{place}\n{advice}")
+
+    # -- values -------------------------------------------------------------------------------
+
+    def value(self, array: Array) -> Traced:
+        """A traced value of an array."""
+        return Traced(self, array)
+
+    def lift(self, value: Any) -> Array:
+        """The array of a traced value, of a number, or of an array of constants."""
+        if isinstance(value, Traced):
+            return value.array
+        if isinstance(value, (bool, np.bool_)):
+            return Array(self.graph.const(bool(value)))
+        if isinstance(value, (int, np.integer)):
+            return Array(self.graph.const(int(value)))
+        if isinstance(value, (float, np.floating)):
+            return Array(self.graph.const(float(value)))
+        if isinstance(value, (list, tuple)):
+            return self.stacked([self.lift(item) for item in value])
+        if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+            if value.size > LARGEST_CONSTANT:
+                raise self.refused(f"an array of {value.size} numbers that is no argument",
+                                   "Make it an argument: it is then read, not written into the code.")
+            if value.ndim == 0:
+                return self.lift(value.item())
+            return self.stacked([self.lift(item) for item in value])
+        raise self.refused(f"a value of type {type(value).__name__} meets a traced array",
+                           "Use real numbers, and arrays of numbers or truth values.")
+
+    def stacked(self, items: Sequence[Array]) -> Array:
+        """Several arrays of one shape along a new first dimension."""
+        if not items:
+            raise self.refused("an empty list is no array", "Write np.zeros(0).")
+        return self.joined([self._with_leading_one(item) for item in items], 0)
+
+    def _with_leading_one(self, array: Array) -> Array:
+        _, axes = self.arrays.index_nodes(array.shape, [NewAxis()])
+        return self.arrays.over(Array(array.node, array.axes), axes[1:])._replace(axes=axes) if array.axes else (
+            Array(array.node, axes))
+
+    def joined(self, items: Sequence[Array], position: int) -> Array:
+        """Several arrays one after the other along a dimension that they have: a store of parts."""
+        graph, arrays = self.graph, self.arrays
+        if any(item.dtype.startswith("float") for item in items):
+            items = [item._replace(node=arrays.real(item.node)) for item in items]
+        elif any(item.dtype != "bool" for item in items):
+            items = [item._replace(node=arrays.number(item.node)) for item in items]
+        shape = list(items[0].shape)
+        offset = Dim.of(0)
+        parts = []
+        for item in items:
+            if len(item.shape) != len(shape):
+                raise ArrayError("arrays of different ranks are joined", "Give all of them the same rank.")
+            for k, dim in enumerate(item.shape):
+                if k != position:
+                    shape[k] = arrays.unified(shape[k], dim)
+            plain = arrays.plain(item)
+            offsets = tuple(offset if k == position else Dim.of(0) for k in range(len(shape)))
+            parts.append((plain.axes, offsets, (), plain.node))
+            offset = offset + item.shape[position]
+        shape[position] = offset
+        return self.whole(graph.store_parts(shape, parts))
+
+    def whole(self, array: Node) -> Array:
+        """An array node (an input, a store) read over axes of its own."""
+        axes = self.arrays.order(array.shape)
+        return Array(self.graph.read(array, [self.graph.axis(axis) for axis in axes]) if axes else array, axes)
+
+    def apply(self, op: str, *values: Any) -> Traced:
+        """A pointwise operation of the table on broadcast operands."""
+        return self.run(lambda: self.arrays.apply(op, *map(self.lift, values)))
+
+    def run(self, step: Callable[[], Array]) -> Traced:
+        """A step whose mistakes are told with the user's line."""
+        try:
+            return self.value(step())
+        except ArrayError as error:
+            raise self.refused(error.message, error.advice, error.error) from None
+
+    # -- indexing -----------------------------------------------------------------------------
+
+    def items(self, shape: Sequence[Dim], key: Any) -> list[Item]:
+        """A key of `x[key]` as one item for each dimension that it names."""
+        keys = list(key) if isinstance(key, tuple) else [key]
+        count = sum(k is not None and k is not Ellipsis for k in keys)
+        if sum(k is Ellipsis for k in keys) > 1 or count > len(shape):
+            raise self.refused(f"{count} indices for an array of {len(shape)} dimensions",
+                               "Write at most one index for each dimension.")
+        if Ellipsis in [k for k in keys if isinstance(k, type(Ellipsis))]:
+            at = next(i for i, k in enumerate(keys) if k is Ellipsis)
+            keys[at:at + 1] = [slice(None)] * (len(shape) - count)
+        found: list[Item] = []
+        position = 0
+        for k in keys:
+            if k is None:
+                found.append(NewAxis())
+                continue
+            found.append(self._slice(k, shape[position]) if isinstance(k, slice) else self._pointer(k, shape[position]))
+            position += 1
+        return found
+
+    def _pointer(self, key: Any, dim: Dim) -> Array:
+        if isinstance(key, (list, np.ndarray)):
+            key = np.asarray(key)
+        array = self.lift(key)
+        if array.dtype == "bool":
+            raise self.refused("a mask selects elements, and their number is not known",
+                               "Write np.where(mask, x, 0.0), and sum it.")
+        if array.dtype != "int64":
+            source = array.node.args[0] if array.node.op == "read" else array.node
+            if source.op == "input":
+                self.needed_whole = source.attr.name
+            raise self.refused("an index is no whole number", 'Declare the argument as "int", or "int m" for an array.')
+        if array.node.op == "const" and array.node.value < 0:
+            return Array(self.graph.dim(dim + int(array.node.value)))
+        if isinstance(key, np.ndarray) and key.size and key.min() < 0:
+            return self.arrays.apply("select", self.arrays.apply("less", array, self.lift(0)), self.arrays.apply(
+                "add", array, Array(self.graph.dim(dim))), array)
+        return array
+
+    def _slice(self, key: slice, dim: Dim) -> Slice:
+        step = 1 if key.step is None else key.step
+        if not isinstance(step, int) or not step:
+            raise self.refused("the step of a slice is no whole number", "Write a literal such as 2 or -1.")
+        if dim.constant is not None and all(end is None or isinstance(end, int) for end in (key.start, key.stop)):
+            chosen = range(*key.indices(dim.constant))
+            return Slice(self.graph.const(chosen.start), step, Dim.of(len(chosen)))
+        ends = [Dim.of(0), dim] if step > 0 else [dim - 1, Dim.of(-1)]
+        for at, end in enumerate((key.start, key.stop)):
+            if end is not None:
+                node = self._pointer(end, dim).node
+                known = whole_dim(node)
+                if known is None:
+                    raise self.refused("the length of a slice is not known", "Write ends that are numbers or sizes.")
+                ends[at] = known
+        span = ends[1] - ends[0] if step > 0 else ends[0] - ends[1]
+        count = (span + (abs(step) - 1)) // abs(step)
+        return Slice(self.graph.dim(ends[0]), step, count if count.constant is None else Dim.of(max(0, count.constant)))
+
+    def element(self, array: Array, items: Sequence[Item]) -> Array:
+        """The array at some items: its axes are replaced by the indices, which are proved or checked."""
+        indices, axes = self.arrays.index_nodes(array.shape, items)
+        self.bounds.require("the array", array.shape, indices, [], None)
+        return Array(self.graph.substitute(array.node, dict(zip(array.axes, indices, strict=True))), axes)
+
+    def assigned(self, array: Array, items: Sequence[Item], value: Array) -> Array:
+        """The array with a part replaced, as a store of the part over the whole."""
+        graph, arrays = self.graph, self.arrays
+        offsets: list[Dim] = []
+        dims: list[Dim] = []
+        kept: list[int] = []                                    # the dimensions that the value has
+        named = [item for item in items if not isinstance(item, NewAxis)]
+        named += [Slice(graph.const(0), 1, dim) for dim in array.shape[len(named):]]
+        for k, item in enumerate(named):
+            start = whole_dim(item.start if isinstance(item, Slice) else item.node)
+            if start is None or (isinstance(item, Slice) and item.step != 1) or (isinstance(item, Array) and item.axes):
+                raise self.refused("elements are assigned at computed or strided places",
+                                   "Assign to numbers, sizes and plain slices, or build the array by np.where.")
+            offsets.append(start)
+            dims.append(item.length if isinstance(item, Slice) else ONE)
+            if isinstance(item, Slice):
+                kept.append(k)
+        axes = arrays.order(dims)
+        self.bounds.require("the array", array.shape, [
+            graph.apply("add", graph.axis(a), graph.dim(o)) for a, o in zip(axes, offsets, strict=True)], [], None)
+        target = Array(graph.const(0), tuple(axes[k] for k in kept))
+        (node, _), joint = arrays.broadcast([value, target])
+        if len(joint) != len(kept):
+            raise ArrayError("the value that is assigned has more dimensions than the place", "Index the value.")
+        renamed = arrays.over(Array(node, joint), target.axes)
+        if array.dtype.startswith("float"):
+            renamed = renamed._replace(node=arrays.real(renamed.node))
+        plain = arrays.plain(array)
+        whole = graph.store(plain.axes, plain.node)
+        return self.whole(graph.store_parts(array.shape, [(axes, tuple(offsets), (), renamed.node)], base=whole))
+
+
+Method = Callable[[Any, Any], Any]
+
+
+def _both(op: str) -> tuple[Method, Method]:
+    """An operator and its mirror image."""
+    return _binary(op), lambda self, other: self.trace.apply(op, other, self)
+
+
+def _binary(op: str) -> Method:
+    def method(self: Traced, other: Any) -> Any:
+        return NotImplemented if other is None or isinstance(other, str) else self.trace.apply(op, self, other)
+
+    return method
+
+
+class Traced:
+    """An array, or a number, of a function that is being traced; see the module."""
+
+    __slots__ = ("array", "trace")
+    __array_priority__ = 1000.0
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, trace: Trace, array: Array) -> None:
+        self.trace, self.array = trace, array
+
+    def __repr__(self) -> str:
+        return f"<traced {self.array.dtype}[{', '.join(map(str, self.array.shape))}]>"
+
+    # -- attributes ---------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """Sizes: numbers where they are known, else traced whole numbers that can be computed with."""
+        return tuple(self.size_of(dim) for dim in self.array.shape)
+
+    def size_of(self, dim: Dim) -> Any:
+        """A dimension as a number, or as a traced one."""
+        return dim.constant if dim.constant is not None else Traced(self.trace, Array(self.trace.graph.dim(dim)))
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.array.axes)
+
+    @property
+    def size(self) -> Any:
+        """The number of elements."""
+        total = Dim.of(1)
+        for dim in self.array.shape:
+            total = total * dim
+        return self.size_of(total)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the elements."""
+        return np.dtype(self.array.dtype.replace("bool", "bool_"))
+
+    @property
+    def T(self) -> Traced:
+        """The array with its dimensions in the other order."""
+        return Traced(self.trace, Array(self.array.node, self.array.axes[::-1]))
+
+    @property
+    def real(self) -> Traced:
+        """The array itself: all numbers are real."""
+        return self
+
+    def __len__(self) -> int:
+        if not self.array.axes:
+            raise TypeError("len() of a traced number")
+        size = self.shape[0]
+        if not isinstance(size, int):
+            raise self.trace.refused("len() of an array whose size is not known", "Write x.shape[0].")
+        return size
+
+    def __iter__(self) -> Iterator[Traced]:
+        if not self.array.axes:
+            raise TypeError("a traced number cannot be iterated over")
+        size = self.shape[0]
+        if not isinstance(size, int):
+            raise self.trace.refused("a Python loop over an array whose size is not known",
+                                     "Write operations on the whole array, such as np.sum or np.einsum.")
+        return iter([self[i] for i in range(size)])
+
+    def __bool__(self) -> bool:
+        raise self.trace.refused("a Python branch or loop on a traced value, which has no value yet",
+                                 "Write np.where(condition, a, b), or np.maximum, np.minimum, np.clip.")
+
+    def _number(self) -> Any:
+        raise self.trace.refused("a traced value is needed as a Python number, and has none yet",
+                                 "Use NumPy's functions on it; a size of a loop must be a fixed dimension.")
+
+    __float__ = __int__ = __index__ = __complex__ = _number
+
+    # -- operators ----------------------------------------------------------------------------
+
+    __add__, __radd__ = _both("add")
+    __sub__, __rsub__ = _both("sub")
+    __mul__, __rmul__ = _both("mul")
+    __truediv__, __rtruediv__ = _both("div")
+    __floordiv__, __rfloordiv__ = _both("floordiv")
+    __mod__, __rmod__ = _both("mod")
+    __pow__, __rpow__ = _both("pow")
+    __and__, __rand__ = _both("and")
+    __or__, __ror__ = _both("or")
+    __lt__, __le__, __gt__, __ge__ = map(_binary, ("less", "less_equal", "greater", "greater_equal"))
+    __eq__, __ne__ = map(_binary, ("eq", "not_equal"))
+
+    def __neg__(self) -> Traced:
+        return self.trace.apply("neg", self)
+
+    def __abs__(self) -> Traced:
+        return self.trace.apply("abs", self)
+
+    def __invert__(self) -> Traced:
+        return self.trace.apply("not", self)
+
+    def __pos__(self) -> Traced:
+        return self
+
+    def __matmul__(self, other: Any) -> Any:
+        return _matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return _matmul(other, self)
+
+    # -- indexing and methods -----------------------------------------------------------------
+
+    def __getitem__(self, key: Any) -> Traced:
+        trace, array = self.trace, self.array
+        return trace.run(lambda: trace.element(array, trace.items(array.shape, key)))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        trace, array = self.trace, self.array
+        self.array = trace.run(
+            lambda: trace.assigned(array, trace.items(array.shape, key), trace.lift(value))).array
+
+    def __getattr__(self, name: str) -> Any:
+        from .numpy_functions import METHODS, call
+
+        if name not in METHODS:
+            raise AttributeError(f"a traced array has no attribute {name}: gradc knows {', '.join(sorted(METHODS))}")
+        return lambda *args, **keywords: call(METHODS[name], (self, *args), keywords)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+        """NumPy's ufuncs on traced values."""
+        from .numpy_functions import call
+
+        if method != "__call__":
+            raise self.trace.refused(f"np.{ufunc.__name__}.{method} has no meaning here",
+                                     "Write np.sum, np.max, np.cumsum or np.einsum.")
+        return call(ufunc.__name__, inputs, keywords)
+
+    def __array_function__(self, function: Any, _types: Any, args: Any, keywords: Any) -> Any:
+        """NumPy's other functions on traced values."""
+        from .numpy_functions import call
+
+        module = function.__module__.removeprefix("numpy").removeprefix(".")
+        return call(f"{module}.{function.__name__}" if module == "linalg" else function.__name__, args, keywords)
+
+
+def _matmul(left: Any, right: Any) -> Any:
+    from .numpy_functions import call
+
+    return call("matmul", (left, right), {})
