@@ -22,6 +22,7 @@ from .lower import Home, Loop, Path, Program
 from .names import CALLED, Names
 
 WIDTH = 88                      # longer single-use expressions are given a local
+_ELEMENT = re.compile(r"adjoint of (\S+)\[\.\.\.\]")
 LOOP_NAMES = "ijklmpqr"
 
 
@@ -422,6 +423,7 @@ class BodyPrinter:
             note = self.graph.notes.get(node)
             if node is own and item.kind == "scatter":
                 note = self._scattered(item, note or "")
+            note = _ELEMENT.sub(r"adjoint of an element of \1", note or "")
             if note and (node is own or not note.startswith("adjoint of")):
                 shown = "".join(c if c.isprintable() else " " for c in note)  # a name may hold anything
                 notes[" ".join(shown.split())] = None

@@ -9,6 +9,7 @@ never changed. Names of local variables become names of the graph. What the call
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import re
 import sys
@@ -27,7 +28,8 @@ from .numpy_shapes import CONSTRUCTORS
 from .shapes import DTYPES, Declaration, declaration, declarations
 from .traced import Trace, Traced
 
-MODULES = ("numpy", "numpy.linalg", "math", "scipy", "scipy.special", "scipy.linalg")
+MODULES = ("numpy", "numpy.linalg", "math", "scipy", "scipy.special", "scipy.linalg", "gradc", "gradc.nn",
+           "gradc.compiler.nn")
 MATH = {"math.pow": "power", "math.fabs": "abs", "math.lgamma": "loggamma"}     # other names than NumPy's
 
 
@@ -125,17 +127,17 @@ def _annotated(parameter: inspect.Parameter) -> str | None:
 class StandIn:
     """A module as the traced function sees it: functions on traced values, everything else as it is."""
 
-    def __init__(self, trace: Trace, module: types.ModuleType) -> None:
-        self._trace, self._module = trace, module
+    def __init__(self, trace: Trace, module: types.ModuleType, copies: dict[int, Any]) -> None:
+        self._trace, self._module, self._copies = trace, module, copies
 
     def __getattr__(self, name: str) -> Any:
-        return _seen(self._trace, getattr(self._module, name), {})
+        return _seen(self._trace, getattr(self._module, name), self._copies)
 
 
 def _seen(trace: Trace, value: Any, copies: dict[int, Any]) -> Any:
     """A global or a closed-over value as the copy sees it."""
     if isinstance(value, types.ModuleType):
-        return StandIn(trace, value) if value.__name__ in MODULES else value
+        return StandIn(trace, value, copies) if value.__name__ in MODULES else value
     if isinstance(value, types.FunctionType) and _is_users(value):
         return _copied(value, trace, copies)
     if callable(value) and not isinstance(value, type):
@@ -146,6 +148,8 @@ def _seen(trace: Trace, value: Any, copies: dict[int, Any]) -> Any:
 
 
 def _is_users(function: types.FunctionType) -> bool:
+    if function.__module__ == "gradc.compiler.nn":
+        return True
     top = (function.__module__ or "").partition(".")[0]
     return top not in ("numpy", "scipy", "gradc", "math") and top not in sys.stdlib_module_names
 
@@ -188,20 +192,28 @@ def _copied(function: Any, trace: Trace, copies: dict[int, Any]) -> Any:
     """The function with stand-ins among its globals and in its closure; its own globals stay as they are."""
     if id(function) in copies:
         return copies[id(function)]
-    scope: dict[str, Any] = {}
+    scope: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": _importer(trace, copies)}}
     copy = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__,
                               tuple(types.CellType() for _ in function.__closure__ or ()))
     copy.__kwdefaults__ = function.__kwdefaults__
     copies[id(function)] = copy
     names = _names_in(function.__code__)
     scope |= {name: _seen(trace, value, copies) for name, value in function.__globals__.items() if name in names}
-    scope["__builtins__"] = function.__globals__.get("__builtins__", __builtins__)
     for cell, own in zip(copy.__closure__ or (), function.__closure__ or (), strict=True):
         try:
             cell.cell_contents = _seen(trace, own.cell_contents, copies)
         except ValueError:                                      # a cell that is still empty
             continue
     return copy
+
+
+def _importer(trace: Trace, copies: dict[int, Any]) -> Callable[..., Any]:
+    """What `import` does inside the copy: the module, as the copy sees it."""
+
+    def importing(*args: Any, **keywords: Any) -> Any:
+        return _seen(trace, builtins.__import__(*args, **keywords), copies)
+
+    return importing
 
 
 def _names_in(code: types.CodeType) -> set[str]:
