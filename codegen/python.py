@@ -58,6 +58,7 @@ class BodyPrinter:
         self.states: dict[Node, str] = {}
         self.shared: dict[int, dict[Node, Text]] = {}           # recomputed values with a local, by body
         self.repeated = _repeated(program)
+        self.index_names = {n.attr: names for n, names in self.graph.names.items() if n.op == "axis"}
         self.values = {i.node: i for i in program.homes if i.kind in ("def", "acc", "scan")}
 
     # -- the whole body -----------------------------------------------------------------------
@@ -82,7 +83,7 @@ class BodyPrinter:
             if entry.axis.dim.constant == 1:
                 self.axes[entry.axis] = "0"                     # its loop is not printed
             elif entry.axis not in self.axes:
-                known = self.graph.names.get(self.graph.axis(entry.axis), [])
+                known = self.index_names.get(entry.axis, [])
                 wanted = next((name for name in known if name not in self.names.taken), "")
                 while not wanted and letters:
                     letter = letters.pop(0)
@@ -686,11 +687,10 @@ def _bound(guard: Node, axis: Axis) -> tuple[str, Node] | None:
     factors, _ = affine(slack)
     index = graph.axis(axis)
     factor = factors.get(index)
-    if factor == -1:
-        return "high", slack + index
-    if factor == 1:
-        return "low", index - slack + 1
-    return None
+    if factor not in (-1, 1):
+        return None
+    kind, end = ("high", slack + index) if factor == -1 else ("low", index - slack + 1)
+    return None if axis in end.axes else (kind, end)            # i <= k[i] bounds no loop over i
 
 
 def _at_most(node: Node, dim: Dim) -> bool:

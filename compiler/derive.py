@@ -40,7 +40,8 @@ def _scalar_output(graph: Graph) -> tuple[str, Node]:
         raise DerivativeError(f"the gradient needs one scalar output, this one is an array of shape ({shape}): "
                               "reduce it, for example with sum(...), or use .backward with a cotangent")
     if not output.dtype.startswith("float"):
-        raise DerivativeError(f"the output is {output.dtype} and has no derivative: return a real number")
+        raise DerivativeError(f"the output is {output.dtype} and has no derivative: return a real number "
+                              "(1.0 in place of 1)")
     return key, output
 
 

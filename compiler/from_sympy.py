@@ -100,7 +100,9 @@ def _output(translator: Translator, item: Any) -> Node:
     graph = translator.graph
     if not isinstance(item, sympy.MatrixBase):
         root = _entries(item)[0]
-        return graph.node(translator.value(root))
+        node = graph.node(translator.value(root))
+        real = any(n.op == "input" and n.dtype.startswith("float") for n in graph.reachable([node]))
+        return graph.node(translator.real(node)) if real and node.dtype == "int64" else node
     shape = tuple(Dim.of(int(size)) for size in item.shape)
     axes = tuple(Axis(Dim.of(1), number) for number in range(len(shape)))
     values = [graph.node(translator.value(entry)) for entry in _entries(item)]

@@ -187,6 +187,9 @@ def _power(t: Translator, base: Any, value: Value, exponent: Any, scope: Scope) 
     power = literal(exponent)
     if power == 1:
         return value
+    if isinstance(base, sympy.Number) and base.is_negative and not exponent.is_integer:
+        raise UnsupportedError(f"({shown(base)})**({shown(exponent)}) makes the result complex: gradc computes with "
+                               "real numbers; write real_root(...) for the real root of a negative number")
     if power == 0.5:
         return t.apply("sqrt", t.real(value))
     if exponent == THIRD and (isinstance(base, sympy.Abs) or (base.is_Symbol and base.is_nonnegative)):

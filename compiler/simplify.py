@@ -57,7 +57,9 @@ def _evaluate(op: str, args: tuple[Node, ...]) -> Any:
         value = _EVALUATED[op](*(a.value for a in args))
     except (ArithmeticError, ValueError):
         return None
-    if isinstance(value, complex) or (isinstance(value, float) and not math.isfinite(value)):
+    if isinstance(value, complex):                              # a root of a negative number, as NumPy has it
+        return math.nan
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return float(value) if op in ("div", "pow", "sqrt", "exp", "log") else value
 

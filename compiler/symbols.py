@@ -83,7 +83,9 @@ class Symbols:
                 fits = (text for text in wanted if text.isidentifier() and text not in self._taken
                         and text not in found.values())
                 found.setdefault(node.attr, next(fits, ""))
-            axes = (node.attr,) if node.is_reduction else sorted(node.axes - found.keys(), key=axis_order)
+            axes = [node.attr] if node.is_reduction else sorted(node.axes - found.keys(), key=axis_order)
+            if node.op == "store":                              # a part may have axes that its value lacks
+                axes = [*axes, *(axis for part, *_ in store_parts(node.attr, node.args) for axis in part.axes)]
             for axis in axes:
                 found.setdefault(axis, "")
         pool = [name for name in _INDICES if name not in self._taken and name not in found.values()]

@@ -70,8 +70,10 @@ class Programs:
     def condition(self, depth: int, scope: Scope) -> str:
         kind = self.random.random()
         if scope and kind < 0.5:
-            other = self.pick(*(name for name, _ in scope), "1", "k")
-            return f"{self.random.choice(scope)[0]} {self.pick('<', '<=', '>', '>=', '==', '!=')} {other}"
+            v, dim = self.random.choice(scope)
+            own = [f"{v} * {v} - 1", f"{v} // 2 + 1", f"{v} % 2", *([f"idx[{v}]"] if dim == "n" else [])]
+            other = self.pick(*(name for name, _ in scope), "1", "k", self.pick(*own))
+            return f"{v} {self.pick('<', '<=', '>', '>=', '==', '!=')} {other}"
         if kind < 0.6:
             joint = self.pick("and", "or")
             return f"{self.condition(depth - 1, scope)} {joint} {self.condition(depth - 1, scope)}" \

@@ -234,7 +234,7 @@ def test_a_bad_wrt_is_named(wrt: Any, message: str) -> None:
 
 def test_what_is_no_expression_is_refused() -> None:
     for wrong in (3, None, [], ["x"], b"x", object()):
-        with pytest.raises(UnsupportedError, match="cannot be compiled: give a formula string or a SymPy expression"):
+        with pytest.raises(UnsupportedError, match="cannot be compiled: give a formula string, a SymPy expression or a Python function"):
             gradc.compile(wrong)
 
 

@@ -243,3 +243,10 @@ def test_numbers_are_the_shortest_text_that_gives_them_back():
 def test_long_names_are_cut():
     assert len(shown("x" * 500)) <= 62
     assert shown("α") == "α"
+
+
+def test_matrices_and_new_dimensions_are_explained_and_drawn() -> None:
+    for f in (gradc.compile(sympy.Matrix([sympy.Symbol("x") * sympy.Symbol("y"), 2])), gradc.compile("x[:, None]", {"x": "n"})):
+        assert "x" in str(f.explain())
+        assert f.graph.to_svg().startswith("<svg")
+        assert "digraph" in f.graph.to_dot()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import gradc
 from gradc.compiler.formula import parse
 from gradc.ir.errors import GradcError, ShapeError
 from gradc.ir.graph import Graph
@@ -370,3 +371,10 @@ def test_indexing_is_numpys(data: st.DataObject) -> None:
     got = value(text, {"a": "2 3 4", "p": "int 3", "q": "int 2 1", "k": "int"}, **arguments)
     assert np.shape(got) == np.shape(expected)
     np.testing.assert_array_equal(got, expected)
+
+
+def test_a_root_of_a_negative_number_is_nan_as_in_numpy() -> None:
+    for formula in ("(-8.0)**(1/3) * x", "q = -8; x * q**0.3", "x * (-2)**0.5"):
+        f = gradc.compile(formula, jit=False)
+        assert np.isnan(f(1.0)) and np.isnan(f.grad(1.0))
+        assert np.isnan(evaluate(f.graph, {"x": 1.0})[0])

@@ -233,6 +233,16 @@ def test_linear_recurrences_run_both_ways() -> None:
     same_as_interpreter(g, a=RANDOM.standard_normal(5), b=RANDOM.standard_normal(5))
 
 
+@pytest.mark.parametrize("condition", [
+    "i <= k[i]", "i*i < i + 2", "i < i//2 + 1", "i <= i % 2", "abs(i - 2) < i", "i < min(i*i, 5)", "i < n - 1"])
+def test_a_condition_on_an_index_and_itself_is_no_bound_of_its_loop(condition: str) -> None:
+    formula = f"sum(exp(x[i] - max(x)) for i in range(n) if {condition})"
+    f = plain(formula, {"x": "n", "k": "int n"})
+    x, k = np.array([0.3, 1.2, -0.7, 2.0]), [0, 3, 1, 3]
+    kept = [eval(condition, {"i": i, "k": k, "n": 4, "abs": abs, "min": min}) for i in range(4)]
+    close(f(x, k), np.sum(np.exp(x - 2.0)[kept]))
+
+
 def test_arrays_put_together_from_parts() -> None:
     g = Graph(fold=fold)
     x, y = g.input("x", shape=["n"]), g.input("y", shape=["m"])

@@ -65,6 +65,8 @@ NO_MEANING: list[tuple[Callable[[], Any], str]] = [
     (lambda: sympy.Poly(x**2 + 1), r"is a polynomial object: give its expression, .as_expr\(\)"),
     (lambda: x + sympy.I * y, "I makes the result complex"),
     (lambda: sympy.sqrt(-2) * x, "I makes the result complex"),
+    (lambda: sympy.root(-8, 3) * x, r"\(-1\)\*\*\(1/3\) makes the result complex: .* write real_root\(...\)"),
+    (lambda: sympy.cbrt(-Symbol("p", positive=True)), r"\(-1\)\*\*\(1/3\) makes the result complex"),
     (lambda: sympy.zoo, "zoo is complex infinity, the result of a division by zero"),
     (lambda: sympy.nan, "nan is not a number: correct the expression"),
     (lambda: sympy.sign(Symbol("x", real=True)).diff(), r"DiracDelta\(x\) has no value at 0: .* use .grad"),
