@@ -10,9 +10,10 @@ from typing import Any
 from gradc.ir.errors import FormulaError, UnsupportedError
 
 KINKS = ("subgradient", "raise")
+LEFT_OUT = object()
 
 
-def compile(expression: Any = None, args: Mapping[Any, str] | Sequence[Any] | str | None = None,
+def compile(expression: Any = LEFT_OUT, args: Mapping[Any, str] | Sequence[Any] | str | None = None,
             wrt: str | Sequence[Any] | None = None, *, jit: bool = True, cache: bool = True,
             kinks: str = "subgradient") -> Any:
     """Compile a formula string, a SymPy expression or a Python function that uses NumPy.
@@ -38,7 +39,7 @@ def compile(expression: Any = None, args: Mapping[Any, str] | Sequence[Any] | st
     >>> f.grad([1.0, 2.0, 4.0])
     array([-2., -2.,  4.])
     """
-    if expression is None:
+    if expression is LEFT_OUT:
         return functools.partial(compile, args=args, wrt=wrt, jit=jit, cache=cache, kinks=kinks)
     from .function import Function, Options, checked_wrt  # the whole compiler: only when it is needed
 
