@@ -391,6 +391,9 @@ class BodyPrinter:
         note = self._note(item)
         if item.kind == "def":
             text = self._expression(item, item.node, path, lines)[0]
+            if item.node.dtype == "float32" and home.storage:   # what is stored must be equal to what is compared
+                text = f"float32({text})"
+                self.used.add("float32")
             name = self.locals[item.node]
             lines.append(f"{name} = {text}{note}")
             if home.storage:

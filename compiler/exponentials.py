@@ -30,6 +30,9 @@ def recognise(forms: Forms, form: Ratio) -> Found | None:
     rest = (linear_add(rest[0], apart), rest[1])
     middle = multiple(linear_add(expo, w, 0.5 * (a + b)), w)           # exp(middle * w), times cosh, sinh
     if (a, b) == (-1, 0) and (middle is None or (apart and not rest[1])):
+        k = multiple(expo, w)
+        if k is not None and k >= 1.0:                                  # w - softplus(w) = -softplus(-w)
+            expo, w = linear_add(expo, w, -1.0), linear_scale(w, -1.0)
         exponent = linear_add(linear_add(expo, rest[0]), _softplus_linear(forms, w), -1.0)
         node = forms.graph.apply("exp", forms.spell(exponent))
         return Found(product(forms, c, ((), rest[1]), [node]), "softmax", 1)
@@ -100,8 +103,8 @@ def _named(forms: Forms, c: float, rest: Mono, w: Linear, a: int, b: int, middle
             near, sign = (w, -1.0) if k >= 0 else (linear_scale(w, -1.0), 1.0)
             power = round(k) if k >= 0 else -round(k) - 1
             outer = [o.exp(forms.spell(linear_scale(near, float(power))))] if power else []
-            return Found(product(forms, sign * c, rest, [*outer, o.expm1(forms.spell(near))]), "expm1",
-                         1 + len(outer))
+            return Found(product(forms, sign * c, rest, [*outer, *functions, o.expm1(forms.spell(near))]), "expm1",
+                         1 + len(outer) + len(functions))
     return None
 
 

@@ -287,7 +287,7 @@ class Function:
             arrays = arguments.new_arrays(self.printed.arrays, sizes)
         try:
             flat = self._direct(*values, *arrays)
-        except (ValueError, IndexError, FloatingPointError) as error:
+        except (ValueError, IndexError, ArithmeticError) as error:
             here = ", ".join(f"{name} = {size}" for name, size in sizes.items())
             kind = ShapeError if isinstance(error, IndexError) else DomainError
             raise kind(f"{error}{f' (here {here})' if here else ''}") from None

@@ -50,7 +50,7 @@ def log_of(forms: Forms, form: Ratio) -> Found | None:
     if found is not None:
         return found
     signed = next((p for p in (top, bottom) if len(p) == 2 and min(p.values()) < 0 < max(p.values())), None)
-    if signed is None:                                                  # both logarithms may be large
+    if signed is None or any(m[1] for p in (top, bottom) for m in p):   # both logarithms may be large; signs are open
         return None
     if min((bottom if signed is top else top).values()) < 0:            # signs of both are open
         return None

@@ -171,7 +171,7 @@ def normal(top: Poly | None, bottom: Poly | None) -> Ratio | None:
 
 def related(a: Poly, b: Poly) -> bool:
     """Whether two denominators can be brought together: one is 1, or they are in the same exponential."""
-    if len(a) == 1 or len(b) == 1:
+    if len(a) < 2 or len(b) < 2:
         return True
     (p, q), (r, s) = [m[0] for m in a][:2], [m[0] for m in b][:2]
     return multiple(linear_add(p, q, -1.0), linear_add(r, s, -1.0)) is not None
@@ -266,13 +266,17 @@ class Forms:
         found: Ratio | None = None
         if node.op == "const" and node.dtype != "bool" and math.isfinite(node.value):
             found = Ratio({ONE: float(node.value)}, UNIT) if node.value else Ratio({}, UNIT)
-        elif node.op in NUMBERS and node.dtype != "int64" and self.known[node.args[0]].top.keys() == {ONE}:
+        elif node.op in NUMBERS and node.dtype != "int64" and self._is_number(self.known[node.args[0]]):
             found = _number(node.op, self.known[node.args[0]])
         elif (node.op in FORMED or node.is_reduction) and self._inside(node):
             found = self.of(node.op, node.args, node)
             if found is None and node.op in ARITHMETIC and self.rich(node):
                 self.plain(node)
         return self.atom(node) if found is None else found
+
+    @staticmethod
+    def _is_number(form: Ratio) -> bool:
+        return form.bottom == UNIT and form.top.keys() == {ONE}
 
     @staticmethod
     def atom(node: Node) -> Ratio:

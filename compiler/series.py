@@ -122,6 +122,20 @@ def _factors(node: Node, limit: int = 8) -> list[Node]:
     return found
 
 
+def _has(node: Node, taken: Node) -> bool:
+    """Whether a node is a factor of a product, taken apart as `_factors` does."""
+    waiting = [node]
+    while waiting:
+        item = waiting.pop()
+        if item is taken:
+            return True
+        if item.op in ("mul", "neg"):
+            waiting += item.args
+        elif item.op == "pow" and item.args[1].op == "const" and item.args[1].value in (2.0, 3.0, 4.0):
+            waiting.append(item.args[0])
+    return False
+
+
 def _product(forms: Forms, node: Node, taken: Node) -> tuple[float, Node | None]:
     """The sign of a product, and the product without one factor; None where nothing is left."""
     factors: list[Node] = []
@@ -135,12 +149,10 @@ def _product(forms: Forms, node: Node, taken: Node) -> tuple[float, Node | None]
         elif item.op == "neg":
             sign = -sign
             waiting += item.args
-        elif item.op == "mul":
+        elif item.op == "mul" and _has(item, taken):
             waiting += item.args[::-1]
-        elif item.op == "pow" and item.args[1].op == "const" and item.args[0] is taken:
-            n = int(item.args[1].value)
-            factors += [item.args[0]] * (n - 1) + waiting[::-1]
-            waiting = []
+        elif item.op == "pow" and _has(item, taken):
+            waiting += [item.args[0]] * int(item.args[1].value)
         else:
             factors.append(item)
     factors = [f for f in factors if not (f.op == "const" and f.value == 1.0)]

@@ -13,16 +13,18 @@ from collections.abc import Sequence
 
 from gradc.ir.graph import Node
 
-from .patterns import ONE, UNIT, Forms, Linear, Mono, Poly, Ratio, close, linear_add, linear_scale, multiple, summands
+from .patterns import ONE, UNIT, Forms, Linear, Mono, Poly, Ratio, close, linear_add, multiple, summands
 from .powers import Found, product
 
 
 def merged(forms: Forms, form: Ratio, factors: Sequence[Node]) -> Found | None:
     """exp(a) exp(b) / exp(c) as exp(a + b - c), also where one factor is a sum of exponentials."""
     exponentials = [node for node in factors if _is_exponential(forms, node)]
+    if any(_is_settled(forms, node) for node in exponentials):
+        return None
     less_one = [node for node in factors if node.op == "expm1"]
     if len(less_one) == 1 and exponentials and form.bottom == UNIT and len(form.top) == 2:
-        return _times_sinh(forms, form, less_one[0], factors)
+        return _times_less_one(forms, form, less_one[0], factors)
     sums = [node for node in factors if _is_sum_of_exponentials(forms, node)]
     if form.bottom != UNIT or len(exponentials) + len(sums) < 2 or len(sums) > 1 or not exponentials:
         return None
@@ -46,18 +48,35 @@ def _one_way(forms: Forms, whole: Linear, exponentials: Sequence[Node]) -> bool:
     return True
 
 
-def _times_sinh(forms: Forms, form: Ratio, less_one: Node, factors: Sequence[Node]) -> Found | None:
-    """exp(a) expm1(b) = 2 exp(a + b/2) sinh(b/2): the exponents of both meet, and nothing cancels at b = 0."""
-    others = [node for node in factors if node is not less_one]
+def _times_less_one(forms: Forms, form: Ratio, less_one: Node, factors: Sequence[Node]) -> Found | None:
+    """exp(a) expm1(b) = exp(a + b) - exp(a) where b is large, so that 0 does not meet infinity."""
+    o, others = forms.graph.ops, [node for node in factors if node is not less_one]
     b = forms.linear(less_one.args[0])
     if not b or any(forms.rich(node) and not _is_exponential(forms, node) for node in others):
         return None
-    (upper, c), = ((m, c) for m, c in form.top.items() if linear_add(m[0], b, -1.0) in [n[0] for n in form.top])
-    if multiple(linear_add(upper[0], b, -1.0), b) is not None:          # a = k b: they do not meet as 0 and inf
+    pairs = [(m, c) for m, c in form.top.items() if (linear_add(m[0], b, -1.0), m[1]) in form.top]
+    if len(pairs) != 1:
         return None
-    mono: Mono = (linear_add(upper[0], b, -0.5), upper[1])
-    sinh = forms.graph.apply("sinh", forms.spell(linear_scale(b, 0.5)))
-    return Found(product(forms, 2.0 * c, mono, [sinh]), "exp_product", 1)
+    (upper, c), = pairs
+    lower: Mono = (linear_add(upper[0], b, -1.0), upper[1])
+    if multiple(lower[0], b) is not None:                               # a = k b: they do not meet as 0 and inf
+        return None
+    near = product(forms, c, lower, [less_one])
+    far = product(forms, c, upper, ()) - product(forms, c, lower, ())
+    return Found(o.select(o.greater(less_one.args[0], 1.0), far, near), "exp_product", 1)
+
+
+def _is_settled(forms: Forms, node: Node) -> bool:
+    """Whether an exponent is a difference as written, u - log(exp(u) + ...), in which nothing may be put first."""
+    (mono, _), = forms.form(node).top.items()
+    for factors, _ in mono[0]:
+        for atom, _ in factors:
+            if (forms.atoms[-atom - 1].name if atom < 0 else forms.graph.nodes[atom].op) in _LARGEST:
+                return True
+    return False
+
+
+_LARGEST = ("detach", "max", "softplus", "logaddexp", "logsumexp")
 
 
 def _is_exponential(forms: Forms, node: Node) -> bool:

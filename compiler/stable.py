@@ -101,7 +101,7 @@ RULES: dict[str, Rule] = {
     "cross_entropy": Rule("softplus(u) - t u in two terms that do not cancel at t = 0 or 1", "all reals", (
         ("max(x, 0) - x*y + log1p(exp(-abs(x)))", "softplus", PAIR),)),
     "exp_log": Rule("exp(log(v)/2) is the root of v", "v > 0", (
-        ("exp(0.5*log(1 + x**2))", "hypot", ALL), ("exp(-log(x))", "div", ABOVE))),
+        ("exp(0.5*log(1 + x**2))", "hypot", ALL), ("exp(-log(2 + x**2))", "div", ALL))),
     "log_exp": Rule("log(exp(u)) is u, without overflow or underflow", "all reals", (
         ("log(exp(x))", "input", ALL), ("log(exp(-x**2/2)/sqrt(2*pi))", "sub", ALL),
         ("log(y*exp(x))", "add", {"x": (-30.0, 30.0), "y": (0.1, 9.0)}))),
@@ -407,7 +407,7 @@ class Rewriter:
         middle = multiple(linear_add(found.expo, found.w, 0.5 * found.minus), found.w)
         w, c, rest = found.w, found.coefficient, found.rest[1]
         whole: list[Node] = []                                          # (E/T)**2 as factors E/T
-        if len(w) == 1 and all(p == 1.0 or p == -1.0 for _, p in w[0][0]):
+        if len(w) == 1 and w[0][0] and all(abs(p) == 1.0 for _, p in w[0][0]):
             powers = dict(rest)
             count = min(int(powers.get(a, 0.0) * p) for a, p in w[0][0])
             if count >= -found.minus:
@@ -474,7 +474,8 @@ class Rewriter:
             node = None if factors or not expo or c != 1.0 else self.forms.spell(expo)
         else:
             found = log_of(self.forms, form)
-            node = found.node if found is not None and found.rule in _POSITIVE else None
+            known = _POSITIVE if n == int(n) else (*_POSITIVE, "shift")     # a negative sum has whole powers
+            node = found.node if found is not None and found.rule in known else None
         return None if node is None else Found(self.graph.apply("exp", n * node), "root_of_exponentials", 1)
 
     def _log(self, x: Node) -> Found | None:
@@ -503,7 +504,7 @@ class Rewriter:
     def _log_of(self, x: Node) -> Found | None:
         if x.op in ("mul", "div") and all(self.forms.rich(a) for a in x.args):
             left, right = (log_of(self.forms, self.forms.form(a)) for a in x.args)
-            if left is not None and right is not None and "log1mexp" not in (left.rule, right.rule):
+            if left is not None and right is not None and not {"log1mexp", "shift"} & {left.rule, right.rule}:
                 node = self.forms.plus(left.node, right.node, x.op == "div")
                 return Found(node, left.rule, 2)
         return log_of(self.forms, self.forms.form(x))
@@ -527,6 +528,8 @@ class Rewriter:
         if inner.op not in ("log", "log1p"):
             return None
         v = inner.args[0] if inner.op == "log" else 1.0 + inner.args[0]
+        if abs(c) == 1.0 and not structure.is_sum_of_squares(v):        # exp(log(v)) is NaN for a negative v
+            return None
         if abs(c) == 0.5:
             root = structure.root(forms, v)
             v = self.graph.apply("sqrt", v) if root is None else root.node
@@ -558,7 +561,7 @@ class Rewriter:
 
 LOGS = {"log2": math.log(2.0), "log10": math.log(10.0)}
 _BOUNDED = ("sigmoid", "tanh", "sech", "sigmoid_slope", "tanh_slope")
-_POSITIVE = ("softplus", "log_cosh", "logaddexp", "shift")
+_POSITIVE = ("softplus", "log_cosh", "logaddexp")
 _LINEAR = ("add", "sub", "neg", "mul", "div")
 _KINDS = {
     "log": (frozenset((*EXPANDED, "logsumexp", "log", "log1p")), _LINEAR),

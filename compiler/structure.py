@@ -265,13 +265,28 @@ def power_less_one(forms: Forms, op: str, args: Sequence[Node]) -> Found | None:
     rest = _without_one(forms, node) if node.op in ("add", "sub") else None
     if rest is None:
         return None
-    o = forms.graph.ops
-    if exponent in (2.0, 3.0):
-        value = rest * (2.0 + rest) if exponent == 2.0 else rest * (3.0 + rest * (3.0 + rest))
-    else:
-        value = o.expm1(exponent * o.log1p(rest))
+    value = _power_less_one(forms, node, rest, exponent)
+    if value is None:
+        return None
     outer = [forms.spell_factors(1.0, over[1])] if over[1] else []
     return Found(forms.product(c, [*outer, value]), "power_less_one", 1)
+
+
+def _power_less_one(forms: Forms, base: Node, rest: Node, exponent: Node | float) -> Node | None:
+    """base**n - 1 for base = 1 + rest: a polynomial for a small whole n, a logarithm only where it exists."""
+    o = forms.graph.ops
+    if isinstance(exponent, float) and exponent == round(exponent) and 1 <= abs(exponent) <= 8:
+        n = round(abs(exponent))
+        polynomial = forms.graph.const(1.0)                     # (b**n - 1)/(b - 1) = 1 + b + ... + b**(n - 1)
+        for _ in range(1, n):
+            polynomial = 1.0 + base * polynomial
+        if exponent > 0:
+            return rest * polynomial
+        return -(rest * polynomial) / (base if n == 1 else o.pow(base, float(n)))
+    near = o.expm1(exponent * o.log1p(rest))
+    if isinstance(exponent, float) and exponent != round(exponent):     # both are NaN below -1
+        return near
+    return o.select(o.greater(rest, -0.5), near, o.pow(base, exponent) - 1.0)
 
 
 def log_argument(forms: Forms, node: Node) -> Linear | None:
@@ -299,10 +314,11 @@ def log_of_quotient(forms: Forms, a: Linear, b: Linear) -> Found | None:
         return Found(2.0 * forms.graph.apply("atanh", forms.spell(linear_scale(gap, 1.0 / s))), "atanh", 1)
     if len(gap) != 1 or len(a) + len(b) == 2:
         return None
-    if gap[0][1] > 0:
-        return Found(forms.graph.apply("log1p", forms.spell(gap) / forms.spell(b)), "log_quotient", 1)
-    back = linear_scale(gap, -1.0)
-    return Found(-forms.graph.apply("log1p", forms.spell(back) / forms.spell(a)), "log_quotient", 1)
+    o = forms.graph.ops
+    smaller, sign = (b, 1.0) if gap[0][1] > 0 else (a, -1.0)
+    below = forms.spell(smaller)                                        # NaN where it has no logarithm
+    node = o.select(o.less(below, 0.0), math.nan, o.log1p(forms.spell(linear_scale(gap, sign)) / below))
+    return Found(forms.product(sign, [node]), "log_quotient", 1)
 
 
 def fractions(forms: Forms, op: str, args: Sequence[Node]) -> Found | None:
@@ -383,7 +399,7 @@ def root(forms: Forms, x: Node) -> Found | None:
         return None
     even = all(c > 0 and not m[0] and all(p % 2 == 0 for _, p in m[1]) for m, c in form.top.items())
     if not even or len(form.top) > 2 or form.top.keys() == {ONE}:
-        return Found(graph.apply("root_of_squares", x), "norm", 1) if _squares(x) else None
+        return Found(graph.apply("root_of_squares", x), "norm", 1) if is_sum_of_squares(x) else None
     sides: list[Node] = []
     for (_, factors), c in sorted(form.top.items(), key=lambda item: item[0] != ONE):
         size = _exact_root(c)
@@ -408,7 +424,7 @@ def _exact_root(c: float) -> float:
     return math.sqrt(c)
 
 
-def _squares(x: Node) -> bool:
+def is_sum_of_squares(x: Node) -> bool:
     """Whether a node is a sum (also over axes) of squares with positive factors, more than a number."""
     waiting, steps, real = [x], 0, False
     while waiting:

@@ -1,5 +1,7 @@
 """A three-layer network on scikit-learn's digits, written in NumPy, trained by mini-batch gradient descent."""
 
+import itertools
+
 import numpy as np
 from rich.progress import track
 from sklearn.datasets import load_digits
@@ -26,7 +28,7 @@ def train(x, y, epochs=30, batch=32, rate=0.1):
     random = np.random.default_rng(0)
     sizes = [x.shape[1], 64, 32, 10]
     layers = []
-    for before, after in zip(sizes, sizes[1:], strict=False):
+    for before, after in itertools.pairwise(sizes):
         layers += [random.normal(0.0, np.sqrt(2.0 / before), (after, before)), np.zeros(after)]
     curve = []
     for _ in track(range(epochs), "training"):
@@ -47,7 +49,7 @@ def main():
     layers, curve = train(x[training], y[training])
     np.savetxt("digits_loss.csv", curve, header="loss of each batch")
     accuracy = np.mean(np.argmax(scores(x[test], *layers), axis=1) == y[test])
-    print(f"the loss fell from {curve[0]:.3f} to {np.mean(curve[-20:]):.4f}; {accuracy:.1%} of the test digits are right")
+    print(f"the loss fell from {curve[0]:.3f} to {np.mean(curve[-20:]):.4f}; {accuracy:.1%} of the test digits right")
     return accuracy
 
 

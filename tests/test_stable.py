@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import mpmath
 import numpy as np
 import pytest
 
+import gradc
 from gradc.compiler.adjoint import reverse
 from gradc.compiler.formula import parse
 from gradc.compiler.simplify import fold, simplify
@@ -18,6 +20,8 @@ from gradc.ir.graph import Graph, Node, copy_graph
 from gradc.ir.interpret import evaluate
 from gradc.ir.interpret_numbers import ExactNumbers, FloatNumbers
 from gradc.ir.verify import verify
+
+from .comparison import agrees, close, slope
 
 MP = mpmath.mp
 EXAMPLES = [(name, *example) for name, rule in RULES.items() for example in rule.examples]
@@ -402,3 +406,77 @@ def test_depth_and_sharing_cost_no_recursion_and_no_blow_up() -> None:
     graph.outputs = [("f", node)]
     new = stable(graph)
     assert len(new.nodes) <= len(graph.nodes)
+
+
+WHOLE_DOMAIN = [                        # each went wrong once: a rule was taken beyond its domain
+    ("exp(2/(x - exp(x)))*(exp(x) - 1)", {"x": -0.26}), ("exp(1/(exp(x) - y))*x/(1 + exp(x))", {"x": -0.26, "y": 1.3}),
+    ("1/(1 + x) - 1", {"x": -3.0}), ("1 - 1/(1 - x**2)", {"x": 2.0}), ("(1 + x)**5 - 1", {"x": -3.0}),
+    ("1 - 1/(1 + x)**3", {"x": -3.0}), ("(1 - x)**4 - 1", {"x": 3.0}), ("(1 + x)**12 - 1", {"x": -3.0}),
+    ("(y*exp(x) + 1)**5", {"x": 0.5, "y": -3.0}), ("(y*exp(x) + exp(2*x))**7", {"x": 0.5, "y": -3.0}),
+    ("(y + exp(x/3))*(1 - exp(-x))", {"x": 0.5, "y": -3.0}), ("(y + exp(x/3))*expm1(x)*exp(-x)", {"x": 0.5, "y": -3.0}),
+    ("softplus(exp(x))", {"x": 28.6}),
+    ("tanh(x)*expm1(2*x)", {"x": 0.7}), ("tanh(x/2)*(exp(x) - 1)", {"x": 0.7}), ("x*expm1(-2)*tanh(1)", {"x": 0.7}),
+    ("expm1(-y)/(x*y)**3", {"x": -3.0, "y": -0.75}), ("(cosh(y)/(expm1(y)*x))**1.5", {"x": -2.7, "y": -1.26}),
+    ("log(cosh(y)/(expm1(y)*x))", {"x": -2.7, "y": -1.26}), ("expm1(-(y/x**2))/exp(x/2)", {"x": 0.022, "y": 2.85}),
+    ("exp(-x)*(x**2*2)**3/expm1(-x**2)", {"x": 0.15}), ("exp(x)/sinh(0.5)", {"x": 0.3}), ("sin(x)*exp(x)/(exp(y)/expm1(1))", {"x": 0.3, "y": 0.2}),
+    ("sigmoid(exp(y*y))*10**(-x)", {"x": 0.12, "y": -4.6}), ("exp(-log(2 + x**2))*x", {"x": -1.5}),
+]
+
+
+@pytest.mark.parametrize(("text", "point"), WHOLE_DOMAIN)
+def test_rules_hold_on_the_whole_domain_of_what_they_replace(text: str, point: dict[str, float]) -> None:
+    agrees(text, None, point, tolerance=1e-9, second=False)
+
+
+def test_differences_with_a_largest_exponent_keep_their_order() -> None:
+    f = gradc.compile("logsumexp(exp(x*a[i]) for i in range(n))", {"a": "n"}, wrt="x", jit=False)
+    assert f.grad(a=[-2.0, 1.0], x=-20.0) == pytest.approx(-2.0 * np.exp(40.0), rel=1e-12)
+
+
+@pytest.mark.parametrize(("text", "point"), [("exp(log(x))", -2.0), ("exp(-log(x))", -2.0), ("log(x + 1) - log(x + 2)", -3.0)])
+def test_what_is_not_a_number_stays_so(text: str, point: float) -> None:
+    assert np.isnan(gradc.compile(text, jit=False)(point))
+
+
+def _random_formula(source: random.Random, depth: int) -> str:
+    """A formula of x and y, rich in what the rules look for."""
+    if depth <= 0:
+        return source.choice(["x", "y", "x", "y", "1", "2", "0.5", "x*y", "x**2"])
+
+    def part() -> str:
+        return _random_formula(source, depth - 1)
+
+    kind = source.randrange(12)
+    if kind < 3:
+        return f"{source.choice(['exp', 'exp', 'expm1', 'cosh', 'sinh'])}({source.choice(['', '-'])}{part()})"
+    if kind < 5:
+        return f"{source.choice(['sigmoid', 'tanh', 'softplus', 'sin', 'cos'])}({part()})"
+    if kind < 6:
+        return f"{source.choice(['log', 'log1p', 'sqrt'])}({source.choice(['1 + ', '2 + ', ''])}({part()})**2)"
+    if kind < 7:
+        return f"({part()})**{source.choice(['2', '3', '5', '-1', '0.5', '1.5'])}"
+    return f"({part()} {source.choice(['+', '-', '*', '*', '/', '/'])} {part()})"
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_formulas_of_exponentials_and_roots_keep_their_values(seed: int) -> None:
+    """Where the formula in many digits is finite and moderate, value and gradient are, and agree."""
+    source, tried = random.Random(seed), 0
+    while tried < 25:
+        text = _random_formula(source, 3)
+        point = {"x": source.uniform(-2.0, 2.0), "y": source.uniform(-2.0, 2.0)}
+        f = gradc.compile(text, ["x", "y"], jit=False)
+        with np.errstate(all="ignore"):
+            naive = float(evaluate(f.graph, point)[0])
+        if not np.isfinite(naive) or abs(naive) > 1e6:
+            continue
+        try:
+            wanted = slope(f.graph, point, {"x": 0.3, "y": -0.7})
+        except (TypeError, OverflowError):                      # mpmath leaves the real numbers
+            continue
+        if wanted.kink or not np.isfinite(wanted.derivative) or abs(wanted.derivative) > 1e6:
+            continue
+        tried += 1
+        value, gradient = f.value_and_grad(**point)
+        close(value, wanted.value, 1e-7)
+        close(0.3 * gradient.x - 0.7 * gradient.y, wanted.derivative, 1e-6)
