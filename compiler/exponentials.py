@@ -30,8 +30,8 @@ def recognise(forms: Forms, form: Ratio) -> Found | None:
     rest = (linear_add(rest[0], apart), rest[1])
     middle = multiple(linear_add(expo, w, 0.5 * (a + b)), w)           # exp(middle * w), times cosh, sinh
     if (a, b) == (-1, 0) and (middle is None or (apart and not rest[1])):
-        k = multiple(expo, w)
-        if k is not None and k >= 1.0:                                  # w - softplus(w) = -softplus(-w)
+        held = dict(expo)
+        if all(close(held.get(f, 0.0), c) for f, c in w):               # w - softplus(w) = -softplus(-w)
             expo, w = linear_add(expo, w, -1.0), linear_scale(w, -1.0)
         exponent = linear_add(linear_add(expo, rest[0]), _softplus_linear(forms, w), -1.0)
         node = forms.graph.apply("exp", forms.spell(exponent))

@@ -418,7 +418,7 @@ WHOLE_DOMAIN = [                        # each went wrong once: a rule was taken
     ("tanh(x)*expm1(2*x)", {"x": 0.7}), ("tanh(x/2)*(exp(x) - 1)", {"x": 0.7}), ("x*expm1(-2)*tanh(1)", {"x": 0.7}),
     ("expm1(-y)/(x*y)**3", {"x": -3.0, "y": -0.75}), ("(cosh(y)/(expm1(y)*x))**1.5", {"x": -2.7, "y": -1.26}),
     ("log(cosh(y)/(expm1(y)*x))", {"x": -2.7, "y": -1.26}), ("expm1(-(y/x**2))/exp(x/2)", {"x": 0.022, "y": 2.85}),
-    ("exp(-x)*(x**2*2)**3/expm1(-x**2)", {"x": 0.15}), ("exp(x)/sinh(0.5)", {"x": 0.3}), ("sin(x)*exp(x)/(exp(y)/expm1(1))", {"x": 0.3, "y": 0.2}),
+    ("softplus(exp(x*x) - (1 + (x + exp(y))))", {"x": 5.2, "y": -7.9}), ("exp(-x)*(x**2*2)**3/expm1(-x**2)", {"x": 0.15}), ("exp(x)/sinh(0.5)", {"x": 0.3}), ("sin(x)*exp(x)/(exp(y)/expm1(1))", {"x": 0.3, "y": 0.2}),
     ("sigmoid(exp(y*y))*10**(-x)", {"x": 0.12, "y": -4.6}), ("exp(-log(2 + x**2))*x", {"x": -1.5}),
 ]
 
