@@ -131,3 +131,38 @@ def leaf(node: Node, dims: Mapping[str, str], axis: Callable[[Node], str],
     if node.op == "input":
         return variable(node), ATOM
     raise GraphError(f"no spelling for a node of kind {node.op}")
+
+
+def closure(root: Node, stop: object) -> list[Node]:
+    """The nodes under a root, operands first, not going below those where `stop` holds."""
+    seen: set[Node] = set()
+    stack = [root]
+    assert callable(stop)
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if not stop(node) and not (node.is_array and node.op != "input"):
+            stack += node.args
+    return sorted(seen, key=lambda n: n.id)
+
+
+def added_to(target: str, text: Text) -> str:
+    """`target += text`, with a leading sign turned into `-=`."""
+    if text[0].startswith("-") and text[1] in (11, 12):
+        inner = text[0][1:]
+        return f"{target} -= {inner[1:-1] if is_wrapped(inner) else inner}"
+    return f"{target} += {text[0]}"
+
+
+def is_wrapped(text: str) -> bool:
+    """Whether one pair of brackets encloses the whole text."""
+    if not (text.startswith("(") and text.endswith(")")):
+        return False
+    depth = 0
+    for position, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return position == len(text) - 1
+    return False

@@ -13,12 +13,24 @@ import re
 from collections.abc import Iterable, Sequence
 
 from gradc.ir.dims import Axis, Dim
-from gradc.ir.graph import Axes, Graph, Node, affine
+from gradc.ir.graph import Axes, Graph, Node
 from gradc.ir.table import AND, ATOM, REDUCTIONS
 
-from .expression import Text, bracket, dimension, extent, leaf, number, operation
+from .expression import (
+    Text,
+    added_to,
+    bracket,
+    closure,
+    dimension,
+    extent,
+    is_wrapped,
+    leaf,
+    number,
+    operation,
+)
 from .items import Item
-from .lower import Home, Loop, Path, Program
+from .loop_bounds import at_least_zero, at_most, bound_of
+from .lower import Home, Loop, Path, Program, items_of, repeated_values
 from .names import CALLED, Names
 
 WIDTH = 88                      # longer single-use expressions are given a local
@@ -57,7 +69,7 @@ class BodyPrinter:
         self.plain: dict[Node, bool] = {}
         self.states: dict[Node, str] = {}
         self.shared: dict[int, dict[Node, Text]] = {}           # recomputed values with a local, by body
-        self.repeated = _repeated(program)
+        self.repeated = repeated_values(program)
         self.index_names = {n.attr: names for n, names in self.graph.names.items() if n.op == "axis"}
         self.values = {i.node: i for i in program.homes if i.kind in ("def", "acc", "scan")}
 
@@ -258,7 +270,7 @@ class BodyPrinter:
 
     def _hoist_reads(self) -> None:
         """Find reads worth a local, and the body that each belongs to."""
-        order = {item: k for k, item in enumerate(_items_of(*self.program.body))}
+        order = {item: k for k, item in enumerate(items_of(*self.program.body))}
         found: dict[tuple[int, Node], list[tuple[Item, Path, int]]] = {}
         for item, home in self.program.homes.items():
             for node in item.inline:
@@ -305,7 +317,7 @@ class BodyPrinter:
                 self._lines(before, pad)
             guards = [g for g in self._guards(entry, path) if g not in implied]
             lines: list[str] = []
-            first = entry if isinstance(entry, Item) else _items_of(entry)[0]
+            first = entry if isinstance(entry, Item) else items_of(entry)[0]
             condition = self._condition(first, guards, path, lines)
             if condition != block:
                 self._lines([*lines, f"if {condition}:"] if condition else lines, pad)
@@ -337,7 +349,7 @@ class BodyPrinter:
     def _common_guards(self, loop: Loop) -> list[Node]:
         """The guards of everything in a loop; a reduction that starts in it has a value where its own fail."""
         common: set[Node] | None = None
-        for item in _items_of(loop):
+        for item in items_of(loop):
             starts = item.kind == "acc" and loop in self.program.homes[item].local
             guards = set(item.sunk if starts else item.guards)
             common = guards if common is None else common & guards
@@ -353,7 +365,7 @@ class BodyPrinter:
                   and g.axes <= opened | {loop.axis}]
         low, high, kept = self._bounds(loop, bounds, path)
         stop = dimension(loop.axis.dim, self.dims)[0] if high is None else high
-        stop = stop[1:-1] if _wrapped(stop) and not loop.reverse else stop
+        stop = stop[1:-1] if is_wrapped(stop) and not loop.reverse else stop
         span = f"{low}, {stop}" if low is not None else stop
         if loop.reverse:
             last = f"{stop} - 1" if stop.isidentifier() else f"({stop}) - 1"
@@ -366,17 +378,17 @@ class BodyPrinter:
         low = high = None
         kept: list[Node] = []
         for guard in guards:
-            bound = _bound(guard, loop.axis)
+            bound = bound_of(guard, loop.axis)
             if bound is None:
                 continue
             kind, expression = bound
             text = self._inline(expression, path)
             whole = dimension(loop.axis.dim, self.dims)[0]
             if kind == "high" and high is None:
-                high = text if _at_most(expression, loop.axis.dim) else f"min({text}, {whole})"
+                high = text if at_most(expression, loop.axis.dim) else f"min({text}, {whole})"
                 kept.append(guard)
             elif kind == "low" and low is None:
-                low = text if _at_least_zero(expression) else f"max({text}, 0)"
+                low = text if at_least_zero(expression) else f"max({text}, 0)"
                 kept.append(guard)
         return low, high, kept
 
@@ -416,7 +428,7 @@ class BodyPrinter:
             if not target:
                 target, more = self._target(item, path)
                 lines += more
-            lines.append((f"{target} = {added[0]}" if self.plain[item.node] else _added(target, added)) + note)
+            lines.append((f"{target} = {added[0]}" if self.plain[item.node] else added_to(target, added)) + note)
         return lines
 
     def _note(self, item: Item) -> str:
@@ -452,7 +464,7 @@ class BodyPrinter:
             self._element(item.node) if home.in_array else self.locals[item.node])
         op = item.node.op
         if op == "sum":
-            lines.append(_added(name, text) + note)
+            lines.append(added_to(name, text) + note)
         elif op == "prod":
             lines.append(f"{name} *= {text[0]}{note}")
         elif op in ("max", "min"):
@@ -546,7 +558,7 @@ class BodyPrinter:
         implied = set(item.guards)
         stop = self.shared.get(id(path[-1]) if path else 0, {})
         own = item.node if item.kind == "def" else None         # what this statement itself defines
-        wanted = _closure(root, lambda n: n is not own and (n in stop or self._known(n, path) is not None))
+        wanted = closure(root, lambda n: n is not own and (n in stop or self._known(n, path) is not None))
         owner = id(path[-1]) if path else 0
         for node in wanted:
             known = None if node is own else self.shared.get(owner, {}).get(node) or self._known(node, path)
@@ -567,7 +579,7 @@ class BodyPrinter:
     def _inline(self, root: Node, path: Path, lines: list[str] | None = None) -> str:
         """The text of a node outside any statement; long parts are given a local if `lines` can take it."""
         texts: dict[Node, Text] = {}
-        for node in _closure(root, lambda n: self._known(n, path) is not None):
+        for node in closure(root, lambda n: self._known(n, path) is not None):
             text = self._known(node, path) or self._node(node, texts, set())
             if lines is not None and node is not root and len(text[0]) > WIDTH and not node.is_array:
                 name = self.names.numbered("t")
@@ -600,7 +612,7 @@ class BodyPrinter:
         if not texts:
             texts = {}
             for root in wanted:
-                for inner in _closure(root, lambda n: False):
+                for inner in closure(root, lambda n: False):
                     if inner not in texts:
                         found = known(inner) if callable(known) else None
                         texts[inner] = found or self._node(inner, texts, set())
@@ -611,105 +623,3 @@ class BodyPrinter:
         condition = " and ".join(bracket(texts[g], AND) for g in guards)
         zero = "0.0" if node.dtype.startswith("float") else "0"
         return f"({element} if {condition} else {zero})", ATOM
-
-
-def _closure(root: Node, stop: object) -> list[Node]:
-    """The nodes under a root, operands first, not going below those where `stop` holds."""
-    seen: set[Node] = set()
-    stack = [root]
-    assert callable(stop)
-    while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if not stop(node) and not (node.is_array and node.op != "input"):
-            stack += node.args
-    return sorted(seen, key=lambda n: n.id)
-
-
-def _repeated(program: Program) -> dict[tuple[int, Node], int]:
-    """How often the statements of one body use each value that is recomputed rather than stored."""
-    count: dict[tuple[int, Node], int] = {}
-    for item, home in program.homes.items() if program.recomputed else ():
-        owner = id(home.path[-1]) if home.path else 0
-        users = [item.node] if item.kind == "def" else []
-        for node in (*users, *item.inline):
-            for a in node.args:
-                if a in program.recomputed:
-                    count[owner, a] = count.get((owner, a), 0) + 1
-        for root in item.roots:
-            if root in program.recomputed and item.kind != "def":
-                count[owner, root] = count.get((owner, root), 0) + 1
-    return count
-
-
-def _added(target: str, text: Text) -> str:
-    """`target += text`, with a leading sign turned into `-=`."""
-    if text[0].startswith("-") and text[1] in (11, 12):
-        inner = text[0][1:]
-        return f"{target} -= {inner[1:-1] if _wrapped(inner) else inner}"
-    return f"{target} += {text[0]}"
-
-
-def _wrapped(text: str) -> bool:
-    """Whether one pair of brackets encloses the whole text."""
-    if not (text.startswith("(") and text.endswith(")")):
-        return False
-    depth = 0
-    for position, character in enumerate(text):
-        depth += (character == "(") - (character == ")")
-        if depth == 0:
-            return position == len(text) - 1
-    return False
-
-
-def _items_of(*entries: Loop | Item) -> list[Item]:
-    """The items of a body in the order in which they are printed."""
-    found: list[Item] = []
-    stack: list[Loop | Item] = list(reversed(entries))
-    while stack:
-        entry = stack.pop()
-        if isinstance(entry, Loop):
-            stack += reversed(entry.body)
-        else:
-            found.append(entry)
-    return found
-
-
-def _bound(guard: Node, axis: Axis) -> tuple[str, Node] | None:
-    """A comparison as a bound of the axis: ("high", e) for axis < e, ("low", e) for axis >= e."""
-    if guard.op not in ("less", "less_equal", "greater", "greater_equal") or any(
-            a.dtype != "int64" for a in guard.args):
-        return None
-    graph = guard.graph
-    left, right = guard.args
-    if guard.op in ("greater", "greater_equal"):
-        left, right = right, left
-    slack = right - left if guard.op in ("less", "greater") else right - left + 1     # guard: slack > 0
-    factors, _ = affine(slack)
-    index = graph.axis(axis)
-    factor = factors.get(index)
-    if factor not in (-1, 1):
-        return None
-    kind, end = ("high", slack + index) if factor == -1 else ("low", index - slack + 1)
-    return None if axis in end.axes else (kind, end)            # i <= k[i] bounds no loop over i
-
-
-def _at_most(node: Node, dim: Dim) -> bool:
-    """Whether an index expression is at most `dim` for all sizes: one axis of at most that extent."""
-    factors, offset = affine(node)
-    if len(factors) != 1:
-        return not factors and offset == dim
-    ((atom, factor),) = factors.items()
-    if atom.op != "axis" or factor != 1:
-        return False
-    slack = (dim - (atom.attr.dim - 1 + offset)).constant
-    return slack is not None and slack >= 0
-
-
-def _at_least_zero(node: Node) -> bool:
-    factors, offset = affine(node)
-    constant = offset.constant
-    return (constant is not None and constant >= 0
-            and all(f > 0 and atom.op == "axis" for atom, f in factors.items()))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from gradc.ir.graph import Check, Graph, Node, copy_graph, follow
 
-from . import shifts, structure
+from . import quotients, shifts, structure
 from .exponentials import recognise, softmax_over
 from .logarithms import EXPANDED, exp_of_logs, log_of, log_of_sum_of_logs, log_of_terms
 from .patterns import (
@@ -366,7 +366,7 @@ class Rewriter:
             if form is not None:
                 found = self._recognised_product(op, args, form)
         if found is None and any(self._flagged(kind, a) for a in args for kind in ("product", "log")):
-            found = structure.product(forms, op, args)
+            found = quotients.product(forms, op, args)
         if found is None and op == "div" and args[0] in self.written and args[0].op == "div":
             found = self._cancelled(args[0], args[1])
         if found is None and op == "div" and any(self._flagged("removable", a) for a in args):
