@@ -249,6 +249,8 @@ def _generator(walker: Walker, node: ast.GeneratorExp, name: str) -> Step:
     if name == "mean" and guarded and len(levels) > 1:
         total = _nested(walker, "sum", levels, walker.arrays.real(inner))
         count = _nested(walker, "sum", levels, walker.graph.const(1.0))
+        one = _nested(walker, "mean", levels, walker.graph.const(1.0))      # it has no value where there is none
+        count = walker.graph.apply("mul", count, one)
         return Array(walker.graph.apply("div", total, count), body.axes)
     return Array(_nested(walker, name, levels, inner), body.axes)
 

@@ -99,7 +99,7 @@ def _is_reciprocal(expr: Any) -> bool:
 
 def _mul(t: Translator, ask: Ask) -> Steps:
     """A product read as a person writes it: sign, then what is multiplied, then one division."""
-    factors = list(ask.expr.args)
+    factors = _innermost_first(t, list(ask.expr.args))
     minus, divisor = ask.negated, 1
     if len(factors) > 1 and isinstance(factors[0], sympy.Rational):
         first = factors[0]
@@ -120,6 +120,19 @@ def _mul(t: Translator, ask: Ask) -> Steps:
     if below:
         product = t.apply("div", product, reduce(lambda a, b: t.times(a, b, ask.scope), below))
     return t.negative(product) if minus else product
+
+
+def _innermost_first(t: Translator, factors: list[Any]) -> list[Any]:
+    """Functions in the order in which the formula needs them: flattened products then share their beginnings.
+
+    SymPy makes one product of sin(e) e for a product e, and puts the inner functions last where a Dummy is below.
+    """
+    functions = [k for k, factor in enumerate(factors) if isinstance(factor, sympy.Function)]
+    if len(factors) > 2 and len(functions) > 1 and all(id(factors[k]) in t.survey.places for k in functions):
+        ordered = sorted((factors[k] for k in functions), key=lambda factor: t.survey.places[id(factor)])
+        for k, factor in zip(functions, ordered, strict=True):
+            factors[k] = factor
+    return factors
 
 
 def _gather(

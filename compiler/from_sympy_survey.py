@@ -147,12 +147,14 @@ class Survey:
     integers   symbols and arrays that stand where an integer belongs: in an index, a bound, a shape
     truths     symbols that stand where a truth value belongs
     numbers    symbols that stand where a number belongs
+    places  id -> place in the order: what a function is made of comes before it
     stands_in  id -> what a Derivative or a Subs evaluates to
     """
 
     def __init__(self, roots: Sequence[Any], known: Collection[type]) -> None:
         self.known = known
         self.order: list[Any] = []
+        self.places: dict[int, int] = {}
         self.arrays: dict[Any, int] = {}
         self.integers: set[Any] = set()
         self.truths: set[Any] = set()
@@ -178,6 +180,7 @@ class Survey:
         while stack:
             expr, finished = stack.pop()
             if finished:
+                self.places[id(expr)] = len(self.order)
                 self.order.append(expr)
             elif id(expr) not in seen:
                 seen.add(id(expr))

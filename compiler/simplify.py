@@ -31,6 +31,8 @@ def fold(graph: Graph, op: str, args: tuple[Node, ...], attr: Any = None) -> Nod
     if attr is not None:                                        # a reduction over the axis `attr`
         if op in ("any", "all") and args[0].op == "const" and args[0].value == (op == "all"):
             return args[0]                                      # the same over nothing and over anything
+        if op == "mean" and args[0].op == "const" and _real(args[0]):
+            return args[0]                                      # over nothing it was refused before
         return _sum(graph, attr, *args) if op == "sum" else None
     if op in _EVALUATED and all(a.op == "const" for a in args):
         value = _evaluate(op, args)

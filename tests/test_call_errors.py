@@ -149,6 +149,15 @@ def test_an_empty_reduction_is_refused() -> None:
             f(np.ones(0))
 
 
+def test_a_mean_over_several_generators_is_refused_where_nothing_is_left() -> None:
+    f = gradc.compile("mean(u[i] for i in range(n) if u[i] > 9 for j in range(n))", {"u": "n"}, jit=False)
+    assert f([1.0, 10.0, 12.0]) == 11.0
+    assert f.grad([1.0, 10.0, 12.0]).tolist() == [0.0, 0.5, 0.5]
+    for call in (f, f.grad):
+        with pytest.raises(DomainError, match="mean over the dimension n: its condition holds nowhere"):
+            call([1.0, 1.0])
+
+
 def test_conditions_are_asked_in_order_so_one_can_protect_the_next() -> None:
     f = gradc.compile("1 if n > 0 and max(x[i] for i in range(n)) > 0 else 2", {"x": "n"}, jit=False)
     g = gradc.compile("1 if n == 0 or max(x[i] for i in range(n)) > 0 else 2", {"x": "n"}, jit=False)

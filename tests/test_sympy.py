@@ -493,7 +493,7 @@ def test_a_dag_of_a_hundred_thousand_nodes_converts_each_once() -> None:
 
 
 def test_flattened_products_share_their_beginnings() -> None:
-    expr = sympy.Symbol("own_beginning")  # used nowhere else: SymPy's cache would compare equal products, all of them
+    expr = sympy.Dummy("own")  # an equal expression in SymPy's cache would be compared, all of it
     for _ in range(60):
         expr = sympy.sin(expr) * expr  # SymPy makes one product of k + 1 factors of it
     assert len(convert(expr).nodes) == 121

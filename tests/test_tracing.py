@@ -233,6 +233,12 @@ def _looping(x: Any) -> Any:
     return total
 
 
+def _put(x: Any, place: Any, value: Any) -> Any:
+    y = x + 0.0
+    y[place] = value
+    return y
+
+
 REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (_branching, {"x": "n"}, "a Python branch or loop on a traced value, which has no value yet (line "),
     (_looping, {"x": "n"}, "a Python loop over an array whose size is not known (line "),
@@ -253,6 +259,25 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (lambda x: np.squeeze(x, 0), {"x": "n"}, "np.squeeze of a dimension that is not 1"),
     (lambda x: {"a": x}, {"x": "n"}, "the function returns dict"),
     (lambda x: None, {"x": "n"}, "the function returns nothing"),
+    (lambda x: x @ 2.0, {"x": "n"}, "@ takes arrays, and one operand is a number"),
+    (lambda x: np.zeros((x[0], 2)), {"x": "n"}, "a dimension of a shape is no number and no size"),
+    (lambda x: np.split(x, 2), {"x": "3"}, "a dimension of 3 cannot be split into 2 equal parts"),
+    (lambda x: x.astype(np.int64), {"x": "n"}, "an array of float64 cannot become int64"),
+    (lambda x: np.sum(x, axis=(0, 0)), {"x": "n m"}, "an axis is named twice"),
+    (lambda x: x + np.array([]), {"x": "n"}, "an empty list is no array"),
+    (lambda x: np.concatenate([x, x[:, None]]), {"x": "n"}, "arrays of different ranks are joined"),
+    (lambda x: np.arange(0, x.shape[0], -1), {"x": "n"}, "np.arange of sizes takes whole numbers and a step"),
+    (lambda x: np.einsum("i,j", x), {"x": "n"}, "np.einsum has 1 operands for 'i,j'"),
+    (lambda x: np.einsum("i->ii", x), {"x": "n"}, "np.einsum: the result 'ii' has a letter twice"),
+    (lambda x: np.pad(x, 1, mode="wrap"), {"x": "n"}, "np.pad with mode='wrap' is not known"),
+    (lambda x: np.transpose(x, (0,)), {"x": "n m"}, "1 axes for an array of 2 dimensions"),
+    (lambda x: x.reshape(2, 2), {"x": "3"}, "3 elements cannot be reshaped to (2, 2)"),
+    (lambda A, x: A @ x, {"A": "n 1", "x": "3"}, "the dimensions 1 and 3 cannot be equal"),
+    (lambda x: x[::0], {"x": "n"}, "the step of a slice is no whole number"),
+    (lambda x, k: x[:k[0]], {"x": "n", "k": "int m"}, "the length of a slice is not known"),
+    (lambda x, k: _put(x, k[0], 1.0), {"x": "n", "k": "int m"}, "elements are assigned at computed or strided places"),
+    (lambda x: _put(x, 0, x), {"x": "n"}, "the value that is assigned has more dimensions than the place"),
+    (lambda x: np.sum(x, 0, foo=1), {"x": "n"}, "np.sum: got an unexpected keyword argument 'foo'"),
 ]
 
 
