@@ -51,13 +51,10 @@ def test_values_are_those_of_python_itself(program: Program, depth: int) -> None
     try:
         wanted = evaluated(text, values)
     except EmptyReductionError:
-        try:
-            found = evaluate(f.graph, values)[0]
-        except DomainError:
-            with pytest.raises(DomainError):
-                f(**values)
-        else:                               # the mean over several ranges of nothing is 0/0
-            same(float(f(**values)), float(found))
+        with pytest.raises(DomainError):
+            evaluate(f.graph, values)
+        with pytest.raises(DomainError):
+            f(**values)
         return
     assume(np.isfinite(wanted))
     close(evaluate(f.graph, values)[0], wanted)
