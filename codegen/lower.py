@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from gradc.ir.dims import Axis, axis_order
 from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part, affine, scatter_parts
+from gradc.ir.routines import ROUTINES
 
 from .items import Choices, Item, is_cheap, make_items, union
 
@@ -370,3 +371,16 @@ def repeated_values(program: Program) -> dict[tuple[int, Node], int]:
             if root in program.recomputed and item.kind != "def":
                 count[owner, root] = count.get((owner, root), 0) + 1
     return count
+
+
+def called_routines(program: Program) -> dict[Item, tuple[Node | None, ...]]:
+    """The results of each library routine that is called; None for one that nobody reads."""
+    wanted = set(program.graph.reachable())
+    found = {}
+    for item in program.homes:
+        if item.kind == "call":
+            attr, graph = item.node.attr, item.node.graph
+            made = [graph.call(attr.routine, item.node.args, k, attr.batch)
+                    for k in range(len(ROUTINES[attr.routine].results))]
+            found[item] = tuple(node if node in wanted else None for node in made)
+    return found

@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from gradc.ir.dims import Axis, Dim
-from gradc.ir.graph import Axes, Graph, Node
+from gradc.ir.graph import Axes, CallAttr, Graph, Node
+from gradc.ir.routines import ROUTINES
 from gradc.ir.table import AND, ATOM, REDUCTIONS
 
 from .expression import (
@@ -30,7 +31,7 @@ from .expression import (
 )
 from .items import Item
 from .loop_bounds import at_least_zero, at_most, bound_of
-from .lower import Home, Loop, Path, Program, items_of, repeated_values
+from .lower import Home, Loop, Path, Program, called_routines, items_of, repeated_values
 from .names import CALLED, Names
 
 WIDTH = 88                      # longer single-use expressions are given a local
@@ -72,6 +73,8 @@ class BodyPrinter:
         self.repeated = repeated_values(program)
         self.index_names = {n.attr: names for n, names in self.graph.names.items() if n.op == "axis"}
         self.values = {i.node: i for i in program.homes if i.kind in ("def", "acc", "scan")}
+        self.called = called_routines(program)
+        self.fresh: set[Node] = set()                           # results of routines that no array waits for
 
     # -- the whole body -----------------------------------------------------------------------
 
@@ -106,9 +109,12 @@ class BodyPrinter:
     def _allocate(self) -> None:
         """Names and buffers of all values, arrays that start at zero."""
         for node in self._arrays():
-            self.plain[node] = self._covers(node)
+            self.plain[node] = node.op == "call" or self._covers(node)
             if node not in self.arrays:
-                self.arrays[node] = self.names.fresh(self._label(node) or "array")
+                self.arrays[node] = self.names.fresh(self._label(node) or self._array_name(node))
+                if node.op == "call" and not node.attr.batch:
+                    self.fresh.add(node)
+                    continue                                    # the routine makes it
                 shape = self._shape(node.shape)
                 kind = "empty" if self.plain[node] else "zeros"
                 self.top.append(f"{self.arrays[node]} = np.{kind}({shape}{self._dtype(node)})")
@@ -130,10 +136,19 @@ class BodyPrinter:
         for item in self.program.homes:
             if item.kind in ("store", "scatter"):
                 found[item.node] = None
+        found.update(dict.fromkeys(node for nodes in self.called.values() for node in nodes if node is not None))
         for _, node in self.graph.outputs:
             if node.is_array and node.op != "input":
                 found[node] = None
         return list(found)
+
+    def _array_name(self, node: Node) -> str:
+        """A name for an array that has none: that of a routine's result, or of the value that it holds."""
+        if node.op == "call":
+            attr: CallAttr = node.attr
+            return ROUTINES[attr.routine].results[attr.result]
+        held = self._label(node.args[0]) if node.op == "store" and len(node.attr.parts) == 1 and node.args else ""
+        return f"{held}_all" if held else "array"
 
     def _covers(self, node: Node) -> bool:
         """Whether one plain assignment writes every element, so that nothing need be zeroed first."""
@@ -328,7 +343,7 @@ class BodyPrinter:
             else:
                 self._lines(self._statement(entry, path), "    " * inner)
                 self.writing |= entry.kind in ("store", "scatter")
-                if entry.kind == "check" and not path and not self.writing:
+                if entry.kind in ("check", "call") and not path and not self.writing:
                     self.checked = len(self.lines)
             after = self.after.get(id(entry), [])
             if after:
@@ -419,6 +434,8 @@ class BodyPrinter:
             condition = self._expression(item, item.body, path, lines)[0]
             lines.append(f"if {condition}:")
             lines.append(f"    raise {item.check.error}({item.check.message!r})")
+        elif item.kind == "call":
+            lines += self._call(item, note)
         elif item.kind == "store":
             value = self._expression(item, item.body, path, lines)[0]
             lines.append(f"{self._store_target(item)} = {value}{note}")
@@ -501,6 +518,20 @@ class BodyPrinter:
         if home.storage:
             lines.append(f"{self._element(item.node)} = {name}")
         return lines
+
+    def _call(self, item: Item, note: str) -> list[str]:
+        """A library routine on whole arrays, in loops over its leading dimensions."""
+        attr = item.node.attr
+        self.used.add(attr.routine)
+        index = [self.names.fresh(name) for name in LOOP_NAMES[:attr.batch]]
+        place = f"[{', '.join(index)}]" if index else ""
+        targets = [("_" if len(self.called[item]) > 1 else "") if node is None else
+                   self.arrays[node] + (place if place or node in self.fresh else "[...]")
+                   for node in self.called[item]]
+        operands = ", ".join((self.variables.get(arg) or self.arrays[arg]) + place for arg in item.node.args)
+        lines = [f"{'    ' * k}for {name} in range({extent(dim, self.dims, self.graph)}):"
+                 for k, (name, dim) in enumerate(zip(index, attr.shape, strict=False))]
+        return [*lines, f"{'    ' * len(index)}{', '.join(targets)} = {attr.routine}({operands}){note}"]
 
     def result(self, node: Node, lines: list[str]) -> str:
         """The text of a scalar output, as it stands in the return statement; `lines` gets what comes before."""
