@@ -18,7 +18,6 @@ from dataclasses import dataclass, field, replace
 
 from gradc.ir.dims import Axis, axis_order
 from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part, affine, scatter_parts
-from gradc.ir.routines import ROUTINES
 
 from .items import Choices, Item, is_cheap, make_items, union
 
@@ -342,7 +341,7 @@ def _direct(part: Part, accumulated: dict[Node, Item], program: Program) -> Part
     return Part(term, part.indices, (*part.guards, *item.guards))
 
 
-# -- what a printer asks of a program --------------------------------------------------------
+# -- reading a program ------------------------------------------------------------------------
 
 def items_of(*entries: Loop | Item) -> list[Item]:
     """The items of a body in the order in which they are printed."""
@@ -354,33 +353,4 @@ def items_of(*entries: Loop | Item) -> list[Item]:
             stack += reversed(entry.body)
         else:
             found.append(entry)
-    return found
-
-
-def repeated_values(program: Program) -> dict[tuple[int, Node], int]:
-    """How often the statements of one body use each value that is recomputed rather than stored."""
-    count: dict[tuple[int, Node], int] = {}
-    for item, home in program.homes.items() if program.recomputed else ():
-        owner = id(home.path[-1]) if home.path else 0
-        users = [item.node] if item.kind == "def" else []
-        for node in (*users, *item.inline):
-            for a in node.args:
-                if a in program.recomputed:
-                    count[owner, a] = count.get((owner, a), 0) + 1
-        for root in item.roots:
-            if root in program.recomputed and item.kind != "def":
-                count[owner, root] = count.get((owner, root), 0) + 1
-    return count
-
-
-def called_routines(program: Program) -> dict[Item, tuple[Node | None, ...]]:
-    """The results of each library routine that is called; None for one that nobody reads."""
-    wanted = set(program.graph.reachable())
-    found = {}
-    for item in program.homes:
-        if item.kind == "call":
-            attr, graph = item.node.attr, item.node.graph
-            made = [graph.call(attr.routine, item.node.args, k, attr.batch)
-                    for k in range(len(ROUTINES[attr.routine].results))]
-            found[item] = tuple(node if node in wanted else None for node in made)
     return found

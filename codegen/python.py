@@ -31,11 +31,12 @@ from .expression import (
 )
 from .items import Item
 from .loop_bounds import at_least_zero, at_most, bound_of
-from .lower import Home, Loop, Path, Program, called_routines, items_of, repeated_values
+from .lower import Home, Loop, Path, Program, items_of
 from .names import CALLED, Names
+from .notes import comment
+from .uses import called_routines, reads_worth_a_local, repeated_values
 
 WIDTH = 88                      # longer single-use expressions are given a local
-_ELEMENT = re.compile(r"adjoint of (\S+)\[\.\.\.\]")
 LOOP_NAMES = "ijklmpqr"
 
 
@@ -284,30 +285,9 @@ class BodyPrinter:
         return number(int(identity) if kind == "int64" else identity, kind)[0]
 
     def _hoist_reads(self) -> None:
-        """Find reads worth a local, and the body that each belongs to."""
-        order = {item: k for k, item in enumerate(items_of(*self.program.body))}
-        found: dict[tuple[int, Node], list[tuple[Item, Path, int]]] = {}
-        for item, home in self.program.homes.items():
-            for node in item.inline:
-                if node.op != "read" or node.args[0].op != "input" or len(node.args) > 1 + node.attr:
-                    continue
-                depth = 0
-                while not node.axes <= {loop.axis for loop in home.path[:depth]}:
-                    depth += 1
-                    if depth > len(home.path):
-                        break
-                if depth > len(home.path):
-                    continue
-                owner = id(home.path[depth - 1]) if depth else 0
-                found.setdefault((owner, node), []).append((item, home.path, depth))
-        for (owner, node), places in sorted(found.items(), key=lambda entry: entry[0][1].id):
-            uses = sum(1 for item, _, _ in places for a in (item.node, *item.inline) for b in a.args if b is node)
-            outer = any(depth < len(path) for _, path, depth in places)
-            if uses < 2 and not outer:
-                continue
-            item, path, depth = min(places, key=lambda place: order[place[0]])
-            first: Loop | Item = path[depth] if depth < len(path) else item
-            text = self._read(node, {}, lambda n, path=path, depth=depth: self._known(n, path[:depth]))[0]
+        """A local for each read that is worth one, in the body that it belongs to."""
+        for node, owner, first, path in reads_worth_a_local(self.program):
+            text = self._read(node, {}, lambda n, path=path: self._known(n, path))[0]
             name = self.names.fresh(self._read_name(text))
             self.hoisted[owner, node] = name
             self._at(self.before, first, f"{name} = {text}")
@@ -449,30 +429,13 @@ class BodyPrinter:
         return lines
 
     def _note(self, item: Item) -> str:
-        """The reasons behind a statement as a comment: its own, and those of what is printed in it."""
-        notes: dict[str, None] = {}
-        own = item.body if item.kind == "scatter" else item.node
-        for node in (own, *(n for n in reversed(item.inline) if n is not own)):
-            note = self.graph.notes.get(node)
-            if node is own and item.kind == "scatter":
-                note = self._scattered(item, note or "")
-            note = _ELEMENT.sub(r"adjoint of an element of \1", note or "")
-            if note and (node is own or not note.startswith("adjoint of")):
-                shown = "".join(c if c.isprintable() else " " for c in note)  # a name may hold anything
-                notes[" ".join(shown.split())] = None
-        return f"  # {'; '.join(list(notes)[:3])}" if notes else ""
-
-    def _scattered(self, item: Item, note: str) -> str:
-        """What a scatter adds: the adjoint of an element, which may be that of the value it stands in."""
-        array = self.arrays[item.node]
-        if not array.startswith("d_"):
-            return note
-        path = self.program.homes[item].path
-        texts = [self._inline(node, path) for node in item.roots[1:1 + len(item.node.shape)]]
-        element = f"{array[2:]}[{', '.join(texts)}]"
-        if "[...]:" in note:
-            return f"adjoint of {element}{note[note.index('[...]:') + 5:]}"
-        return f"adjoint of {element}, that of {note.removeprefix('adjoint of ')}" if note else f"adjoint of {element}"
+        """What the comment behind a statement says, "" for nothing."""
+        element = ""
+        if item.kind == "scatter" and self.arrays[item.node].startswith("d_"):
+            path = self.program.homes[item].path
+            texts = [self._inline(node, path) for node in item.roots[1:1 + len(item.node.shape)]]
+            element = f"{self.arrays[item.node][2:]}[{', '.join(texts)}]"
+        return comment(self.graph, item, element)
 
     def _accumulate(self, item: Item, home: Home, path: Path, note: str) -> list[str]:
         lines: list[str] = []

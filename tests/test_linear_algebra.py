@@ -297,7 +297,7 @@ def test_saved_files_carry_their_routines(tmp_path: Any) -> None:
     f = gradc.compile(lambda a, b: np.sum(np.linalg.solve(a, b) ** 2), {"a": "n n", "b": "n"}, jit=False)
     f.value_and_grad.save(tmp_path / "solved.py")
     space: dict[str, Any] = {"__name__": "solved"}
-    exec((tmp_path / "solved.py").read_text(), space)  # noqa: S102  # the file that was just written
+    exec((tmp_path / "solved.py").read_text(), space)  # the file that was just written
     value, gradient = space["value_and_grad"](A, b)
     close(value, f(A, b))
     close(gradient.a, f.grad(A, b).a)
