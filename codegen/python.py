@@ -34,7 +34,7 @@ from .loop_bounds import at_least_zero, at_most, bound_of
 from .lower import Home, Loop, Path, Program, items_of
 from .names import CALLED, Names
 from .notes import comment
-from .uses import called_routines, reads_worth_a_local, repeated_values
+from .uses import called_routines, covers, reads_worth_a_local, repeated_values, trailing_loop
 
 WIDTH = 88                      # longer single-use expressions are given a local
 LOOP_NAMES = "ijklmpqr"
@@ -110,7 +110,7 @@ class BodyPrinter:
     def _allocate(self) -> None:
         """Names and buffers of all values, arrays that start at zero."""
         for node in self._arrays():
-            self.plain[node] = node.op == "call" or self._covers(node)
+            self.plain[node] = node.op == "call" or covers(self.program, node)
             if node not in self.arrays:
                 self.arrays[node] = self.names.fresh(self._label(node) or self._array_name(node))
                 if node.op == "call" and not node.attr.batch:
@@ -150,21 +150,6 @@ class BodyPrinter:
             return ROUTINES[attr.routine].results[attr.result]
         held = self._label(node.args[0]) if node.op == "store" and len(node.attr.parts) == 1 and node.args else ""
         return f"{held}_all" if held else "array"
-
-    def _covers(self, node: Node) -> bool:
-        """Whether one plain assignment writes every element, so that nothing need be zeroed first."""
-        items = [i for i in self.program.homes if i.node is node and i.kind in ("store", "scatter")]
-        if len(items) != 1 or items[0].guards:
-            return False
-        item = items[0]
-        if item.kind == "store":
-            part = item.part
-            return (part is not None and tuple(a.dim for a in part.axes) == node.shape
-                    and not node.attr.base and all(o == Dim.of(0) for o in part.offsets))
-        indices = item.roots[1:1 + len(node.shape)]
-        axes = [i.attr for i in indices if i.op == "axis"]
-        return (len(set(axes)) == len(indices) and tuple(a.dim for a in axes) == node.shape
-                and item.domain == frozenset(axes))
 
     def _label(self, node: Node) -> str:
         names = self.graph.names.get(node)
@@ -226,7 +211,7 @@ class BodyPrinter:
         """A local for the trailing loops over which the target's element stays the same."""
         if item.kind != "acc" or item.node.op != "sum":
             return
-        trailing = self._trailing(home.path, item.node.axes)
+        trailing = trailing_loop(home.path, item.node.axes)
         if trailing is None:
             return
         local = self.names.fresh(f"{self.locals[item.node]}_part")
@@ -237,7 +222,7 @@ class BodyPrinter:
     def _prepare_scatter(self, item: Item, home: Home) -> None:
         indices = item.roots[1:1 + len(item.node.shape)]
         taken: Axes = frozenset(a for i in indices for a in i.axes)
-        trailing = self._trailing(home.path, taken)
+        trailing = trailing_loop(home.path, taken)
         if trailing is None:
             return
         inside = {loop.axis for loop in home.path[home.path.index(trailing):]}
@@ -254,16 +239,6 @@ class BodyPrinter:
         for line in lines:
             self._at(self.after, trailing, line)
         self._at(self.after, trailing, f"if {condition}:\n    {flush}" if condition else flush)
-
-    def _trailing(self, path: Path, taken: Iterable[Axis]) -> Loop | None:
-        """The outermost of the innermost loops whose axes are not among `taken`."""
-        used = set(taken)
-        found = None
-        for loop in reversed(path):
-            if loop.axis in used:
-                break
-            found = loop
-        return found
 
     def _at(self, where: dict[int, list[str]], entry: Loop | Item, line: str) -> None:
         where.setdefault(id(entry), []).append(line)

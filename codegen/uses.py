@@ -1,11 +1,13 @@
-"""What a printer asks of a loop program: which reads are worth a local, which values are computed again, and
-which results of library routines anybody reads. Nothing here prints or changes the program.
+"""What a printer asks of a loop program: which reads are worth a local, which values are computed again, which
+arrays are written as a whole, and which results of library routines anybody reads. Nothing here prints or
+changes the program.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import Node
 from gradc.ir.routines import ROUTINES
 
@@ -65,4 +67,31 @@ def called_routines(program: Program) -> dict[Item, tuple[Node | None, ...]]:
             made = [graph.call(attr.routine, item.node.args, k, attr.batch)
                     for k in range(len(ROUTINES[attr.routine].results))]
             found[item] = tuple(node if node in wanted else None for node in made)
+    return found
+
+
+def covers(program: Program, node: Node) -> bool:
+    """Whether one plain assignment writes every element of an array, so that nothing need be zeroed first."""
+    items = [i for i in program.homes if i.node is node and i.kind in ("store", "scatter")]
+    if len(items) != 1 or items[0].guards:
+        return False
+    item = items[0]
+    if item.kind == "store":
+        part = item.part
+        return (part is not None and tuple(a.dim for a in part.axes) == node.shape
+                and not node.attr.base and all(o == Dim.of(0) for o in part.offsets))
+    indices = item.roots[1:1 + len(node.shape)]
+    axes = [i.attr for i in indices if i.op == "axis"]
+    return (len(set(axes)) == len(indices) and tuple(a.dim for a in axes) == node.shape
+            and item.domain == frozenset(axes))
+
+
+def trailing_loop(path: Path, taken: Iterable[Axis]) -> Loop | None:
+    """The outermost of the innermost loops whose axes are not among `taken`."""
+    used = set(taken)
+    found = None
+    for loop in reversed(path):
+        if loop.axis in used:
+            break
+        found = loop
     return found
