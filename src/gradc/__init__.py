@@ -6,6 +6,7 @@
 -12.0
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from gradc.compiler.api import compile
@@ -15,6 +16,7 @@ from gradc.ir.errors import (
     DomainError,
     FormulaError,
     GradcError,
+    GradientError,
     GraphError,
     ShapeError,
     SizeError,
@@ -22,6 +24,7 @@ from gradc.ir.errors import (
 )
 
 if TYPE_CHECKING:
+    from gradc.compiler.check import check_gradients, check_grads
     from gradc.compiler.function import Function
 
 __version__ = "0.1.0"
@@ -32,20 +35,27 @@ __all__ = [
     "FormulaError",
     "Function",
     "GradcError",
+    "GradientError",
     "GraphError",
     "ShapeError",
     "SizeError",
     "UnsupportedError",
+    "check_gradients",
+    "check_grads",
     "compile",
 ]
+
+_LATER = {
+    "Function": "gradc.compiler.function",
+    "check_gradients": "gradc.compiler.check",
+    "check_grads": "gradc.compiler.check",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Load what `import gradc` leaves out, so that the import stays quick."""
-    if name == "Function":
-        from gradc.compiler.function import Function
-
-        return Function
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module 'gradc' has no attribute {name!r}")
 
 
