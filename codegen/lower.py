@@ -171,8 +171,8 @@ def _part_scatters(items: Sequence[Item], axis: Axis, opened: Axes, phase: dict[
     last = max(phase.values())
     at: dict[tuple[Node, int], tuple[Node, ...]] = {}
     for item in items:
-        if item.kind != "scatter" or item.domain - opened != {axis} or item.guards:
-            continue
+        if item.kind != "scatter" or item.domain - opened != {axis} or item.guards or item.users:
+            continue                                            # an array that is read must be complete before
         indices = item.roots[1:]
         first = at.setdefault((item.node, phase[item]), indices)
         if first != indices and all(i.dtype == "int64" and _is_affine(i) for i in (*first, *indices)):

@@ -112,8 +112,12 @@ class Arrays:
         """The dimension of two that meet elementwise; unlike names must be equal at run time."""
         if left == right or right == ONE:
             return left
-        if left == ONE:
-            return right
+        return right if left == ONE else self.equal(left, right)
+
+    def equal(self, left: Dim, right: Dim) -> Dim:
+        """The dimension of two that must be equal, also where one of them is 1."""
+        if left == right:
+            return left
         if (left - right).constant is not None:
             raise ArrayError(f"the dimensions {left} and {right} cannot be equal",
                              "Elementwise operands need equal dimensions, or a literal 1 that stretches.")

@@ -8,7 +8,7 @@ made, and that equal ones are the same object, is the graph's.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -207,6 +207,19 @@ def apart(one: StorePart, other: StorePart) -> bool:
         if any(all(factor >= 0 for _, factor in gap.terms) for gap in gaps):
             return True
     return False
+
+
+def leaves_its_axis(node: Node, mapping: Mapping[Axis, Node]) -> bool:
+    """Whether new indices take a scan off its axis: to a computed place, or to one that another axis moves along."""
+    if node.op != "scan":
+        return False
+    own: Axis = node.attr.axis
+    image = mapping.get(own)
+    if image is not None and (image.op != "axis" or image.attr.dim != own.dim):
+        return True
+    target = own if image is None else image.attr
+    others = [mapping[a].axes if a in mapping else (a,) for a in node.axes if a != own]
+    return any(target in axes for axes in others)
 
 
 def scatter_parts(attr: ScatterAttr, args: Sequence[Node]) -> list[Part]:
