@@ -219,7 +219,18 @@ def _checked(t: Trace, index: Array, count: int) -> Array:
     return index
 
 
-@known("allclose array_equal array_equiv")
+@known("array_equal")
+def _array_equal(t: Trace, a1: Any, a2: Any) -> Any:
+    """False for arrays of different ranks; sizes must be equal, or the call is refused."""
+    left, right = t.lift(a1), t.lift(a2)
+    if len(left.axes) != len(right.axes):
+        return t.value(Array(t.graph.const(False)))
+    for one, other in zip(left.shape, right.shape, strict=True):
+        t.arrays.equal(one, other)
+    return _all_equal(t, a1, a2)
+
+
+@known("array_equiv")
 def _all_equal(t: Trace, a: Any, b: Any, rtol: float = 0.0, atol: float = 0.0) -> Any:
     return FUNCTIONS["all"](t, COMPOSED["isclose"](t, a, b, rtol, atol))
 
