@@ -360,6 +360,8 @@ def _direct(part: Part, accumulated: dict[Node, Item], program: Program) -> Part
     varying = {a for node in item.roots for a in node.axes}     # a sum may count points without using them
     if item.reduces & taken or not item.reduces <= varying:
         return None
+    if not taken <= item.node.axes:                             # the terms would be summed anew along the other axes
+        return None
     origin = item.body.graph                                    # the graph given may share its nodes
     term = item.body if factor is None else origin.apply("mul", factor, item.body)
     term = term if sign > 0 else origin.apply("neg", term)
