@@ -35,7 +35,7 @@ MERGED = ("sum", "prod", "max", "min", "any", "all")
 class Item:
     """One statement: a definition, an accumulation, a scan step, a store, a scatter or a check.
 
-    kind      "def", "acc", "scan", "store", "scatter", "check"
+    kind      "def", "acc", "scan", "store", "scatter", "call", "check"
     node      the value (for a store or scatter: the array node)
     roots     the nodes whose text the statement needs: value first, then indices
     domain    the axes over which the statement runs
@@ -129,6 +129,7 @@ class _Builder:
         """Items in topological order."""
         items: list[Item] = []
         of: dict[Node, list[Item]] = {}
+        calls: dict[tuple[str, tuple[Node, ...]], list[Item]] = {}
         merged: set[Node] = set()
         for node in self.order:
             if node.is_reduction and self._merges(node):
@@ -139,6 +140,9 @@ class _Builder:
         for node in self.order:
             if node in merged:
                 made = []
+            elif node.op == "call" and (node.attr.routine, node.args) in calls:
+                of[node] = calls[node.attr.routine, node.args]  # another result of the same call
+                continue
             elif node.is_array:
                 made = self._array_items(node)
             elif self._has_item(node):
@@ -148,6 +152,8 @@ class _Builder:
             for item in made:
                 self._connect(item, of)
             _order_parts(made)
+            if node.op == "call":
+                calls[node.attr.routine, node.args] = made
             if made:
                 of[node] = made
                 items += made
@@ -200,6 +206,8 @@ class _Builder:
                 made.append(Item("scatter", node, (part.value, *part.indices, *part.guards), axes, axes,
                                  part.guards))
             return made
+        if node.op == "call":
+            return [Item("call", node, node.args, NO_AXES)]
         return []
 
     def _connect(self, item: Item, of: dict[Node, list[Item]]) -> None:

@@ -341,7 +341,7 @@ def _direct(part: Part, accumulated: dict[Node, Item], program: Program) -> Part
     return Part(term, part.indices, (*part.guards, *item.guards))
 
 
-# -- what a printer asks of a program --------------------------------------------------------
+# -- reading a program ------------------------------------------------------------------------
 
 def items_of(*entries: Loop | Item) -> list[Item]:
     """The items of a body in the order in which they are printed."""
@@ -354,19 +354,3 @@ def items_of(*entries: Loop | Item) -> list[Item]:
         else:
             found.append(entry)
     return found
-
-
-def repeated_values(program: Program) -> dict[tuple[int, Node], int]:
-    """How often the statements of one body use each value that is recomputed rather than stored."""
-    count: dict[tuple[int, Node], int] = {}
-    for item, home in program.homes.items() if program.recomputed else ():
-        owner = id(home.path[-1]) if home.path else 0
-        users = [item.node] if item.kind == "def" else []
-        for node in (*users, *item.inline):
-            for a in node.args:
-                if a in program.recomputed:
-                    count[owner, a] = count.get((owner, a), 0) + 1
-        for root in item.roots:
-            if root in program.recomputed and item.kind != "def":
-                count[owner, root] = count.get((owner, root), 0) + 1
-    return count

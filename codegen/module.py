@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from gradc.ir.dims import Dim
 from gradc.ir.graph import Graph, Node
+from gradc.ir.routines import ROUTINES
 from gradc.ir.table import OPERATIONS
 
-from . import kernels
+from . import kernels, routines
 from .expression import dimension, extent, is_whole
 from .load import Entry, Module
 from .lower import Program, lower
@@ -367,6 +368,7 @@ def _modules() -> dict[str, str]:
     for op in OPERATIONS.values():
         if op.imports:
             found.update(dict.fromkeys(CALLED.findall(op.spelling), op.imports))
+    found.update(dict.fromkeys(ROUTINES, "routines"))
     return found
 
 
@@ -382,6 +384,9 @@ def _imports(printer: BodyPrinter, parts: Sequence[str], classes: Sequence[str])
             wanted.setdefault(_MODULES[called], set()).add(called)
     helpers: dict[str, None] = {}
     whole = any("np." in part for part in (*parts, *classes))
+    array_routines = sorted(wanted.pop("routines", ()))
+    helpers.update(dict.fromkeys(array_routines))
+    whole |= bool(array_routines)
     for kernel in sorted(wanted.pop("kernels", ())):
         found = kernels.KERNELS[kernel]
         helpers.update(dict.fromkeys(found.functions))
@@ -395,4 +400,9 @@ def _imports(printer: BodyPrinter, parts: Sequence[str], classes: Sequence[str])
     if whole:
         lines.append("import numpy as np")
     lines += [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(wanted.items())]
-    return tuple(helpers), [kernels.function_text(name) for name in helpers], lines
+    return tuple(helpers), [_helper_text(name) for name in helpers], lines
+
+
+def _helper_text(name: str) -> str:
+    """The text of a function that a module calls, ready to paste."""
+    return routines.function_text(name) if name in ROUTINES else kernels.function_text(name)

@@ -10,6 +10,7 @@ import builtins
 import keyword
 import re
 
+from gradc.ir.routines import ROUTINES
 from gradc.ir.table import OPERATIONS
 
 CALLED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\(")
@@ -18,7 +19,7 @@ CALLED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\(")
 def _reserved() -> frozenset[str]:
     called = {name for op in OPERATIONS.values() for name in CALLED.findall(op.spelling)}
     return frozenset(
-        called | set(keyword.kwlist) | set(keyword.softkwlist) | set(dir(builtins))
+        called | set(ROUTINES) | set(keyword.kwlist) | set(keyword.softkwlist) | set(dir(builtins))
         | {"np", "math", "inf", "nan", "float32", "NamedTuple", "Gradient", "njit", "numba", "out", "workspace"})
 
 

@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from gradc.ir.dims import Axis, Dim
-from gradc.ir.graph import Axes, Graph, Node
+from gradc.ir.graph import Axes, CallAttr, Graph, Node
+from gradc.ir.routines import ROUTINES
 from gradc.ir.table import AND, ATOM, REDUCTIONS
 
 from .expression import (
@@ -30,11 +31,12 @@ from .expression import (
 )
 from .items import Item
 from .loop_bounds import at_least_zero, at_most, bound_of
-from .lower import Home, Loop, Path, Program, items_of, repeated_values
+from .lower import Home, Loop, Path, Program, items_of
 from .names import CALLED, Names
+from .notes import comment
+from .uses import called_routines, covers, reads_worth_a_local, repeated_values, trailing_loop
 
 WIDTH = 88                      # longer single-use expressions are given a local
-_ELEMENT = re.compile(r"adjoint of (\S+)\[\.\.\.\]")
 LOOP_NAMES = "ijklmpqr"
 
 
@@ -72,6 +74,8 @@ class BodyPrinter:
         self.repeated = repeated_values(program)
         self.index_names = {n.attr: names for n, names in self.graph.names.items() if n.op == "axis"}
         self.values = {i.node: i for i in program.homes if i.kind in ("def", "acc", "scan")}
+        self.called = called_routines(program)
+        self.fresh: set[Node] = set()                           # results of routines that no array waits for
 
     # -- the whole body -----------------------------------------------------------------------
 
@@ -106,9 +110,12 @@ class BodyPrinter:
     def _allocate(self) -> None:
         """Names and buffers of all values, arrays that start at zero."""
         for node in self._arrays():
-            self.plain[node] = self._covers(node)
+            self.plain[node] = node.op == "call" or covers(self.program, node)
             if node not in self.arrays:
-                self.arrays[node] = self.names.fresh(self._label(node) or "array")
+                self.arrays[node] = self.names.fresh(self._label(node) or self._array_name(node))
+                if node.op == "call" and not node.attr.batch:
+                    self.fresh.add(node)
+                    continue                                    # the routine makes it
                 shape = self._shape(node.shape)
                 kind = "empty" if self.plain[node] else "zeros"
                 self.top.append(f"{self.arrays[node]} = np.{kind}({shape}{self._dtype(node)})")
@@ -130,25 +137,19 @@ class BodyPrinter:
         for item in self.program.homes:
             if item.kind in ("store", "scatter"):
                 found[item.node] = None
+        found.update(dict.fromkeys(node for nodes in self.called.values() for node in nodes if node is not None))
         for _, node in self.graph.outputs:
             if node.is_array and node.op != "input":
                 found[node] = None
         return list(found)
 
-    def _covers(self, node: Node) -> bool:
-        """Whether one plain assignment writes every element, so that nothing need be zeroed first."""
-        items = [i for i in self.program.homes if i.node is node and i.kind in ("store", "scatter")]
-        if len(items) != 1 or items[0].guards:
-            return False
-        item = items[0]
-        if item.kind == "store":
-            part = item.part
-            return (part is not None and tuple(a.dim for a in part.axes) == node.shape
-                    and not node.attr.base and all(o == Dim.of(0) for o in part.offsets))
-        indices = item.roots[1:1 + len(node.shape)]
-        axes = [i.attr for i in indices if i.op == "axis"]
-        return (len(set(axes)) == len(indices) and tuple(a.dim for a in axes) == node.shape
-                and item.domain == frozenset(axes))
+    def _array_name(self, node: Node) -> str:
+        """A name for an array that has none: that of a routine's result, or of the value that it holds."""
+        if node.op == "call":
+            attr: CallAttr = node.attr
+            return ROUTINES[attr.routine].results[attr.result]
+        held = self._label(node.args[0]) if node.op == "store" and len(node.attr.parts) == 1 and node.args else ""
+        return f"{held}_all" if held else "array"
 
     def _label(self, node: Node) -> str:
         names = self.graph.names.get(node)
@@ -210,7 +211,7 @@ class BodyPrinter:
         """A local for the trailing loops over which the target's element stays the same."""
         if item.kind != "acc" or item.node.op != "sum":
             return
-        trailing = self._trailing(home.path, item.node.axes)
+        trailing = trailing_loop(home.path, item.node.axes)
         if trailing is None:
             return
         local = self.names.fresh(f"{self.locals[item.node]}_part")
@@ -221,7 +222,7 @@ class BodyPrinter:
     def _prepare_scatter(self, item: Item, home: Home) -> None:
         indices = item.roots[1:1 + len(item.node.shape)]
         taken: Axes = frozenset(a for i in indices for a in i.axes)
-        trailing = self._trailing(home.path, taken)
+        trailing = trailing_loop(home.path, taken)
         if trailing is None:
             return
         inside = {loop.axis for loop in home.path[home.path.index(trailing):]}
@@ -238,16 +239,6 @@ class BodyPrinter:
         for line in lines:
             self._at(self.after, trailing, line)
         self._at(self.after, trailing, f"if {condition}:\n    {flush}" if condition else flush)
-
-    def _trailing(self, path: Path, taken: Iterable[Axis]) -> Loop | None:
-        """The outermost of the innermost loops whose axes are not among `taken`."""
-        used = set(taken)
-        found = None
-        for loop in reversed(path):
-            if loop.axis in used:
-                break
-            found = loop
-        return found
 
     def _at(self, where: dict[int, list[str]], entry: Loop | Item, line: str) -> None:
         where.setdefault(id(entry), []).append(line)
@@ -269,30 +260,9 @@ class BodyPrinter:
         return number(int(identity) if kind == "int64" else identity, kind)[0]
 
     def _hoist_reads(self) -> None:
-        """Find reads worth a local, and the body that each belongs to."""
-        order = {item: k for k, item in enumerate(items_of(*self.program.body))}
-        found: dict[tuple[int, Node], list[tuple[Item, Path, int]]] = {}
-        for item, home in self.program.homes.items():
-            for node in item.inline:
-                if node.op != "read" or node.args[0].op != "input" or len(node.args) > 1 + node.attr:
-                    continue
-                depth = 0
-                while not node.axes <= {loop.axis for loop in home.path[:depth]}:
-                    depth += 1
-                    if depth > len(home.path):
-                        break
-                if depth > len(home.path):
-                    continue
-                owner = id(home.path[depth - 1]) if depth else 0
-                found.setdefault((owner, node), []).append((item, home.path, depth))
-        for (owner, node), places in sorted(found.items(), key=lambda entry: entry[0][1].id):
-            uses = sum(1 for item, _, _ in places for a in (item.node, *item.inline) for b in a.args if b is node)
-            outer = any(depth < len(path) for _, path, depth in places)
-            if uses < 2 and not outer:
-                continue
-            item, path, depth = min(places, key=lambda place: order[place[0]])
-            first: Loop | Item = path[depth] if depth < len(path) else item
-            text = self._read(node, {}, lambda n, path=path, depth=depth: self._known(n, path[:depth]))[0]
+        """A local for each read that is worth one, in the body that it belongs to."""
+        for node, owner, first, path in reads_worth_a_local(self.program):
+            text = self._read(node, {}, lambda n, path=path: self._known(n, path))[0]
             name = self.names.fresh(self._read_name(text))
             self.hoisted[owner, node] = name
             self._at(self.before, first, f"{name} = {text}")
@@ -328,7 +298,7 @@ class BodyPrinter:
             else:
                 self._lines(self._statement(entry, path), "    " * inner)
                 self.writing |= entry.kind in ("store", "scatter")
-                if entry.kind == "check" and not path and not self.writing:
+                if entry.kind in ("check", "call") and not path and not self.writing:
                     self.checked = len(self.lines)
             after = self.after.get(id(entry), [])
             if after:
@@ -419,6 +389,8 @@ class BodyPrinter:
             condition = self._expression(item, item.body, path, lines)[0]
             lines.append(f"if {condition}:")
             lines.append(f"    raise {item.check.error}({item.check.message!r})")
+        elif item.kind == "call":
+            lines += self._call(item, note)
         elif item.kind == "store":
             value = self._expression(item, item.body, path, lines)[0]
             lines.append(f"{self._store_target(item)} = {value}{note}")
@@ -432,30 +404,13 @@ class BodyPrinter:
         return lines
 
     def _note(self, item: Item) -> str:
-        """The reasons behind a statement as a comment: its own, and those of what is printed in it."""
-        notes: dict[str, None] = {}
-        own = item.body if item.kind == "scatter" else item.node
-        for node in (own, *(n for n in reversed(item.inline) if n is not own)):
-            note = self.graph.notes.get(node)
-            if node is own and item.kind == "scatter":
-                note = self._scattered(item, note or "")
-            note = _ELEMENT.sub(r"adjoint of an element of \1", note or "")
-            if note and (node is own or not note.startswith("adjoint of")):
-                shown = "".join(c if c.isprintable() else " " for c in note)  # a name may hold anything
-                notes[" ".join(shown.split())] = None
-        return f"  # {'; '.join(list(notes)[:3])}" if notes else ""
-
-    def _scattered(self, item: Item, note: str) -> str:
-        """What a scatter adds: the adjoint of an element, which may be that of the value it stands in."""
-        array = self.arrays[item.node]
-        if not array.startswith("d_"):
-            return note
-        path = self.program.homes[item].path
-        texts = [self._inline(node, path) for node in item.roots[1:1 + len(item.node.shape)]]
-        element = f"{array[2:]}[{', '.join(texts)}]"
-        if "[...]:" in note:
-            return f"adjoint of {element}{note[note.index('[...]:') + 5:]}"
-        return f"adjoint of {element}, that of {note.removeprefix('adjoint of ')}" if note else f"adjoint of {element}"
+        """What the comment behind a statement says, "" for nothing."""
+        element = ""
+        if item.kind == "scatter" and self.arrays[item.node].startswith("d_"):
+            path = self.program.homes[item].path
+            texts = [self._inline(node, path) for node in item.roots[1:1 + len(item.node.shape)]]
+            element = f"{self.arrays[item.node][2:]}[{', '.join(texts)}]"
+        return comment(self.graph, item, element)
 
     def _accumulate(self, item: Item, home: Home, path: Path, note: str) -> list[str]:
         lines: list[str] = []
@@ -501,6 +456,20 @@ class BodyPrinter:
         if home.storage:
             lines.append(f"{self._element(item.node)} = {name}")
         return lines
+
+    def _call(self, item: Item, note: str) -> list[str]:
+        """A library routine on whole arrays, in loops over its leading dimensions."""
+        attr = item.node.attr
+        self.used.add(attr.routine)
+        index = [self.names.fresh(name) for name in LOOP_NAMES[:attr.batch]]
+        place = f"[{', '.join(index)}]" if index else ""
+        targets = [("_" if len(self.called[item]) > 1 else "") if node is None else
+                   self.arrays[node] + (place if place or node in self.fresh else "[...]")
+                   for node in self.called[item]]
+        operands = ", ".join((self.variables.get(arg) or self.arrays[arg]) + place for arg in item.node.args)
+        lines = [f"{'    ' * k}for {name} in range({extent(dim, self.dims, self.graph)}):"
+                 for k, (name, dim) in enumerate(zip(index, attr.shape, strict=False))]
+        return [*lines, f"{'    ' * len(index)}{', '.join(targets)} = {attr.routine}({operands}){note}"]
 
     def result(self, node: Node, lines: list[str]) -> str:
         """The text of a scalar output, as it stands in the return statement; `lines` gets what comes before."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from gradc.ir.dims import Axis
 from gradc.ir.errors import DerivativeError
-from gradc.ir.graph import Graph, Node, Part, copy_graph, sorted_axes
+from gradc.ir.graph import ARRAYS, Graph, Node, Part, copy_graph, sorted_axes
 from gradc.ir.interpret import evaluate_nodes
 
 from .adjoint import reverse
@@ -212,7 +212,12 @@ def _add_partials(found: Anatomy, active: dict[Node, None]) -> None:
     """The local partials: what a node passes back when its own adjoint is 1."""
     graph = found.graph
     for y in found.shown:
-        if y not in active or y.op in ("input", "store", "scatter_add"):
+        if y not in active or y.op == "input":
+            continue
+        if y.op in ARRAYS:                                      # what they pass back is no product with a partial
+            for x in dict.fromkeys(y.args):
+                if x in active:
+                    found.users.setdefault(x, []).extend([y] * y.args.count(x))
             continue
         one, scattered = graph.const(1.0, y.dtype), {a: list[Part]() for a in y.args}
         pulled = local_pullback(graph, y, one, frozenset(), active, scattered, "subgradient")

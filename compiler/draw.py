@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gradc.ir.errors import FormulaError, SizeError
-from gradc.ir.graph import Graph, Node
+from gradc.ir.graph import ARRAYS, Graph, Node
 
 from .anatomy import Anatomy, brief, examine, is_finite
 from .symbols import number
@@ -201,7 +201,7 @@ def _label(found: Anatomy, node: Node, numbers: Mapping[Node, int], wires: int) 
         return _infix_label(found, node, numbers) if wires == 1 else _SIGNS[node.op]
     if node.op == "scan":
         return {"sum": "cumsum", "prod": "cumprod"}.get(node.attr.kind, "scan")
-    return _WORDS.get(node.op, node.op)
+    return node.attr.routine if node.op == "call" else _WORDS.get(node.op, node.op)
 
 
 def _infix_label(found: Anatomy, node: Node, numbers: Mapping[Node, int]) -> str:
@@ -223,7 +223,7 @@ def _infix_label(found: Anatomy, node: Node, numbers: Mapping[Node, int]) -> str
 def _signs(node: Node, sources: Sequence[Node]) -> tuple[str, ...]:
     none = ("",) * len(sources)
     if len(sources) != len(node.args) or len(sources) < 2 or node.op in _SYMMETRIC or node.op in (
-            "read", "store", "scatter_add", "scan") or node.is_reduction:
+            "read", "scan", *ARRAYS) or node.is_reduction:
         return none
     if node.op == "sub":
         return ("+", "-")

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gradc.ir.graph import Graph, Node
+from gradc.ir.dims import Dim
+from gradc.ir.graph import ARRAYS, Graph, Node, store_parts
 
 from .anatomy import Anatomy, Summary, Value, brief, examine, is_finite
 from .symbols import derivative
@@ -233,6 +234,19 @@ def _local(found: Anatomy, user: Node, x: Node) -> str:
     return f"∂{of}/∂{by}" if many else derivative(of, by)
 
 
+def _passed(found: Anatomy, user: Node, x: Node) -> str:
+    """What an array passes back: its element where x stands in it, or what the rule of a routine makes."""
+    outer = found.symbol(user)
+    if user.op == "call":
+        return f"{outer} through {user.attr.routine}"
+    for part, value, _ in store_parts(user.attr, user.args) if user.op == "store" else ():
+        if value is x:
+            places = [found.symbols.index(axis) + (f" + {offset}" if offset != Dim.of(0) else "")
+                      for axis, offset in zip(part.axes, part.offsets, strict=True)]
+            return f"{outer}[{', '.join(places)}]"
+    return f"{outer} where it shows"
+
+
 def _rule(found: Anatomy, node: Node, adjoint: Node) -> str:
     """df/dx = df/dq · dq/dx = z: one product for each user, then what the sum comes to."""
     symbol = found.symbol(node)
@@ -245,6 +259,9 @@ def _rule(found: Anatomy, node: Node, adjoint: Node) -> str:
         if user.op == "read":
             index = ", ".join(found.symbols.operand(i)[0] for i in user.args[1:1 + user.attr])
             terms.append(f"{outer} at [{index}]")
+            continue
+        if user.op in ARRAYS:
+            terms.append(_passed(found, user, node))
             continue
         term = local if user is found.output else f"{outer} · {local}"      # df/df = 1 is left out
         over = sorted(user.axes - node.axes, key=found.symbols.rank)

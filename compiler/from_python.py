@@ -22,7 +22,7 @@ import numpy as np
 from gradc.ir.errors import FormulaError, GradcError, UnsupportedError
 from gradc.ir.graph import Graph
 
-from . import numpy_products  # noqa: F401  (it fills the table, as numpy_shapes does)
+from . import numpy_linalg, numpy_products  # noqa: F401  (they fill the table, as numpy_shapes does)
 from .numpy_functions import FUNCTIONS, call, trace_of
 from .numpy_shapes import CONSTRUCTORS
 from .shapes import DTYPES, Declaration, declaration, declarations
@@ -165,6 +165,8 @@ def _name_of(function: Any) -> str | None:
         return MATH.get(f"math.{own}", own)
     if module.startswith("scipy.special"):
         return f"special.{own}"
+    if module.startswith("scipy.linalg"):
+        return f"scipy.linalg.{own}"
     if module.startswith("numpy.linalg"):
         return f"linalg.{own}"
     return own if module.startswith("numpy") else None

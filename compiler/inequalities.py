@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from math import gcd
 
-from gradc.ir.dims import Dim, FloorDivision
+from gradc.ir.dims import Dim, FloorDivision, Minimum
 from gradc.ir.graph import Graph, Node
 
-Atom = Node | str | FloorDivision
+Atom = Node | str | FloorDivision | Minimum
 Monomial = tuple[Atom, ...]
 Form = dict[Monomial, int]
 
@@ -151,6 +151,10 @@ class Reasoner:
             return [own] if atom in self.sizes else []
         if isinstance(atom, FloorDivision):
             return self._quotient(own, of_dim(atom.numerator), of_dim(atom.denominator))
+        if isinstance(atom, Minimum):
+            whole = all(factor >= 0 and all(name in self.sizes for name in names)
+                        for dim in atom.parts() for names, factor in dim.terms)
+            return [*([own] if whole else []), *(plus(of_dim(dim), own, -1) for dim in atom.parts())]
         if atom.op == "axis":
             return [own, plus(of_dim(atom.attr.dim), own, -1, -1)]
         if atom.op in ("argmax", "argmin"):

@@ -40,7 +40,8 @@ def call(name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
         near = nearest(name, FUNCTIONS)
         raise trace.refused(f"np.{name} is not known on traced arrays",
                             f"Write it by functions that are, such as {' or '.join(near) or 'np.sum and np.einsum'}.")
-    given = {key: value for key, value in keywords.items() if value is not None and value is not np._NoValue}
+    given = {key: value for key, value in keywords.items()
+             if value is not np._NoValue and (value is not None or key == "axis")}
     for unknown in ("where", "out", "initial"):
         if unknown in given:
             raise trace.refused(f"np.{name}(..., {unknown}=...) has no meaning here",

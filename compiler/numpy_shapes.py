@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from gradc.ir.dims import Axis, Dim, FloorDivision
+from gradc.ir.dims import Axis, Dim, Monomial
 from gradc.ir.errors import ShapeError
 
 from .arrays import ONE, Array, ArrayError, Slice, whole_dim
@@ -119,7 +119,7 @@ def _quotient(total: Dim, rest: Dim) -> Dim:
     """total // rest, exact where rest divides every term."""
     if len(rest.terms) == 1:
         (below, factor), = rest.terms
-        terms: dict[tuple[str | FloorDivision, ...], int] = {}
+        terms: dict[Monomial, int] = {}
         for monomial, count in total.terms:
             left = list(monomial)
             for atom in below:

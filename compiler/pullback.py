@@ -1,9 +1,10 @@
 """What one node passes back to its operands: local partials, and the structural kinds.
 
 For an operation of the table this is the partial of its entry times the adjoint. Reductions, scans,
-reads, stores and scatters have one short rule each. Axes and sums are not handled here: that is
-the fan-in in `adjoint`. Sources: Griewank and Walther, "Evaluating Derivatives" (2008), chapter 3;
-for products without a division, and for linear recurrences, see `_scan`.
+reads, stores and scatters have one short rule each; library routines have theirs in `pullback_routines`.
+Axes and sums are not handled here: that is the fan-in in `adjoint`. Sources: Griewank and Walther,
+"Evaluating Derivatives" (2008), chapter 3; for products without a division, and for linear recurrences,
+see `_scan`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from gradc.ir.graph import (
     whole_axes,
 )
 from gradc.ir.table import OPERATIONS, Guarded
+
+from .pullback_routines import pull
 
 Guards = frozenset[Node]
 
@@ -66,6 +69,9 @@ def local_pullback(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapp
             if scatter.value in active:
                 element = graph.read(y_, scatter.indices, scatter.guards)
                 yield Pulled(scatter.value, element, frozenset(scatter.guards), part_axes(scatter))
+    elif y.op == "call":
+        for x, value in pull(graph, y, y_, active):
+            yield Pulled(x, value, frozenset(), frozenset())
     else:
         raise DerivativeError(f"the operation {y.op} has no derivative rule: rewrite the expression without it")
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from gradc.codegen.expression import Text, bracket
 from gradc.ir.dims import Axis, axis_order
 from gradc.ir.graph import Graph, Node, scatter_parts, store_parts
+from gradc.ir.routines import ROUTINES
 from gradc.ir.table import ADD, ATOM, COMPARE, OPERATIONS, POWER, TERNARY, UNARY
 
 LONGEST = 60                    # characters of one spelled expression
@@ -131,7 +132,12 @@ class Symbols:
         self.names[node] = name
 
     def index(self, axis: Axis) -> str:
-        """The name of the index along an axis."""
+        """The name of the index along an axis; derivatives may bring axes that the formula has not."""
+        if axis not in self._indices:
+            known = set(self._indices.values()) | self._taken
+            free = next((name for name in _INDICES if name not in known), "")
+            self._indices[axis] = free or self._numbered("i", 1, known)
+            self._order[axis] = len(self._order)
         return self._indices[axis]
 
     def rank(self, axis: Axis) -> int:
@@ -197,6 +203,10 @@ class Symbols:
             over = ", ".join(self.operand(a)[0] for a in node.args)
             how = (", backward" if backward else "") + ("" if inclusive else ", each without itself")
             return f"{what} of {over} over {self.index(axis)}{how}"
+        if node.op == "call":
+            results, position = ROUTINES[node.attr.routine].results, node.attr.result
+            which = f".{results[position]}" if len(results) > 1 else ""
+            return f"{node.attr.routine}({', '.join(self.operand(a)[0] for a in node.args)}){which}"
         parts = []
         if node.op == "store":
             for part, value, _ in store_parts(node.attr, node.args):

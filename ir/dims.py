@@ -1,9 +1,10 @@
 """Dimensions and axes.
 
-A dimension is an integer polynomial over names (`n`, `n - 1`, `2*n*k`) and over floor divisions of
-such polynomials (`(n + 1)//2`). It is immutable and hashable, and two equal polynomials are equal
-objects to a dictionary, so axes over them intern. An `Axis` is a dimension and a number that tells
-apart several axes of one dimension. Nothing here knows of nodes or of sizes at run time.
+A dimension is an integer polynomial over names (`n`, `n - 1`, `2*n*k`), over floor divisions of
+such polynomials (`(n + 1)//2`) and over the smaller of two (`min(m, n)`). It is immutable and hashable,
+and two equal polynomials are equal objects to a dictionary, so axes over them intern. An `Axis` is a
+dimension and a number that tells apart several axes of one dimension. Nothing here knows of nodes or of
+sizes at run time.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-Atom = "str | FloorDivision"
-Monomial = tuple["str | FloorDivision", ...]
+Atom = "str | FloorDivision | Minimum"
+Monomial = tuple["str | FloorDivision | Minimum", ...]
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,43 @@ class FloorDivision:
     def __str__(self) -> str:
         return f"{_bracketed(self.numerator)}//{_bracketed(self.denominator)}"
 
+    def parts(self) -> tuple[Dim, Dim]:
+        """The dimensions that it is made of."""
+        return self.numerator, self.denominator
 
-def _atom_key(atom: str | FloorDivision) -> tuple[int, str]:
+    def of(self, numerator: int, denominator: int) -> int:
+        """Its value for numbers."""
+        return numerator // denominator
+
+    def again(self, numerator: Dim, denominator: Dim) -> Dim:
+        """The dimension that it becomes with other parts."""
+        return numerator // denominator
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """The atom `min(left, right)` inside a dimension."""
+
+    left: Dim
+    right: Dim
+
+    def __str__(self) -> str:
+        return f"min({self.left}, {self.right})"
+
+    def parts(self) -> tuple[Dim, Dim]:
+        """The dimensions that it is made of."""
+        return self.left, self.right
+
+    def of(self, left: int, right: int) -> int:
+        """Its value for numbers."""
+        return min(left, right)
+
+    def again(self, left: Dim, right: Dim) -> Dim:
+        """The dimension that it becomes with other parts."""
+        return left.minimum(right)
+
+
+def _atom_key(atom: str | FloorDivision | Minimum) -> tuple[int, str]:
     return (0, atom) if isinstance(atom, str) else (1, str(atom))
 
 
@@ -108,6 +144,15 @@ class Dim:
             return Dim.of(1)
         return Dim({(FloorDivision(self, divisor),): 1})
 
+    def minimum(self, other: Dim | int) -> Dim:
+        """The smaller of two dimensions."""
+        right = Dim.of(other)
+        gap = (right - self).constant
+        if gap is not None:
+            return self if gap >= 0 else right
+        left, right = sorted((self, right), key=str)
+        return Dim({(Minimum(left, right),): 1})
+
     @property
     def constant(self) -> int | None:
         """The value when no name occurs, else None."""
@@ -126,19 +171,20 @@ class Dim:
                 return monomial[0]
         return None
 
-    def atoms(self) -> Iterator[str | FloorDivision]:
+    def atoms(self) -> Iterator[str | FloorDivision | Minimum]:
         """Every atom of every term, in order, with repetitions."""
         for monomial, _ in self.terms:
             yield from monomial
 
     def names(self) -> set[str]:
-        """The names that occur, also inside floor divisions."""
+        """The names that occur, also inside floor divisions and minima."""
         found: set[str] = set()
         for atom in self.atoms():
             if isinstance(atom, str):
                 found.add(atom)
             else:
-                found |= atom.numerator.names() | atom.denominator.names()
+                for part in atom.parts():
+                    found |= part.names()
         return found
 
     def evaluate(self, sizes: Mapping[str, int]) -> int:
@@ -150,7 +196,7 @@ class Dim:
                 if isinstance(atom, str):
                     value *= sizes[atom]
                 else:
-                    value *= atom.numerator.evaluate(sizes) // atom.denominator.evaluate(sizes)
+                    value *= atom.of(*(part.evaluate(sizes) for part in atom.parts()))
             total += value
         return total
 
@@ -165,7 +211,7 @@ class Dim:
                 if isinstance(atom, str):
                     value = value * names.get(atom, Dim.of(atom))
                 else:
-                    value = value * (atom.numerator.rename(names) // atom.denominator.rename(names))
+                    value = value * atom.again(*(part.rename(names) for part in atom.parts()))
             total = total + value
         return total
 
@@ -175,7 +221,7 @@ class Dim:
         text = ""
         for monomial, factor in self.terms:
             size = abs(factor)
-            names = [str(atom) if isinstance(atom, str) else f"({atom})" for atom in monomial]
+            names = [f"({atom})" if isinstance(atom, FloorDivision) else str(atom) for atom in monomial]
             factors = ([str(size)] if size != 1 or not names else []) + names
             sign = ("-" if factor < 0 else "") if not text else (" - " if factor < 0 else " + ")
             text += sign + "*".join(factors)

@@ -21,9 +21,11 @@ from .dims import Axis, Dim
 from .drawing import drawn
 from .errors import GraphError
 from .nodes import (
+    ARRAYS,
     DTYPES,
     NO_AXES,
     Axes,
+    CallAttr,
     Check,
     Fold,
     InputAttr,
@@ -45,12 +47,15 @@ from .nodes import (
     unpack,
     whole_axes,
 )
+from .routines import ROUTINES
 from .table import OPERATIONS, REDUCTIONS
 
 __all__ = [
+    "ARRAYS",
     "DTYPES",
     "NO_AXES",
     "Axes",
+    "CallAttr",
     "Check",
     "Fold",
     "Graph",
@@ -337,6 +342,13 @@ class Graph:
         return self._make("scatter_add", tuple(args), ScatterAttr(tuple(shape), tuple(guards)),
                           NO_AXES, dtype)
 
+    def call(self, routine: str, arrays: Sequence[Node], result: int = 0, batch: int = 0) -> Node:
+        """A result of a library routine on whole arrays, run for each point of `batch` leading dimensions."""
+        entry = ROUTINES[routine]
+        shape = (*arrays[0].shape[:batch], *entry.shapes([array.shape[batch:] for array in arrays])[result])
+        dtype = entry.dtype or promoted([array.dtype for array in arrays])
+        return self._make("call", tuple(arrays), CallAttr(routine, result, batch, shape), NO_AXES, dtype)
+
     # -- conditions ---------------------------------------------------------------------------
 
     def conjunction(self, guards: Iterable[Node]) -> tuple[Node, ...] | None:
@@ -394,6 +406,8 @@ class Graph:
             return self.store_parts(attr.shape, parts, args[0] if attr.base else None)
         if node.op == "scatter_add":
             return self.scatter_add(attr.shape, scatter_parts(attr, args), node.dtype)
+        if node.op == "call":
+            return self.call(attr.routine, args, attr.result, attr.batch)
         raise GraphError(f"no constructor for a node of kind {node.op}")
 
     def substitute(self, root: Node, mapping: Mapping[Axis, Node]) -> Node:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from .dims import Axis, Dim
-from .errors import ArgumentError, DomainError, GradcError, GraphError, ShapeError
+from .errors import ArgumentError, DomainError, GradcError, GraphError, ShapeError, UnsupportedError
 from .graph import Axes, Graph, Node, ScanAttr, part_axes, scatter_parts, sorted_axes, store_parts
 from .interpret_demand import demanded
 from .interpret_numbers import ExactNumbers, FloatNumbers
+from .interpret_routines import MEANINGS
 from .table import OPERATIONS, REDUCTIONS
 
 ERRORS: dict[str, type[GradcError]] = {"ShapeError": ShapeError, "ArgumentError": ArgumentError}
@@ -123,6 +124,7 @@ class Run:
             "scan": self._scan,
             "store": self._store,
             "scatter_add": self._scatter_add,
+            "call": self._call,
         }
 
     def values_of(self, wanted: Sequence[Node], needed: Sequence[Node] | None = None) -> dict[Node, Any]:
@@ -361,6 +363,21 @@ class Run:
             else:  # an array without dimensions has one element
                 array[()] = np.add.reduce(values, initial=array[()])
         return array
+
+    def _call(self, node: Node) -> Any:
+        attr, operands = node.attr, [self.values[arg] for arg in node.args]
+        meaning = MEANINGS[attr.routine]
+        leading = operands[0].shape[:attr.batch]
+        if isinstance(self.numbers, ExactNumbers):
+            raise UnsupportedError(f"the routine {attr.routine} has no value in high precision: "
+                                   "evaluate the graph without a context")
+        made = self.numbers.zeros(self._array_shape(attr.shape), node.dtype)
+        try:
+            for point in np.ndindex(leading):
+                made[point] = meaning(*(array[point] for array in operands))[attr.result]
+        except np.linalg.LinAlgError as error:
+            raise DomainError(f"{attr.routine}: {error}") from None
+        return made
 
     def _inside_store(self, node: Node, target: Sequence[Any], shape: tuple[int, ...]) -> None:
         for position, (index, size) in enumerate(zip(target, shape, strict=True)):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .graph import Graph
 
 DTYPES = ("bool", "int64", "float32", "float64")
+ARRAYS = ("store", "scatter_add", "call")       # the kinds that make an array
 Axes = frozenset[Axis]
 NO_AXES: Axes = frozenset()
 
@@ -56,6 +57,15 @@ class ScanAttr(NamedTuple):
     reverse: bool
 
 
+class CallAttr(NamedTuple):
+    """A `call` node: which result of which routine, the leading dimensions it is run over, the result's shape."""
+
+    routine: str
+    result: int
+    batch: int
+    shape: tuple[Dim, ...]
+
+
 class InputAttr(NamedTuple):
     """An input: its name, and its shape (empty for a scalar)."""
 
@@ -81,7 +91,7 @@ class Span(NamedTuple):
 class Node:
     """One value. `op` is a name of the operation table, of a reduction, or a structural kind.
 
-    Structural kinds: const, dim, axis, input, read, select is in the table, scan, store, scatter_add.
+    Structural kinds: const, dim, axis, input, read, select is in the table, scan, store, scatter_add, call.
     Nodes are compared by identity; equal nodes of one graph are the same object. Arithmetic on
     nodes builds nodes in the same graph, so a rule reads like its formula.
     """
@@ -95,13 +105,13 @@ class Node:
 
     @property
     def is_array(self) -> bool:
-        """Whether the node is an array at the edge (an array input, a store or a scatter)."""
-        return self.op in ("store", "scatter_add") or (self.op == "input" and bool(self.attr.shape))
+        """Whether the node is an array at the edge (an array input, a store, a scatter, a routine's result)."""
+        return self.op in ARRAYS or (self.op == "input" and bool(self.attr.shape))
 
     @property
     def shape(self) -> tuple[Dim, ...]:
         """The dimensions of an array node; () for a scalar."""
-        return tuple(self.attr.shape) if self.op in ("input", "store", "scatter_add") else ()
+        return tuple(self.attr.shape) if self.op == "input" or self.op in ARRAYS else ()
 
     @property
     def is_reduction(self) -> bool:

@@ -22,10 +22,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from .dims import Axis, Dim, FloorDivision
+from .dims import Axis, Dim, FloorDivision, Minimum
 from .errors import GraphError
 from .graph import (
     DTYPES,
+    CallAttr,
     Check,
     Graph,
     InputAttr,
@@ -40,6 +41,7 @@ from .graph import (
     store_parts,
     unpack,
 )
+from .routines import ROUTINES
 from .table import OPERATIONS, REDUCTIONS
 from .verify import SCANS, axes_of, verify
 
@@ -151,6 +153,8 @@ def _body(node: Node, numbers: dict[Node, str]) -> str:
             for p in scatter_parts(attr, args)
         )
         return f"scatter_add {_shape_text(attr.shape)}{sums}"
+    if op == "call":
+        return f"call {attr.routine} result {attr.result} over {attr.batch} of {listed(args)}"
     raise GraphError(f"the text form knows no node of kind {op}")
 
 
@@ -171,9 +175,11 @@ def _dim_text(dim: Dim) -> str:
     return text or "0"
 
 
-def _atom_text(atom: str | FloorDivision) -> str:
+def _atom_text(atom: str | FloorDivision | Minimum) -> str:
     if isinstance(atom, str):
         return atom if _PLAIN.fullmatch(atom) else _quoted(atom)
+    if isinstance(atom, Minimum):
+        return f"(({_dim_text(atom.left)}) min ({_dim_text(atom.right)}))"
     return f"(({_dim_text(atom.numerator)})//({_dim_text(atom.denominator)}))"
 
 
@@ -291,9 +297,15 @@ class _Line:
         self.expect("(")
         self.expect("(")
         numerator = self.dim(depth + 1)
-        for mark in (")", "//", "("):
+        self.expect(")")
+        smaller = self.accept("min")
+        for mark in ("(",) if smaller else ("//", "("):
             self.expect(mark)
         denominator = self.dim(depth + 1)
+        if smaller:
+            self.expect(")")
+            self.expect(")")
+            return numerator.minimum(denominator)
         if denominator == Dim.of(0):
             self.fail("a dimension is divided by zero")
         self.expect(")")
@@ -487,6 +499,24 @@ class _Line:
             self.expect("}")
         return args, ScatterAttr(shape, tuple(counts))
 
+    def _call(self, _dtype: str) -> tuple[list[Node], Any]:
+        routine = self.take("word", "a routine")
+        if routine not in ROUTINES:
+            self.fail(f"{routine} is no routine")
+        self.expect("result")
+        result = self.integer()
+        self.expect("over")
+        batch = self.integer()
+        self.expect("of")
+        args, entry = self.node_list(), ROUTINES[routine]
+        if result >= len(entry.results) or len(args) != len(entry.operands):
+            self.fail(f"{routine} has {len(entry.operands)} operands and {len(entry.results)} results")
+        for arg, ranks in zip(args, entry.operands, strict=True):
+            if len(arg.shape) - batch not in ranks:
+                self.fail(f"an operand of {routine} has {len(arg.shape)} dimensions")
+        shape = (*args[0].shape[:batch], *entry.shapes([arg.shape[batch:] for arg in args])[result])
+        return args, CallAttr(routine, result, batch, shape)
+
 
 _PARSERS: dict[str, Callable[[_Line, str], tuple[list[Node], Any]]] = {
     "const": _Line._const,
@@ -497,4 +527,5 @@ _PARSERS: dict[str, Callable[[_Line, str], tuple[list[Node], Any]]] = {
     "scan": _Line._scan,
     "store": _Line._store,
     "scatter_add": _Line._scatter_add,
+    "call": _Line._call,
 }

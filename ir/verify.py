@@ -13,9 +13,11 @@ from typing import Any, NoReturn
 from .dims import Axis, Dim
 from .errors import GraphError
 from .graph import (
+    ARRAYS,
     DTYPES,
     NO_AXES,
     Axes,
+    CallAttr,
     Graph,
     InputAttr,
     Node,
@@ -25,6 +27,7 @@ from .graph import (
     scatter_parts,
     store_parts,
 )
+from .routines import ROUTINES
 from .table import OPERATIONS, REDUCTIONS
 
 SCANS = {"sum": 1, "prod": 1, "linrec": 2}
@@ -69,6 +72,7 @@ def _verify_node(node: Node) -> None:
             _fail(node, "no node is of this kind")
         check(node)
     arrays = 1 if node.op == "read" or (node.op == "store" and node.attr.base) else 0
+    arrays = len(node.args) if node.op == "call" else arrays
     for arg in node.args[arrays:]:
         if arg.is_array:
             _fail(node, f"its operand %{arg.id} is an array where a scalar belongs")
@@ -79,7 +83,7 @@ def _verify_node(node: Node) -> None:
 
 def axes_of(op: str, args: Sequence[Node], attr: Any) -> Axes:
     """The axes that a node of this kind has, from its operands' and its attribute."""
-    if op in ("store", "scatter_add"):
+    if op in ARRAYS:
         return NO_AXES
     axes = NO_AXES
     for arg in args:
@@ -214,6 +218,26 @@ def _scatter_add(node: Node) -> None:
                 _fail(node, f"its index %{index.id} is {index.dtype}, not an integer")
 
 
+def _call(node: Node) -> None:
+    attr = node.attr
+    if not isinstance(attr, CallAttr) or attr.routine not in ROUTINES:
+        _fail(node, "it names no routine")
+    entry = ROUTINES[attr.routine]
+    if not 0 <= attr.result < len(entry.results):
+        _fail(node, f"{attr.routine} has no result {attr.result}")
+    _count(node, len(entry.operands))
+    for arg, ranks in zip(node.args, entry.operands, strict=True):
+        if not arg.is_array or len(arg.shape) - attr.batch not in ranks:
+            _fail(node, f"its operand %{arg.id} is no array of {attr.batch} dimensions and those of {attr.routine}")
+        if arg.shape[:attr.batch] != node.args[0].shape[:attr.batch]:
+            _fail(node, f"its operand %{arg.id} has other leading dimensions than its first")
+        if not arg.dtype.startswith("float") and attr.routine != "argsort":
+            _fail(node, f"its operand %{arg.id} is {arg.dtype}, not real")
+    cores = [arg.shape[attr.batch:] for arg in node.args]
+    if attr.shape != (*node.args[0].shape[:attr.batch], *entry.shapes(cores)[attr.result]):
+        _fail(node, f"its shape is not that of a result of {attr.routine}")
+
+
 _KINDS: dict[str, Callable[[Node], None]] = {
     "const": _const,
     "dim": _dim,
@@ -223,6 +247,7 @@ _KINDS: dict[str, Callable[[Node], None]] = {
     "scan": _scan,
     "store": _store,
     "scatter_add": _scatter_add,
+    "call": _call,
 }
 
 

@@ -250,3 +250,21 @@ def test_matrices_and_new_dimensions_are_explained_and_drawn() -> None:
         assert "x" in str(f.explain())
         assert f.graph.to_svg().startswith("<svg")
         assert "digraph" in f.graph.to_dot()
+
+
+def test_arrays_and_library_routines_say_what_they_pass_back():
+    def energy(s, a, y):
+        matrix = np.exp(s) * a
+        whole = np.concatenate([np.linalg.solve(matrix, y), y])
+        whole[0] = 1.0
+        return np.sum(whole)
+
+    table = gradc.compile(energy, {"s": "", "a": "n n", "y": "n"}, jit=False).explain()
+    rules = " ".join(row.rule for row in table.rows)
+    assert "through solve" in rules
+    assert "[i + n]" in rules
+    assert "where it shows" in rules
+    assert table["matrix"].rule.startswith("df/dmatrix = df/d")
+    values = gradc.compile(energy, {"s": "", "a": "n n", "y": "n"}, jit=False).explain(
+        s=0.5, a=np.eye(2), y=np.ones(2))
+    assert values["y"].uses == 2

@@ -6,6 +6,7 @@
 -12.0
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from gradc.compiler.api import compile
@@ -37,6 +38,7 @@ __all__ = [
     "SizeError",
     "UnsupportedError",
     "compile",
+    "nn",
 ]
 
 
@@ -46,6 +48,8 @@ def __getattr__(name: str) -> Any:
         from gradc.compiler.function import Function
 
         return Function
+    if name == "nn":
+        return importlib.import_module("gradc.nn")
     raise AttributeError(f"module 'gradc' has no attribute {name!r}")
 
 

@@ -1,0 +1,124 @@
+"""Library routines on whole arrays, as generated modules call them: one function for each entry of `ir.routines`.
+
+The printer pastes the text of a function into a module that calls it, so each uses NumPy alone, and the same
+text runs as plain Python and under Numba, which hands it to LAPACK. Results are C-contiguous, so that loops that
+read them run along memory. What NumPy refuses (a singular matrix, one that is not positive definite) is refused
+here with its error. What the routines mean and which shapes they give stands in `ir.routines`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+Matrix = Any        # np.ndarray in the text that is pasted
+
+
+def function_text(name: str) -> str:
+    """The text of one routine, ready to paste."""
+    return inspect.getsource(globals()[name]).replace("Matrix", "np.ndarray")
+
+
+def cholesky(matrix: Matrix) -> Matrix:
+    """The lower Cholesky factor; only the lower triangle of the matrix is read."""
+    return np.ascontiguousarray(np.linalg.cholesky(matrix))
+
+
+def solve(matrix: Matrix, right: Matrix) -> Matrix:
+    """The solution x of A x = b."""
+    return np.ascontiguousarray(np.linalg.solve(matrix, right))
+
+
+def solve_lower(lower: Matrix, right: Matrix) -> Matrix:
+    """The solution x of L x = b by forward substitution; only the lower triangle is read."""
+    x = right.copy()
+    for i in range(len(x)):
+        if i:
+            x[i] -= np.dot(lower[i, :i], x[:i])
+        x[i] /= lower[i, i]
+    return x
+
+
+def solve_lower_transposed(lower: Matrix, right: Matrix) -> Matrix:
+    """The solution x of L' x = b by back substitution; only the lower triangle of L is read."""
+    x = right.copy()
+    for i in range(len(x) - 1, -1, -1):
+        x[i] /= lower[i, i]
+        for j in range(i):
+            x[j] -= lower[i, j] * x[i]
+    return x
+
+
+def solve_upper(upper: Matrix, right: Matrix) -> Matrix:
+    """The solution x of U x = b by back substitution; only the upper triangle is read."""
+    x = right.copy()
+    for i in range(len(x) - 1, -1, -1):
+        if i + 1 < len(x):
+            x[i] -= np.dot(upper[i, i + 1:], x[i + 1:])
+        x[i] /= upper[i, i]
+    return x
+
+
+def solve_upper_transposed(upper: Matrix, right: Matrix) -> Matrix:
+    """The solution x of U' x = b by forward substitution; only the upper triangle of U is read."""
+    x = right.copy()
+    for i in range(len(x)):
+        x[i] /= upper[i, i]
+        for j in range(i + 1, len(x)):
+            x[j] -= upper[i, j] * x[i]
+    return x
+
+
+def inv(matrix: Matrix) -> Matrix:
+    """The inverse of a matrix."""
+    return np.ascontiguousarray(np.linalg.inv(matrix))
+
+
+def det(matrix: Matrix) -> Matrix:
+    """The determinant, as the one element of an array."""
+    found = np.empty(1, matrix.dtype)
+    found[0] = np.linalg.det(matrix)
+    return found
+
+
+def slogdet(matrix: Matrix) -> Matrix:
+    """The sign of the determinant and the logarithm of its size."""
+    found = np.empty(2, matrix.dtype)
+    found[0], found[1] = np.linalg.slogdet(matrix)
+    return found
+
+
+def adjugate(matrix: Matrix) -> Matrix:
+    """The transposed cofactors, det(A) A^-1, from the singular values, so also where there is no inverse."""
+    left, values, right = np.linalg.svd(matrix)
+    left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)
+    scaled = np.ascontiguousarray(right.T)
+    for k in range(len(values)):
+        for other in range(len(values)):
+            if other != k:
+                scaled[:, k] *= values[other]
+    return np.linalg.det(left) * np.linalg.det(right) * np.dot(scaled, np.ascontiguousarray(left.T))
+
+
+def eigh(matrix: Matrix) -> tuple[Matrix, Matrix]:
+    """Eigenvalues, ascending, and eigenvectors as columns; only the lower triangle of the matrix is read."""
+    values, vectors = np.linalg.eigh(matrix)
+    return values, np.ascontiguousarray(vectors)
+
+
+def svd(matrix: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+    """The thin singular value decomposition: left vectors, values in descending order, right vectors as rows."""
+    left, values, right = np.linalg.svd(matrix, full_matrices=False)
+    return np.ascontiguousarray(left), values, np.ascontiguousarray(right)
+
+
+def pinv(matrix: Matrix) -> Matrix:
+    """The Moore-Penrose inverse; singular values below max(m, n) eps times the largest count as zero."""
+    return np.ascontiguousarray(np.linalg.pinv(matrix, max(matrix.shape) * np.finfo(matrix.dtype).eps))
+
+
+def argsort(x: Matrix) -> Matrix:
+    """The indices that sort a vector; equal elements keep their order."""
+    return np.argsort(x, kind="mergesort")

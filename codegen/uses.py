@@ -1,0 +1,97 @@
+"""What a printer asks of a loop program: which reads are worth a local, which values are computed again, which
+arrays are written as a whole, and which results of library routines anybody reads. Nothing here prints or
+changes the program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gradc.ir.dims import Axis, Dim
+from gradc.ir.graph import Node
+from gradc.ir.routines import ROUTINES
+
+from .items import Item
+from .lower import Loop, Path, Program, items_of
+
+
+def reads_worth_a_local(program: Program) -> Iterator[tuple[Node, int, Loop | Item, Path]]:
+    """Reads of inputs that are used twice in a body, or stay the same in a loop inside it.
+
+    Each comes with the body that owns the local (0: the function's), the entry of it that first needs the
+    read, and the loops around it.
+    """
+    order = {item: k for k, item in enumerate(items_of(*program.body))}
+    found: dict[tuple[int, Node], list[tuple[Item, Path, int]]] = {}
+    for item, home in program.homes.items():
+        for node in item.inline:
+            if node.op != "read" or node.args[0].op != "input" or len(node.args) > 1 + node.attr:
+                continue
+            depth = 0
+            while depth <= len(home.path) and not node.axes <= {loop.axis for loop in home.path[:depth]}:
+                depth += 1
+            if depth <= len(home.path):
+                owner = id(home.path[depth - 1]) if depth else 0
+                found.setdefault((owner, node), []).append((item, home.path, depth))
+    for (owner, node), places in sorted(found.items(), key=lambda entry: entry[0][1].id):
+        uses = sum(1 for item, _, _ in places for a in (item.node, *item.inline) for b in a.args if b is node)
+        outer = any(depth < len(path) for _, path, depth in places)
+        if uses > 1 or outer:
+            item, path, depth = min(places, key=lambda place: order[place[0]])
+            yield node, owner, path[depth] if depth < len(path) else item, path[:depth]
+
+
+def repeated_values(program: Program) -> dict[tuple[int, Node], int]:
+    """How often the statements of one body use each value that is recomputed rather than stored."""
+    count: dict[tuple[int, Node], int] = {}
+    for item, home in program.homes.items() if program.recomputed else ():
+        owner = id(home.path[-1]) if home.path else 0
+        users = [item.node] if item.kind == "def" else []
+        for node in (*users, *item.inline):
+            for a in node.args:
+                if a in program.recomputed:
+                    count[owner, a] = count.get((owner, a), 0) + 1
+        for root in item.roots:
+            if root in program.recomputed and item.kind != "def":
+                count[owner, root] = count.get((owner, root), 0) + 1
+    return count
+
+
+def called_routines(program: Program) -> dict[Item, tuple[Node | None, ...]]:
+    """The results of each library routine that is called; None for one that nobody reads."""
+    wanted = set(program.graph.reachable())
+    found = {}
+    for item in program.homes:
+        if item.kind == "call":
+            attr, graph = item.node.attr, item.node.graph
+            made = [graph.call(attr.routine, item.node.args, k, attr.batch)
+                    for k in range(len(ROUTINES[attr.routine].results))]
+            found[item] = tuple(node if node in wanted else None for node in made)
+    return found
+
+
+def covers(program: Program, node: Node) -> bool:
+    """Whether one plain assignment writes every element of an array, so that nothing need be zeroed first."""
+    items = [i for i in program.homes if i.node is node and i.kind in ("store", "scatter")]
+    if len(items) != 1 or items[0].guards:
+        return False
+    item = items[0]
+    if item.kind == "store":
+        part = item.part
+        return (part is not None and tuple(a.dim for a in part.axes) == node.shape
+                and not node.attr.base and all(o == Dim.of(0) for o in part.offsets))
+    indices = item.roots[1:1 + len(node.shape)]
+    axes = [i.attr for i in indices if i.op == "axis"]
+    return (len(set(axes)) == len(indices) and tuple(a.dim for a in axes) == node.shape
+            and item.domain == frozenset(axes))
+
+
+def trailing_loop(path: Path, taken: Iterable[Axis]) -> Loop | None:
+    """The outermost of the innermost loops whose axes are not among `taken`."""
+    used = set(taken)
+    found = None
+    for loop in reversed(path):
+        if loop.axis in used:
+            break
+        found = loop
+    return found

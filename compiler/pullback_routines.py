@@ -1,0 +1,208 @@
+"""What a library routine passes back to the arrays it was given: one short rule for each.
+
+A rule takes the operands, the results and the cotangent of one result as matrices and gives the cotangents of
+the operands, in terms of products and of routines, so that they have derivatives in their turn. Sources: Giles,
+"Collected matrix derivative results for forward and reverse mode algorithmic differentiation" (2008); Murray,
+"Differentiation of the Cholesky decomposition", arXiv:1602.07527; Townsend, "Differentiating the singular value
+decomposition" (2016); Golub and Pereyra, "The differentiation of pseudo-inverses" (1973), eq. 4.12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from gradc.ir.dims import Axis
+from gradc.ir.graph import Check, Graph, Node
+from gradc.ir.routines import ROUTINES
+
+from .arrays import Array, Arrays
+from .linear_algebra import LinearAlgebra
+
+
+class Use(NamedTuple):
+    """A call as its rule sees it: the cotangent is that of the result of that number."""
+
+    algebra: LinearAlgebra
+    number: int
+    operands: tuple[Array, ...]
+    results: tuple[Array, ...]
+    cotangent: Array
+
+
+Rule = Callable[[Use], "tuple[Array, ...]"]
+NEARLY = 4e-16          # of the largest: closer eigenvalues count as equal
+
+
+def pull(graph: Graph, y: Node, y_: Node, active: Mapping[Node, Any]) -> Iterator[tuple[Node, Node]]:
+    """The operands of a call with the cotangent arrays that it passes back to them."""
+    algebra = LinearAlgebra(Arrays(graph))
+    attr = y.attr
+
+    results = tuple(algebra.whole(graph.call(attr.routine, y.args, number, attr.batch))
+                    for number in range(len(ROUTINES[attr.routine].results)))
+    operands = tuple(algebra.whole(arg) for arg in y.args)
+    shares = _RULES[attr.routine](Use(algebra, attr.result, operands, results, algebra.whole(y_)))
+    for arg, share in zip(y.args, shares, strict=True):
+        if arg in active:
+            yield arg, algebra.stored(share)
+
+
+def _symmetric(la: LinearAlgebra, full: Array) -> Array:
+    """The cotangent of the lower triangle, which stands for both: S + S' below the diagonal, S on it."""
+    both = la.compared(full, "greater", la.apply("add", full, la.transposed(full)))
+    row, column = (la.graph.axis(axis) for axis in full.axes[-2:])
+    on = la.graph.apply("eq", row, column)
+    return Array(la.graph.ops.select(on, la.arrays.over(full, both.axes).node, both.node), both.axes)
+
+
+def _cholesky(use: Use) -> tuple[Array]:
+    """S = L^-T P L^-1 with P the lower triangle of L' L_, its diagonal halved (Murray, eq. 10)."""
+    la, (factor,) = use.algebra, use.results
+    product = la.matmul(la.transposed(factor), use.cotangent)
+    halved = la.compared(product, "eq", la.apply("mul", product, Array(la.graph.const(0.5))))
+    inner = Array(la.graph.ops.select(la.graph.apply("greater", *map(la.graph.axis, product.axes[-2:])),
+                                      product.node, halved.node), product.axes)
+    left = la.call("solve_lower_transposed", factor, inner)[0]
+    return (_symmetric(la, la.transposed(la.call("solve_lower_transposed", factor, la.transposed(left))[0])),)
+
+
+def _solution(routine: str, back: str) -> Rule:
+    """x = A^-1 b passes b_ = A^-T x_ to b and -b_ x' to A, or to the triangle of it that was read."""
+
+    def rule(use: Use) -> tuple[Array, Array]:
+        la, (matrix, right), (solution,) = use.algebra, use.operands, use.results
+        vector = len(right.axes) < len(matrix.axes)
+        found = la.call(back, la.transposed(matrix) if routine == "solve" else matrix, use.cotangent)[0]
+        first, second = (solution, found) if routine.endswith("transposed") else (found, solution)
+        outer = la.apply("neg", la.outer(first, second) if vector else la.matmul(first, la.transposed(second)))
+        kept = la.lower(outer) if "lower" in routine else la.upper(outer) if "upper" in routine else outer
+        return kept, found
+
+    return rule
+
+
+def _inverse(use: Use) -> tuple[Array]:
+    la = use.algebra
+    turned = la.transposed(use.results[0])
+    return (la.apply("neg", la.product(turned, use.cotangent, turned)),)
+
+
+def _scaled(la: LinearAlgebra, matrix: Array, values: Array, position: int) -> Array:
+    """A matrix for each point of the batch times the number that stands at a position of `values`."""
+    number = la.graph.substitute(values.node, {values.axes[-1]: la.graph.const(position)})
+    named = {old: la.graph.axis(new) for old, new in zip(values.axes[:-1], matrix.axes[:-2], strict=True)}
+    return Array(la.graph.apply("mul", matrix.node, la.graph.substitute(number, named)), matrix.axes)
+
+
+def _determinant(use: Use) -> tuple[Array]:
+    """The cofactors, which exist where the inverse does not."""
+    la = use.algebra
+    return (_scaled(la, la.transposed(la.call("adjugate", use.operands[0])[0]), use.cotangent, 0),)
+
+
+def _slogdet(use: Use) -> tuple[Array]:
+    la = use.algebra
+    return (_scaled(la, la.transposed(la.call("inv", use.operands[0])[0]), use.cotangent, 1),)
+
+
+def _adjugate(use: Use) -> tuple[Array]:
+    """From adj = det A^-1: <G, adj> A^-T - adj' G A^-T, where there is an inverse."""
+    la, adjugate = use.algebra, use.results[0]
+    turned = la.transposed(la.call("inv", use.operands[0])[0])
+    weight = la.apply("mul", use.cotangent, adjugate)
+    total = la.arrays.reduce("sum", weight, [len(weight.axes) - 2, len(weight.axes) - 1])
+    named = {old: la.graph.axis(new) for old, new in zip(total.axes, turned.axes[:-2], strict=True)}
+    first = Array(la.graph.apply("mul", turned.node, la.graph.substitute(total.node, named)), turned.axes)
+    return (la.apply("sub", first, la.product(la.transposed(adjugate), use.cotangent, turned)),)
+
+
+def _gaps(la: LinearAlgebra, values: Array, product: Array, *, squared: bool) -> Array:
+    """product / (v_j - v_i), or of the squares, off the diagonal and 0 on it."""
+    heads, (i, j) = product.axes[:-2], product.axes[-2:]
+
+    def at(axis: Axis) -> Node:
+        named = dict(zip(values.axes, map(la.graph.axis, (*heads, axis)), strict=True))
+        return la.graph.substitute(values.node, named)
+
+    gap = la.graph.apply("sub", at(j), at(i))
+    if squared:                                                 # (v_j - v_i)(v_j + v_i) keeps its digits
+        gap = la.graph.apply("mul", gap, la.graph.apply("add", at(j), at(i)))
+    return la.compared(product, "not_equal", Array(la.graph.apply("div", product.node, gap), product.axes))
+
+
+def _refuse_equal(la: LinearAlgebra, values: Array, what: str, vectors: str) -> None:
+    """A check that no two neighbours of the sorted values are equal: their vectors have no derivative."""
+    graph, last = la.graph, values.axes[-1]
+    step = la.arrays.order([*values.shape[:-1], last.dim - 1])[-1]
+
+    def at(index: Node) -> Node:
+        return graph.ops.abs(graph.substitute(values.node, {last: index}))
+
+    gap = graph.ops.abs(graph.substitute(values.node, {last: graph.axis(step) + 1})
+                        - graph.substitute(values.node, {last: graph.axis(step)}))
+    largest = graph.ops.max(at(graph.const(0)), at(graph.dim(last.dim - 1)))
+    bad = graph.reduce("any", step, graph.ops.less_equal(gap, largest * NEARLY))
+    for axis in values.axes[:-1]:
+        bad = graph.reduce("any", axis, bad)
+    message = (f"two {what} are equal, and their {vectors} have no derivative: use the {what} alone, "
+               f"or a function that needs no {vectors}")
+    if not any(check.bad is bad for check in graph.checks):
+        graph.checks.append(Check(bad, message))
+
+
+def _eigh(use: Use) -> tuple[Array]:
+    """V diag(w_) V' for the values, V (V' V_ / (w_j - w_i)) V' for the vectors (Giles, section 3.1)."""
+    la, (values, vectors) = use.algebra, use.results
+    turned = la.transposed(vectors)
+    if use.number == 0:
+        return (_symmetric(la, la.matmul(la.scaled_columns(vectors, use.cotangent), turned)),)
+    _refuse_equal(la, values, "eigenvalues", "eigenvectors")
+    inner = _gaps(la, values, la.matmul(turned, use.cotangent), squared=False)
+    return (_symmetric(la, la.product(vectors, inner, turned)),)
+
+
+def _svd(use: Use) -> tuple[Array]:
+    """The three terms of Townsend's equation for the thin decomposition A = U S V'."""
+    la, (left, values, right), cotangent = use.algebra, use.results, use.cotangent      # right is V'
+    if use.number == 1:
+        return (la.matmul(la.scaled_columns(left, cotangent), right),)
+    _refuse_equal(la, values, "singular values", "singular vectors")
+    if use.number == 2:                                           # A' = V S U'
+        left, right, cotangent = la.transposed(right), la.transposed(left), la.transposed(cotangent)
+    product = la.matmul(la.transposed(left), cotangent)
+    skew = la.apply("sub", product, la.transposed(product))
+    inside = la.matmul(left, la.scaled_columns(_gaps(la, values, skew, squared=True), values))
+    outside = la.apply("sub", cotangent, la.matmul(left, product))              # (I - U U') U_
+    inverse = la.apply("div", Array(la.graph.const(1.0)), values)
+    share = la.matmul(la.apply("add", inside, la.scaled_columns(outside, inverse)), right)
+    return (la.transposed(share) if use.number == 2 else share,)
+
+
+def _pinv(use: Use) -> tuple[Array]:
+    """-P' P_ P' + (I - A P) P_' P P' + P' P P_' (I - P A), for a constant rank."""
+    la, (matrix,), (inverse,) = use.algebra, use.operands, use.results
+    turned, back = la.transposed(inverse), la.transposed(use.cotangent)
+    first = la.product(turned, use.cotangent, turned)
+    second = la.product(back, inverse, turned)
+    second = la.apply("sub", second, la.product(matrix, inverse, second))
+    third = la.product(turned, inverse, back)
+    third = la.apply("sub", third, la.product(third, inverse, matrix))
+    return (la.apply("sub", la.apply("add", second, third), first),)
+
+
+_RULES: dict[str, Rule] = {
+    "cholesky": _cholesky,
+    "solve": _solution("solve", "solve"),
+    "solve_lower": _solution("solve_lower", "solve_lower_transposed"),
+    "solve_lower_transposed": _solution("solve_lower_transposed", "solve_lower"),
+    "solve_upper": _solution("solve_upper", "solve_upper_transposed"),
+    "solve_upper_transposed": _solution("solve_upper_transposed", "solve_upper"),
+    "inv": _inverse,
+    "det": _determinant,
+    "slogdet": _slogdet,
+    "adjugate": _adjugate,
+    "eigh": _eigh,
+    "svd": _svd,
+    "pinv": _pinv,
+}

@@ -1,0 +1,46 @@
+"""What the interpreter runs for a library routine: its meaning in NumPy, for one entry of a batch.
+
+Written apart from what generated modules call, so that one can be held against the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Meaning = Callable[..., tuple[Any, ...]]
+
+
+def _triangular(*, lower: bool, transposed: bool) -> Meaning:
+    def solve(matrix: Any, right: Any) -> tuple[Any, ...]:
+        triangle = np.tril(matrix) if lower else np.triu(matrix)
+        return (np.linalg.solve(triangle.T if transposed else triangle, right),)
+
+    return solve
+
+
+def _adjugate(matrix: Any) -> tuple[Any, ...]:
+    """det(A) A^-1 from the minors of the singular values."""
+    left, values, right = np.linalg.svd(matrix)
+    minors = np.array([np.prod(np.delete(values, k)) for k in range(len(values))])
+    return (np.linalg.det(left) * np.linalg.det(right) * (right.T * minors) @ left.T,)
+
+
+MEANINGS: dict[str, Meaning] = {
+    "cholesky": lambda a: (np.linalg.cholesky(a),),
+    "solve": lambda a, b: (np.linalg.solve(a, b),),
+    "solve_lower": _triangular(lower=True, transposed=False),
+    "solve_lower_transposed": _triangular(lower=True, transposed=True),
+    "solve_upper": _triangular(lower=False, transposed=False),
+    "solve_upper_transposed": _triangular(lower=False, transposed=True),
+    "inv": lambda a: (np.linalg.inv(a),),
+    "det": lambda a: (np.atleast_1d(np.linalg.det(a)),),
+    "slogdet": lambda a: (np.array(tuple(np.linalg.slogdet(a))),),
+    "adjugate": _adjugate,
+    "eigh": lambda a: tuple(np.linalg.eigh(a)),
+    "svd": lambda a: tuple(np.linalg.svd(a, full_matrices=False)),
+    "pinv": lambda a: (np.linalg.pinv(a, rcond=max(a.shape) * np.finfo(a.dtype).eps),),
+    "argsort": lambda x: (np.argsort(x, kind="stable"),),
+}

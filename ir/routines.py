@@ -1,0 +1,79 @@
+"""Library routines on whole arrays: factorisations, solutions of linear systems, sorting.
+
+What a sum over axes cannot say is one `call` node with the name of a routine of this table. An entry says the
+ranks of its operands and results without their leading (batch) dimensions, and the shapes of the results. Under
+the same name `interpret_routines` has its meaning in NumPy, `codegen.routines` what a generated module calls, and
+`compiler.pullback_routines` its derivative. A symmetric matrix is given by its lower triangle, as in NumPy: what
+stands above the diagonal is not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from .dims import Dim
+
+Shape = tuple[Dim, ...]
+
+
+class Routine(NamedTuple):
+    """A routine: what it takes and gives.
+
+    operands  for each operand the ranks that it may have
+    results   a name for each result, used for its variable
+    shapes    the shapes of the results from those of the operands
+    summary   what it computes
+    dtype     of the results, "" for that of the operands
+    """
+
+    operands: tuple[tuple[int, ...], ...]
+    results: tuple[str, ...]
+    shapes: Callable[[Sequence[Shape]], tuple[Shape, ...]]
+    summary: str
+    dtype: str = ""
+
+
+MATRIX, EITHER, VECTOR = (2,), (1, 2), (1,)
+
+
+def _like(position: int) -> Callable[[Sequence[Shape]], tuple[Shape, ...]]:
+    return lambda shapes: (shapes[position],)
+
+
+def _numbers(count: int) -> Callable[[Sequence[Shape]], tuple[Shape, ...]]:
+    return lambda shapes: ((Dim.of(count),),)
+
+
+def _transposed(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
+    return (shapes[0][::-1],)
+
+
+def _singular(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
+    rows, columns = shapes[0]
+    rank = rows.minimum(columns)
+    return (rows, rank), (rank,), (rank, columns)
+
+
+def _solution(summary: str) -> Routine:
+    return Routine((MATRIX, EITHER), ("solution",), _like(1), f"solution x of {summary}")
+
+
+ROUTINES: dict[str, Routine] = {
+    "cholesky": Routine((MATRIX,), ("factor",), _like(0), "lower Cholesky factor of a positive definite matrix"),
+    "solve": _solution("A x = b"),
+    "solve_lower": _solution("L x = b with the lower triangle of L"),
+    "solve_lower_transposed": _solution("L' x = b with the lower triangle of L"),
+    "solve_upper": _solution("U x = b with the upper triangle of U"),
+    "solve_upper_transposed": _solution("U' x = b with the upper triangle of U"),
+    "inv": Routine((MATRIX,), ("inverse",), _like(0), "inverse of a matrix"),
+    "det": Routine((MATRIX,), ("determinant",), _numbers(1), "determinant of a matrix, as the one element of an array"),
+    "slogdet": Routine((MATRIX,), ("sign_log",), _numbers(2), "sign of the determinant, and logarithm of its size"),
+    "adjugate": Routine((MATRIX,), ("adjugate",), _transposed, "transposed matrix of the cofactors"),
+    "eigh": Routine((MATRIX,), ("eigenvalues", "eigenvectors"), lambda shapes: (shapes[0][:1], shapes[0]),
+                    "eigenvalues and eigenvectors of a symmetric matrix"),
+    "svd": Routine((MATRIX,), ("left", "singular", "right"), _singular, "thin singular value decomposition"),
+    "pinv": Routine((MATRIX,), ("inverse",), _transposed, "Moore-Penrose inverse"),
+    "argsort": Routine((VECTOR,), ("order",), _like(0), "indices that sort a vector, equal elements in their order",
+                       "int64"),
+}

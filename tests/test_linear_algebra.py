@@ -1,0 +1,303 @@
+"""Linear algebra and sorting: NumPy's values, and first and second derivatives against differences of NumPy's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+import gradc
+from gradc.compiler.function import Function, Options
+from gradc.compiler.passes import prepare
+from gradc.compiler.simplify import fold
+from gradc.ir.graph import Graph, copy_graph, whole_axes
+from gradc.ir.interpret import evaluate
+from gradc.ir.text import from_text
+
+from .comparison import close
+
+RANDOM = np.random.default_rng(11)
+
+
+def definite(n: int, *batch: int) -> Any:
+    """A symmetric positive definite matrix, or several."""
+    a = RANDOM.standard_normal((*batch, n, n))
+    return a @ np.swapaxes(a, -1, -2) + n * np.eye(n)
+
+
+def regular(n: int, *batch: int) -> Any:
+    """A matrix with an inverse, or several."""
+    return RANDOM.standard_normal((*batch, n, n)) + 3 * np.eye(n)
+
+
+def weighted(x: Any) -> Any:
+    """A scalar that depends on each element in its own way."""
+    x = np.ravel(x)
+    return np.sum(x * np.sin(np.arange(x.shape[0]) + 1.0))
+
+
+S, A, b, B, TALL, WIDE = definite(4), regular(4), RANDOM.standard_normal(4), RANDOM.standard_normal((4, 3)), \
+    RANDOM.standard_normal((5, 3)), RANDOM.standard_normal((3, 5))
+CASES: dict[str, tuple[Callable[..., Any], Sequence[Any]]] = {
+    "solve a vector": (lambda a, b: np.linalg.solve(a, b), (A, b)),
+    "solve a matrix": (lambda a, b: np.linalg.solve(a, b), (A, B)),
+    "solve, the same matrix for a batch": (lambda a, b: np.linalg.solve(a, b), (A, RANDOM.standard_normal((2, 4, 3)))),
+    "solve, a batch": (lambda a, b: np.linalg.solve(a, b), (regular(3, 2), RANDOM.standard_normal((2, 3, 2)))),
+    "scipy solve": (lambda a, b: scipy.linalg.solve(a, b, transposed=True), (A, b)),
+    "inv": (lambda a: np.linalg.inv(a), (A,)),
+    "inv, a batch of batches": (lambda a: np.linalg.inv(a), (regular(2, 2, 2),)),
+    "det": (lambda a: np.linalg.det(a), (A,)),
+    "det, a batch": (lambda a: np.linalg.det(a), (regular(3, 2),)),
+    "slogdet": (lambda a: np.linalg.slogdet(a)[1], (A,)),
+    "sign and logabsdet": (lambda a: np.linalg.slogdet(a).sign * np.linalg.slogdet(a).logabsdet, (-A,)),
+    "cholesky": (lambda a: np.linalg.cholesky(a), (S,)),
+    "cholesky of the upper triangle": (lambda a: np.linalg.cholesky(a, upper=True), (S,)),
+    "scipy cholesky": (lambda a: scipy.linalg.cholesky(a), (S,)),
+    "cholesky, a batch": (lambda a: np.linalg.cholesky(a), (definite(3, 2),)),
+    "lower triangular": (lambda a, b: scipy.linalg.solve_triangular(a, b, lower=True), (A, b)),
+    "lower triangular, transposed": (lambda a, b: scipy.linalg.solve_triangular(a, b, trans="T", lower=True), (A, B)),
+    "upper triangular": (lambda a, b: scipy.linalg.solve_triangular(a, b), (A, B)),
+    "upper triangular, transposed": (lambda a, b: scipy.linalg.solve_triangular(a, b, trans=1), (A, b)),
+    "unit diagonal": (lambda a, b: scipy.linalg.solve_triangular(a, b, unit_diagonal=True), (A, b)),
+    "cho_solve": (lambda a, b: scipy.linalg.cho_solve(scipy.linalg.cho_factor(a), b), (S, b)),
+    "cho_solve, lower": (lambda a, b: scipy.linalg.cho_solve(scipy.linalg.cho_factor(a, lower=True), b), (S, B)),
+    "solve with a Cholesky factor": (lambda a, b: np.linalg.solve(np.linalg.cholesky(a).T, b), (S, b)),
+    "matrix_power": (lambda a: np.linalg.matrix_power(a, 5), (A,)),
+    "matrix_power of the inverse": (lambda a: np.linalg.matrix_power(a, -2), (A,)),
+    "matrix_power 0": (lambda a: np.linalg.matrix_power(a, 0) + a, (A,)),
+    "multi_dot": (lambda a, b: np.linalg.multi_dot([a, b, b.T]), (A, B)),
+    "eigvalsh": (lambda a: np.linalg.eigvalsh(a), (S,)),
+    "eigh": (lambda a: np.linalg.eigh(a)[0] + np.linalg.eigh(a).eigenvectors ** 2, (S,)),
+    "eigh of the upper triangle": (lambda a: np.linalg.eigh(a, UPLO="U")[1] ** 2, (S,)),
+    "eigh, a batch": (lambda a: np.linalg.eigh(a)[1] ** 2, (definite(3, 2),)),
+    "scipy eigh": (lambda a: scipy.linalg.eigh(a)[1] ** 2 + scipy.linalg.eigvalsh(a, lower=False), (S,)),
+    "singular values, tall": (lambda a: np.linalg.svd(a, compute_uv=False), (TALL,)),
+    "singular values, wide": (lambda a: np.linalg.svdvals(a), (WIDE,)),
+    "left vectors": (lambda a: np.linalg.svd(a, full_matrices=False)[0] ** 2, (TALL,)),
+    "right vectors": (lambda a: np.linalg.svd(a, full_matrices=False).Vh ** 2, (TALL,)),
+    "left vectors, wide": (lambda a: np.linalg.svd(a, full_matrices=False).U ** 2, (WIDE,)),
+    "right vectors, wide": (lambda a: np.linalg.svd(a, full_matrices=False)[2] ** 2, (WIDE,)),
+    "pinv, tall": (lambda a: np.linalg.pinv(a), (TALL,)),
+    "pinv, wide": (lambda a: scipy.linalg.pinv(a), (WIDE,)),
+    "lstsq": (lambda a, b: np.linalg.lstsq(a, b, rcond=None)[0], (TALL, RANDOM.standard_normal(5))),
+    "residuals": (lambda a, b: np.linalg.lstsq(a, b, rcond=None)[1], (TALL, RANDOM.standard_normal((5, 2)))),
+    "norm 2": (lambda a: np.linalg.norm(a, 2), (TALL,)),
+    "norm -2": (lambda a: np.linalg.norm(a, -2, keepdims=True), (A,)),
+    "nuclear norm": (lambda a: np.linalg.norm(a, "nuc", axis=(0, 2)), (RANDOM.standard_normal((3, 2, 4)),)),
+    "cond": (lambda a: np.linalg.cond(a), (A,)),
+    "cond, largest sums": (lambda a: np.linalg.cond(a, "fro"), (A,)),
+    "sort": (lambda x: np.sort(x), (b,)),
+    "sort, first axis": (lambda x: np.sort(x, axis=0), (B,)),
+    "sort, flat": (lambda x: np.sort(x, axis=None), (B,)),
+    "argsort": (lambda x: x[np.argsort(x)], (b,)),
+    "argsort, method": (lambda x: np.take_along_axis(x, x.argsort(axis=0), 0), (B,)),
+    "median, even": (lambda x: np.median(x), (b,)),
+    "median, odd": (lambda x: np.median(x, axis=1), (B,)),
+    "median of all": (lambda x: np.median(x, keepdims=True), (B,)),
+    "quantile": (lambda x: np.quantile(x, 0.3), (b,)),
+    "percentile": (lambda x: np.percentile(x, 80, axis=0), (B,)),
+}
+
+
+def curvature(f: Function) -> Function:
+    """The Function whose gradient is the Hessian times a direction: the sum of the gradient times `to_...`."""
+    graph = copy_graph(f.grad.graph, fold=fold)
+    total = None
+    for (_, node), name in zip(list(graph.outputs), f.wrt, strict=True):
+        axes = whole_axes(node.shape)
+        to = graph.input(f"to_{name}", "float64", node.shape)
+        term = graph.read(node, [graph.axis(a) for a in axes]) * graph.read(to, [graph.axis(a) for a in axes])
+        for axis in axes:
+            term = graph.reduce("sum", axis, term)
+        total = term if total is None else total + term
+    assert total is not None
+    graph.outputs = [("value", total)]
+    return Function(graph, f.wrt, Options(jit=False))
+
+
+def bundle(result: Any, count: int) -> tuple[Any, ...]:
+    """The gradient as a tuple, also by one argument."""
+    return tuple(result) if count > 1 else (result,)
+
+
+def moved(args: Sequence[Any], direction: Sequence[Any], step: float) -> list[Any]:
+    """The arguments a step further."""
+    return [x + step * d for x, d in zip(args, direction, strict=True)]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_values_are_those_of_numpy_and_two_derivatives_are_right(name: str) -> None:
+    function, args = CASES[name]
+    count = len(args)
+    close(gradc.compile(function, jit=False)(*args), function(*args))
+
+    def scalar(*values: Any) -> Any:
+        return weighted(function(*values))
+
+    names = ("a",) if count == 1 else ("a", "b")
+    one, two = (lambda a: scalar(a)), (lambda a, b: scalar(a, b))
+    f = gradc.compile(one if count == 1 else two, jit=False).at(*args)
+    close(evaluate(f.graph, dict(zip(names, args, strict=True)))[0], scalar(*args))
+    gradient = bundle(f.grad(*args), count)
+    for found, wanted in zip(gradient, evaluate(f.grad.graph, dict(zip(names, args, strict=True))), strict=True):
+        close(found, wanted, 1e-8)
+    direction = [RANDOM.standard_normal(np.shape(x)) for x in args]
+    h = 1e-3
+    slope = sum(weight * scalar(*moved(args, direction, k * h)) for k, weight in (
+        (1, 45), (-1, -45), (2, -9), (-2, 9), (3, 1), (-3, -1))) / (60 * h)
+    close(sum(float(np.sum(g * d)) for g, d in zip(gradient, direction, strict=True)), slope, 1e-6)
+    second = bundle(curvature(f).grad(*args, *direction), count)
+    for position, found in enumerate(second):
+        wanted = sum(weight * bundle(f.grad(*moved(args, direction, k * h)), count)[position] for k, weight in (
+            (1, 45), (-1, -45), (2, -9), (-2, 9), (3, 1), (-3, -1))) / (60 * h)
+        close(found, wanted, 1e-5)
+
+
+COMPILED = ("solve a matrix", "solve, a batch", "cholesky", "lower triangular, transposed", "upper triangular",
+            "det", "sign and logabsdet", "eigh, a batch", "right vectors", "pinv, tall", "sort, first axis", "inv",
+            "upper triangular, transposed", "cho_solve, lower", "median of all")
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_compiled_code_agrees_with_the_plain_text(name: str) -> None:
+    function, args = CASES[name]
+
+    def scalar(*values: Any) -> Any:
+        return weighted(function(*values))
+
+    one, two = (lambda a: scalar(a)), (lambda a, b: scalar(a, b))
+    chosen = one if len(args) == 1 else two
+    plain, compiled = (gradc.compile(chosen, jit=jit).value_and_grad for jit in (False, True))
+    value, gradient = plain(*args)
+    again, same = compiled(*args)
+    close(again, value)
+    for found, wanted in zip(bundle(same, len(args)), bundle(gradient, len(args)), strict=True):
+        close(found, wanted, 1e-8)
+
+
+def test_one_compilation_serves_every_size_and_float32_stays() -> None:
+    f = gradc.compile(lambda a, b: np.sum(np.linalg.solve(a, b)), {"a": "n n", "b": "n m"}, jit=False)
+    for n, m in ((1, 1), (3, 2), (6, 1), (2, 0)):
+        a, right = regular(n), RANDOM.standard_normal((n, m))
+        close(f(a, right), np.sum(np.linalg.solve(a, right)))
+        close(f.grad(a, right).b, np.linalg.solve(a.T, np.ones((n, m))))
+    low = gradc.compile(lambda a: np.sum(np.linalg.inv(a)), {"a": "float32 n n"}, jit=False)
+    found = low.grad(A.astype(np.float32))
+    assert found.dtype == np.float32
+    close(found, gradc.compile(lambda a: np.sum(np.linalg.inv(a)), {"a": "n n"}, jit=False).grad(A), 1e-5)
+
+
+def test_a_determinant_has_a_gradient_where_there_is_no_inverse() -> None:
+    singular = A.copy()
+    singular[3] = singular[0]
+    for size in (3, 4):
+        part = singular[4 - size:, 4 - size:] if size == 4 else np.array([[1.0, 2, 3], [2, 4, 6], [1, 0, 1]])
+        cofactors = np.array([[(-1.0) ** (i + j) * np.linalg.det(np.delete(np.delete(part, i, 0), j, 1))
+                               for j in range(size)] for i in range(size)])
+        for shape in (f"{size} {size}", "n n"):
+            close(gradc.compile(lambda a: np.linalg.det(a), {"a": shape}, jit=False).grad(part), cofactors)
+
+
+def test_what_lapack_refuses_is_a_domain_error() -> None:
+    f = gradc.compile(lambda a: np.linalg.inv(a), {"a": "n n"}, jit=False)
+    with pytest.raises(gradc.DomainError, match="[Ss]ingular"):
+        f(np.zeros((2, 2)))
+    g = gradc.compile(lambda a: np.sum(np.linalg.cholesky(a)), {"a": "n n"})
+    with pytest.raises(gradc.DomainError, match="not positive definite"):
+        g(-np.eye(2))
+    with pytest.raises(gradc.DomainError, match="cholesky: Matrix is not positive definite"):
+        evaluate(g.graph, {"a": -np.eye(2)})
+
+
+def test_vectors_of_equal_eigenvalues_have_no_derivative_and_the_values_have() -> None:
+    vectors = gradc.compile(lambda a: np.sum(np.linalg.eigh(a)[1]), {"a": "n n"}, jit=False)
+    with pytest.raises(gradc.DomainError, match="two eigenvalues are equal, and their eigenvectors have no derivative"):
+        vectors.grad(np.eye(3))
+    values = gradc.compile(lambda a: np.sum(np.linalg.eigvalsh(a) ** 2), {"a": "n n"}, jit=False)
+    close(values.grad(2 * np.eye(3)), 4 * np.eye(3))
+    left = gradc.compile(lambda a: np.sum(np.linalg.svd(a, full_matrices=False)[0]), {"a": "n n"}, jit=False)
+    with pytest.raises(gradc.DomainError, match="two singular values are equal"):
+        left.grad(np.eye(3))
+
+
+REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
+    (lambda a: np.linalg.inv(a), {"a": "2 3"}, "cannot be equal"),
+    (lambda a: np.linalg.inv(a), {"a": "n"}, "inv takes a matrix, not an array of 1 dimensions"),
+    (lambda a: np.linalg.inv(a), {"a": "n 1"}, "inv takes a square matrix, not one of n times 1"),
+    (lambda a: np.linalg.svdvals(a), {"a": "n"}, "svd takes a matrix"),
+    (lambda x: np.sort(x), {"x": ""}, "there is no axis -1"),
+    (lambda a, b: np.linalg.solve(a, b), {"a": "n n", "b": ""}, "the right-hand side is a number"),
+    (lambda a, b: np.linalg.solve(a, b), {"a": "n n", "b": "1 n"}, "the dimensions n and 1 cannot be equal"),
+    (lambda a, b: np.linalg.solve(a, b), {"a": "float32 n n", "b": "n"}, "the operands of solve are float32 and float64"),
+    (lambda a: np.linalg.svd(a), {"a": "m n"}, "full_matrices=True"),
+    (lambda a: np.linalg.eigh(a, UPLO="X"), {"a": "n n"}, "UPLO='X'"),
+    (lambda a: np.linalg.matrix_power(a, 0.5), {"a": "n n"}, "no whole number"),
+    (lambda a, b: scipy.linalg.solve(a, b, assume_a="banded"), {"a": "n n", "b": "n"}, "assume_a='banded'"),
+    (lambda a, b: scipy.linalg.solve_triangular(a, b, trans=3), {"a": "n n", "b": "n"}, "trans=3"),
+    (lambda x: np.quantile(x, [0.1, 0.2]), {"x": "n"}, "one literal q"),
+    (lambda x: np.percentile(x, 10, method="lower"), {"x": "n"}, "one literal q"),
+]
+
+
+@pytest.mark.parametrize(("function", "args", "message"), REFUSED)
+def test_what_has_no_meaning_is_refused_with_the_line(
+        function: Callable[..., Any], args: dict[str, str], message: str) -> None:
+    with pytest.raises(gradc.GradcError) as caught:
+        gradc.compile(function, args)
+    assert message in str(caught.value)
+    assert "(line " in str(caught.value)
+
+
+def test_a_call_travels_as_text_and_has_no_value_in_high_precision() -> None:
+    import mpmath
+
+    f = gradc.compile(lambda a: np.sum(np.linalg.svdvals(a)), {"a": "m n"}, jit=False)
+    for graph in (f.graph, prepare(f.grad.graph)):
+        again = from_text(str(graph))
+        assert str(again) == str(graph)
+        close(evaluate(again, {"a": TALL})[0], evaluate(graph, {"a": TALL})[0])
+    with pytest.raises(gradc.UnsupportedError, match="the routine svd has no value in high precision"):
+        evaluate(f.graph, {"a": TALL}, exact=mpmath.mp)
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    ("call qr result 0 over 0 of %0", "qr is no routine"),
+    ("call inv result 1 over 0 of %0", "inv has 1 operands and 1 results"),
+    ("call inv result 0 over 1 of %0", "an operand of inv has 2 dimensions"),
+])
+def test_a_damaged_call_in_a_text_is_refused(line: str, message: str) -> None:
+    text = f'gradc graph 1\n%0: float64 = input "a" [n, n]\n%1: float64 = {line}\noutput "value" %1\n'
+    with pytest.raises(gradc.GraphError, match=message):
+        from_text(text)
+
+
+def test_the_verifier_looks_at_calls() -> None:
+    graph = Graph()
+    a, k = graph.input("a", "float64", ("n", "n")), graph.input("k", "int64", ("n", "n"))
+    node = graph.call("inv", [a])
+    graph.outputs = [("value", node)]
+    prepare(graph)
+    for attr, args, message in (
+            (node.attr._replace(routine="qr"), (a,), "it names no routine"),
+            (node.attr._replace(result=2), (a,), "inv has no result 2"),
+            (node.attr, (a, a), "it takes 1 operands"),
+            (node.attr._replace(batch=1), (a,), "is no array of 1 dimensions and those of inv"),
+            (node.attr, (k,), "is int64, not real"),
+            (node.attr._replace(shape=a.shape[:1]), (a,), "its shape is not that of a result of inv")):
+        node.attr, node.args = attr, args
+        with pytest.raises(gradc.GraphError, match=message):
+            prepare(graph)
+        node.attr, node.args = graph.call("inv", [graph.inputs["a"]]).attr, (a,)
+
+
+def test_saved_files_carry_their_routines(tmp_path: Any) -> None:
+    f = gradc.compile(lambda a, b: np.sum(np.linalg.solve(a, b) ** 2), {"a": "n n", "b": "n"}, jit=False)
+    f.value_and_grad.save(tmp_path / "solved.py")
+    space: dict[str, Any] = {"__name__": "solved"}
+    exec((tmp_path / "solved.py").read_text(), space)  # the file that was just written
+    value, gradient = space["value_and_grad"](A, b)
+    close(value, f(A, b))
+    close(gradient.a, f.grad(A, b).a)
