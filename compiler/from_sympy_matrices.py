@@ -26,6 +26,7 @@ from .arrays import ONE, Array, ArrayError, Arrays, Slice
 from .from_sympy_functions import is_negative, log_of, power
 from .from_sympy_survey import shown
 from .from_sympy_walk import Ask, Rule, Scope, Steps, Translator, Value
+from .linear_algebra import LinearAlgebra
 
 ArraySteps = Generator[Ask, Any, Array]
 MAX_POWER = 64
@@ -218,7 +219,7 @@ def _part(arrays: Arrays, factors: Sequence[Factor]) -> Array:
         last = reduce(lambda right, left: multiplied(arrays, left, right), reversed(factors))
     else:
         last = reduce(lambda left, right: multiplied(arrays, left, right), factors)
-    return inverse(arrays, last.matrix) if last.inverted else last.matrix
+    return LinearAlgebra(arrays).inverse(last.matrix) if last.inverted else last.matrix
 
 
 def multiplied(arrays: Arrays, left: Factor, right: Factor) -> Factor:
@@ -226,9 +227,9 @@ def multiplied(arrays: Arrays, left: Factor, right: Factor) -> Factor:
     if left.inverted and right.inverted:                        # inv(A) inv(B) = inv(B A)
         return Factor(arrays.matmul(right.matrix, left.matrix), True)
     if left.inverted:
-        return Factor(_solution(arrays, left.matrix, right.matrix))
+        return Factor(LinearAlgebra(arrays).solve(left.matrix, right.matrix))
     if right.inverted:                                          # B inv(A) = (inv(A') B')'
-        return Factor(transposed(_solution(arrays, transposed(right.matrix), transposed(left.matrix))))
+        return Factor(transposed(LinearAlgebra(arrays).solve(transposed(right.matrix), transposed(left.matrix))))
     a, b = left.matrix, right.matrix
     if a.shape[1] != ONE:
         return Factor(arrays.matmul(a, b))
@@ -263,7 +264,7 @@ def _power(t: Translator, ask: Ask) -> ArraySteps:
     count = abs(int(exponent))
     if not count:
         return _on_diagonal(t, matrix.axes, t.graph.const(1.0))
-    matrix = inverse(arrays, matrix) if exponent < 0 else matrix
+    matrix = LinearAlgebra(arrays).inverse(matrix) if exponent < 0 else matrix
     found: Array | None = None
     while count:
         if count % 2:
@@ -314,7 +315,7 @@ def _vector(t: Translator, matrix: Array) -> Array:
 
 def _determinant(t: Translator, ask: Ask) -> Steps:
     arrays = room(t, ask.scope)
-    return determinant(arrays, square(arrays, (yield from array(t, ask.expr.arg, ask.scope))))
+    return LinearAlgebra(arrays).determinant(square(arrays, (yield from array(t, ask.expr.arg, ask.scope)))).node
 
 
 def logarithm(t: Translator, ask: Ask) -> Steps:
@@ -331,7 +332,7 @@ def logarithm(t: Translator, ask: Ask) -> Steps:
             rest = t.times(rest, (yield Ask(part, ask.scope)), ask.scope)
             continue
         matrix = square(arrays, (yield from array(t, within.arg, ask.scope)))
-        sign, logarithm_of_size = signed_logarithm(arrays, matrix)
+        sign, logarithm_of_size = (value.node for value in LinearAlgebra(arrays).slogdet(matrix))
         size = logarithm_of_size if size is None else graph.apply("add", size, logarithm_of_size)
         if part is within:
             rest = sign if rest == 1.0 else graph.apply("mul", rest, sign)
@@ -436,37 +437,6 @@ def _slice(t: Translator, ask: Ask) -> ArraySteps:
     indices, axes = arrays.index_nodes(matrix.shape, items)
     t.bounds.require(shown(expr.parent), matrix.shape, indices, [], None)
     return Array(t.graph.substitute(matrix.node, dict(zip(matrix.axes, indices, strict=True))), axes)
-
-
-# -- routines on whole matrices --------------------------------------------------------------------------
-
-
-def _solution(arrays: Arrays, matrix: Array, right: Array) -> Array:
-    from .linear_algebra import LinearAlgebra
-
-    return LinearAlgebra(arrays).solve(matrix, right)
-
-
-def inverse(arrays: Arrays, matrix: Array) -> Array:
-    """The inverse of a matrix."""
-    from .linear_algebra import LinearAlgebra
-
-    return LinearAlgebra(arrays).inverse(matrix)
-
-
-def determinant(arrays: Arrays, matrix: Array) -> Node:
-    """The determinant of a matrix."""
-    from .linear_algebra import LinearAlgebra
-
-    return LinearAlgebra(arrays).determinant(matrix).node
-
-
-def signed_logarithm(arrays: Arrays, matrix: Array) -> tuple[Node, Node]:
-    """The sign of the determinant, and the logarithm of its size."""
-    from .linear_algebra import LinearAlgebra
-
-    sign, size = LinearAlgebra(arrays).slogdet(matrix)
-    return sign.node, size.node
 
 
 MATRIX_RULES: dict[type, Rule] = {
