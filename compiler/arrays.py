@@ -291,8 +291,7 @@ class Arrays:
     def matmul(self, left: Array, right: Array) -> Array:
         """NumPy's @ for operands of one or two dimensions."""
         if not 1 <= len(left.axes) <= 2 or not 1 <= len(right.axes) <= 2:
-            raise ArrayError("@ takes arrays of one or two dimensions",
-                             "Write the sum: sum(A[i, k] * x[k] for k in range(n)).")
+            raise ArrayError("@ takes arrays, and one operand is a number", "Write * for a product.")
         last, first = left.shape[-1], right.shape[0]
         dim = self.unified(last, first)
         if ONE in (last, first) and last != first:
