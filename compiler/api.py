@@ -68,6 +68,24 @@ def compile(expression: Any = LEFT_OUT, args: Mapping[Any, str] | Sequence[Any] 
     return Function(graph, checked_wrt(graph, wrt), options)
 
 
+def stop_gradient(x: Any) -> Any:
+    """x itself, as a constant for every derivative: in traced functions, and in formulas under the same name.
+
+    x  a number, an array, or tuples, lists and dicts of them; outside a traced function it comes back as it is
+
+    >>> f = compile("x * stop_gradient(x)", jit=False)
+    >>> f(3.0), f.grad(3.0)
+    (9.0, 3.0)
+    """
+    if isinstance(x, dict):
+        return {key: stop_gradient(value) for key, value in x.items()}
+    if isinstance(x, (tuple, list)):
+        items = [stop_gradient(item) for item in x]
+        return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
+    stopped = getattr(x, "__gradc_stop_gradient__", None)       # a traced value knows how
+    return stopped() if stopped is not None else x
+
+
 def _is_sympy(expression: Any) -> bool:
     """Whether a value comes from SymPy (a tuple: at least one entry, the others numbers), without importing it."""
     items = list(expression) if isinstance(expression, (tuple, list)) else [expression]

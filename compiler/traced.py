@@ -317,6 +317,9 @@ class Traced:
 
     __float__ = __int__ = __index__ = __complex__ = _number
 
+    def __gradc_stop_gradient__(self) -> Traced:
+        return self.trace.apply("stop_gradient", self) if self.array.dtype.startswith("float") else self
+
     # -- operators ----------------------------------------------------------------------------
 
     __add__, __radd__ = _both("add")
