@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import builtins
 import inspect
-import re
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -23,9 +22,10 @@ from gradc.ir.errors import FormulaError, GradcError, UnsupportedError
 from gradc.ir.graph import Graph
 
 from . import numpy_linalg, numpy_products  # noqa: F401  (they fill the table, as numpy_shapes does)
+from .annotations import annotated
 from .numpy_functions import FUNCTIONS, call, trace_of
 from .numpy_shapes import CONSTRUCTORS
-from .shapes import DTYPES, Declaration, declaration, declarations
+from .shapes import Declaration, declaration, declarations
 from .structures import NOTHING, Entries, Fixed, Leaf, Tree, entries, fill, grow, unused
 from .traced import Trace, Traced
 
@@ -120,7 +120,7 @@ def declared(function: Callable[..., Any], args: Any,
             trees[name] = static[name]
             continue
         given = known.get(name, nested.get(name))
-        given = given if given is not None else annotated(parameter)
+        given = given if given is not None else annotated(function, parameter)
         trees[name] = grow("" if given is None else given, name, _declared_entries, label)
     return trees, found
 
@@ -143,18 +143,7 @@ def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 def is_declared(function: Callable[..., Any], args: Any) -> bool:
     """Whether the shapes of all arguments are known: from `args`, or from annotations that are declarations."""
     return args is not None or all(
-        annotated(p) is not None for p in parameters_of(function).values())
-
-
-def annotated(parameter: inspect.Parameter) -> Any:
-    """The annotation of a parameter if it is a declaration: "n K", "int n", float; None for any other."""
-    text = parameter.annotation
-    if text in (float, int, bool):
-        return str(text.__name__)
-    text = text.strip("'\"") if isinstance(text, str) else ""
-    if text in DTYPES or re.fullmatch(r"[a-z0-9_+*/ -]+|[A-Za-z]\w*( [\w+*/-]+)+|[A-Z]", text):
-        return text
-    return None
+        annotated(function, p) is not None for p in parameters_of(function).values())
 
 
 # -- the copy that runs -----------------------------------------------------------------------------

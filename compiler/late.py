@@ -19,8 +19,9 @@ import numpy as np
 from gradc.ir.dims import Dim
 from gradc.ir.errors import ArgumentError, FormulaError
 
+from .annotations import annotated
 from .arguments import bind
-from .from_python import NeededWhole, Program, annotated, declared, parameters_of, traced
+from .from_python import NeededWhole, Program, declared, parameters_of, traced
 from .function import Function, Options, named_in
 from .shapes import Declaration, declaration
 from .structured import Structured, compiled
@@ -258,5 +259,5 @@ def statics(function: Callable[..., Any], args: Any, static: Any) -> tuple[str, 
             raise FormulaError(f"{name} is static, and is declared in args: it is one or the other")
     options = [name for name, p in parameters.items()
                if isinstance(p.default, AUTOMATIC) and p.default is not p.empty and name not in stated
-               and annotated(p) is None]
+               and annotated(function, p) is None]
     return tuple(name for name in parameters if name in named or name in options)
