@@ -300,19 +300,25 @@ def _result_classes(graph: Graph, groups: Sequence[Group]) -> tuple[
     for group in groups:
         if not group.result:
             continue
-        names = Names()
-        names.taken = {n for n in names.taken if not n.isidentifier()} | _TUPLE_NAMES
-        safe = []
-        for original in group.fields:
-            plain = original.isidentifier() and original.isascii() and not original.startswith("_")
-            safe.append(names.fresh(original if plain and original not in _TUPLE_NAMES else f"arg_{original}"))
+        safe = safe_fields(group.fields)
         results.append((group.result, group.fields))
-        fields[group.result] = tuple(safe)
+        fields[group.result] = safe
         lines = [f"class {group.result}(NamedTuple):", '    """One field an argument, in their order."""', ""]
         for text, key in zip(safe, group.outputs, strict=True):
             lines.append(f"    {text}: {'np.ndarray' if outputs[key].is_array else 'float'}")
         classes.append("\n".join(lines))
     return tuple(results), classes, fields
+
+
+def safe_fields(originals: Sequence[str]) -> tuple[str, ...]:
+    """Names that a named tuple takes, for fields that are to be called after arguments."""
+    names = Names()
+    names.taken = {n for n in names.taken if not n.isidentifier()} | _TUPLE_NAMES
+    safe = []
+    for original in originals:
+        plain = original.isidentifier() and original.isascii() and not original.startswith("_")
+        safe.append(names.fresh(original if plain and original not in _TUPLE_NAMES else f"arg_{original}"))
+    return tuple(safe)
 
 
 def _tuple_names() -> set[str]:

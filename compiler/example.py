@@ -28,16 +28,18 @@ SIZES = (4, 3, 5, 2, 6, 1, 8)
 class Example:
     """Arguments of a check.
 
-    seed    of NumPy's generator, from which the arguments are drawn in order
-    draws   whether anything is drawn
-    lines   argument -> the Python expression that makes it, with `rng` the generator
-    values  the outputs there, from the interpreter
+    seed       of NumPy's generator, from which the arguments are drawn in order
+    draws      whether anything is drawn
+    lines      argument -> the Python expression that makes it, with `rng` the generator
+    values     the outputs there, from the interpreter
+    arguments  the arguments themselves
     """
 
     seed: int
     draws: bool
     lines: dict[str, str]
     values: tuple[Any, ...]
+    arguments: dict[str, Any]
 
 
 def find_example(graph: Graph) -> Example | None:
@@ -55,7 +57,7 @@ def find_example(graph: Graph) -> Example | None:
             values = evaluate(graph, arguments)
             if all(np.all(np.isfinite(v)) for v in values) and _is_smooth(graph, arguments):
                 draws = any("rng" in line for line in lines.values())
-                return Example(seed, draws, lines, tuple(values))
+                return Example(seed, draws, lines, tuple(values), arguments)
         except GradcError:
             continue
     return None

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import builtins
 import inspect
-import re
 import sys
 import types
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,9 +29,11 @@ from . import (  # noqa: F401  (they fill the table)
     numpy_products,
     numpy_reductions,
 )
+from .annotations import annotated
 from .numpy_constructors import CONSTRUCTORS
 from .numpy_functions import call, constructed, trace_of
-from .shapes import DTYPES, Declaration, declaration, declarations
+from .shapes import Declaration, declaration, declarations
+from .structures import NOTHING, Entries, Fixed, Leaf, Tree, entries, fill, grow, unused
 from .traced import Trace, Traced
 
 MODULES = ("numpy", "numpy.linalg", "numpy.fft", "numpy.polynomial", "numpy.polynomial.polynomial", "math", "scipy",
@@ -48,12 +49,20 @@ class NeededWhole(UnsupportedError):
         self.argument = argument
 
 
+class Program(NamedTuple):
+    """A traced function: its graph, the structure of every argument, and that of the result by output number."""
+
+    graph: Graph
+    arguments: dict[str, Tree]
+    result: Tree
+
+
 def convert(function: Callable[..., Any], args: Any = None) -> Graph:
     """The graph of a Python function of arrays and numbers.
 
     function  an ordinary function that uses NumPy; it is run once, on values without numbers
-    args      declarations as for formulas, {"W": "h d", "y": "c"}; what is not declared takes the text of its
-              annotation ("h d"), or is a real number
+    args      declarations as for formulas, {"W": "h d", "y": "c"}, or structures of them, {"p": {"W": "h d"}};
+              what is not declared takes that of its annotation ("h d"), or is a real number
 
     UnsupportedError, with the line, for what cannot be traced: a Python branch on a traced value, a function
     of NumPy that is not known. FormulaError for declarations that do not fit the signature.
@@ -64,40 +73,67 @@ def convert(function: Callable[..., Any], args: Any = None) -> Graph:
     >>> list(graph.inputs), graph.outputs[0][0]
     (['W', 'x'], 'value')
     """
-    names, declared = _arguments(function, args)
+    return traced(function, *declared(function, args)).graph
+
+
+def traced(function: Callable[..., Any], arguments: Mapping[str, Tree], leaf: Mapping[str, Declaration]) -> Program:
+    """A function run once on arguments of these structures, whose leaves have these declarations."""
     code = function.__code__
-    graph = Graph(source=f"{function.__name__}({', '.join(names)})")
+    graph = Graph(source=f"{function.__name__}({', '.join(arguments)})")
     trace = Trace(graph, code.co_filename)
-    bound = {dim.name for d in declared.values() for dim in d.shape}
-    given = {}
-    for name in names:
-        node = graph.input(name, declared[name].dtype, declared[name].shape)
-        given[name] = trace.value(trace.whole(node))
-    for name in sorted({n for d in declared.values() for dim in d.shape for n in dim.names()} - bound - set(names)):
+    bound = {dim.name for d in leaf.values() for dim in d.shape}
+    values = {}
+    for name, d in leaf.items():
+        values[name] = trace.value(trace.whole(graph.input(name, d.dtype, d.shape)))
+    for name in sorted({n for d in leaf.values() for dim in d.shape for n in dim.names()} - bound - set(leaf)):
         graph.input(name, "int64")
     copies: dict[int, Any] = {}
+    given = {name: _seen(trace, tree.value, copies) if isinstance(tree, Fixed) else fill(tree, values.__getitem__)
+             for name, tree in arguments.items()}
     try:
         result = _named_run(trace, _copied(function, trace, copies), given, copies)
     except UnsupportedError as error:
         if trace.needed_whole:
             raise NeededWhole(str(error), trace.needed_whole) from None
         raise
-    _outputs(trace, result)
-    return graph
+    sizes = {name: Leaf(name) for name in graph.inputs if name not in leaf}
+    return Program(graph, {**arguments, **sizes}, _outputs(trace, result))
 
 
-def _arguments(function: Callable[..., Any], args: Any) -> tuple[list[str], dict[str, Declaration]]:
-    """The names of the parameters and the declaration of each."""
-    parameters = parameters_of(function)
-    known = declarations(args)
-    for name in known:
+# -- arguments ----------------------------------------------------------------------------------------
+
+
+def declared(function: Callable[..., Any], args: Any,
+             static: Mapping[str, Fixed] | None = None) -> tuple[dict[str, Tree], dict[str, Declaration]]:
+    """The structure of each parameter and the declaration of each leaf, from `args` and annotations."""
+    parameters, static = parameters_of(function), static or {}
+    nested = {n: t for n, t in args.items() if entries(t) is not None} if isinstance(args, Mapping) else {}
+    known = declarations({n: t for n, t in args.items() if n not in nested} if nested else args)
+    for name in (*known, *nested):
         if name not in parameters:
             raise FormulaError(f"args declares {name}, which is no argument of {function.__name__}\n"
                                f"The arguments are {', '.join(parameters)}.")
-    found = {}
+    trees: dict[str, Tree] = {}
+    found: dict[str, Declaration] = {}
+    taken = set(parameters)
+
+    def label(inner: str, text: Any) -> str:
+        key = inner if inner == name else unused(inner, taken)
+        found[key] = text if isinstance(text, Declaration) else declaration(inner, text)
+        return key
+
     for name, parameter in parameters.items():
-        found[name] = known[name] if name in known else declaration(name, _annotated(parameter) or "")
-    return list(parameters), found
+        if name in static:
+            trees[name] = static[name]
+            continue
+        given = known.get(name, nested.get(name))
+        given = given if given is not None else annotated(function, parameter)
+        trees[name] = grow("" if given is None else given, name, _declared_entries, label)
+    return trees, found
+
+
+def _declared_entries(value: Any) -> Entries | None:
+    return None if isinstance(value, Declaration) else entries(value)
 
 
 def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
@@ -114,18 +150,7 @@ def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 def is_declared(function: Callable[..., Any], args: Any) -> bool:
     """Whether the shapes of all arguments are known: from `args`, or from annotations that are declarations."""
     return args is not None or all(
-        _annotated(p) is not None for p in parameters_of(function).values())
-
-
-def _annotated(parameter: inspect.Parameter) -> str | None:
-    """The annotation of a parameter if it is a declaration: "n K", "int n", float; None for any other."""
-    text = parameter.annotation
-    if text in (float, int, bool):
-        return str(text.__name__)
-    text = text.strip("'\"") if isinstance(text, str) else ""
-    if text in DTYPES or re.fullmatch(r"[a-z0-9_+*/ -]+|[A-Za-z]\w*( [\w+*/-]+)+|[A-Z]", text):
-        return text
-    return None
+        annotated(function, p) is not None for p in parameters_of(function).values())
 
 
 # -- the copy that runs -----------------------------------------------------------------------------
@@ -247,10 +272,13 @@ def _named_run(trace: Trace, function: Any, given: Mapping[str, Any], copies: Ma
                     if node.op not in ("const", "dim", "axis", "input", "read") and name.isidentifier():
                         trace.graph.name(node, name)
 
+    positional = [given[p.name] for p in inspect.signature(function).parameters.values()
+                  if p.kind is p.POSITIONAL_ONLY]
+    named = dict(list(given.items())[len(positional):])
     before = sys.getprofile()
     sys.setprofile(watch)
     try:
-        return function(**given)
+        return function(*positional, **named)
     except GradcError:
         raise
     except RecursionError:
@@ -260,15 +288,21 @@ def _named_run(trace: Trace, function: Any, given: Mapping[str, Any], copies: Ma
         sys.setprofile(before)
 
 
-def _outputs(trace: Trace, result: Any) -> None:
-    """The results as outputs: one, or one for each entry of a tuple or list."""
+def _outputs(trace: Trace, result: Any) -> Tree:
+    """The results as outputs, one for each leaf, and their structure."""
     graph = trace.graph
-    several = isinstance(result, (tuple, list))
-    if result is None or isinstance(result, (dict, str)) or (several and not result):
-        raise UnsupportedError(f"the function returns {type(result).__name__ if result is not None else 'nothing'}\n"
-                               "Return an array, a number, or a tuple of them.")
-    for number, item in enumerate(result if several else [result]):
+    taken: set[str] = set()
+
+    def output(name: str, item: Any) -> int:
         plain = trace.arrays.plain(trace.lift(item))
         node = graph.store(plain.axes, plain.node) if plain.axes else plain.node
-        graph.outputs.append((f"value_{number}" if several else "value", node))
+        graph.outputs.append((unused(name, taken), node))
+        return len(graph.outputs) - 1
 
+    tree = NOTHING if isinstance(result, str) else grow(result, "value", entries, output)
+    if not graph.outputs:
+        kind = "nothing" if result is None else type(result).__name__
+        kind += "" if result is None or isinstance(result, str) else " without an array"
+        raise UnsupportedError(f"the function returns {kind}\n"
+                               "Return an array, a number, or a structure of them.")
+    return tree

@@ -379,20 +379,27 @@ def real_arguments(graph: Graph) -> tuple[str, ...]:
     return tuple(name for name, node in graph.inputs.items() if node.dtype.startswith("float"))
 
 
-def checked_wrt(graph: Graph, wrt: Any) -> tuple[str, ...]:
+def named_in(wrt: Any, known: Iterable[str]) -> tuple[str, ...]:
+    """The names in a `wrt` that is a name, a text of names, a SymPy symbol or a sequence of them."""
+    if not isinstance(wrt, (str, Iterable)):        # one SymPy symbol
+        wrt = str(wrt)
+    if isinstance(wrt, str):
+        return (wrt,) if wrt in known else tuple(wrt.replace(",", " ").split())
+    return tuple(w if isinstance(w, str) else str(w) for w in wrt)
+
+
+def checked_wrt(graph: Graph, wrt: Any, arguments: Sequence[str] | None = None) -> tuple[str, ...]:
     """The names to differentiate by, or a FormulaError that says which one is wrong."""
     if wrt is None:
         return real_arguments(graph)
-    if not isinstance(wrt, (str, Iterable)):        # one SymPy symbol
-        wrt = str(wrt)
-    names = tuple(wrt.replace(",", " ").split()) if isinstance(wrt, str) and wrt not in graph.inputs else (
-        (wrt,) if isinstance(wrt, str) else tuple(w if isinstance(w, str) else str(w) for w in wrt))
+    arguments = list(graph.inputs) if arguments is None else arguments
+    names = named_in(wrt, arguments)
     real = real_arguments(graph)
     for name in names:
-        if name not in graph.inputs:
-            known = f"the arguments are {', '.join(graph.inputs)}" if graph.inputs else "there are none"
+        if name not in arguments:
+            known = f"the arguments are {', '.join(arguments)}" if arguments else "there are none"
             raise FormulaError(f"wrt names {name}, which is no argument: {known}")
-        if name not in real:
+        if name in graph.inputs and name not in real:
             raise FormulaError(f"wrt names {name}, which is {graph.inputs[name].dtype}: only real arguments "
                                "can be differentiated by")
     if len(set(names)) != len(names):

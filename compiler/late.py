@@ -1,29 +1,35 @@
 """Functions whose shapes are not declared: compiled when they are first called, for the kinds of their arguments.
 
 A `Late` holds a Python function. Each call looks at rank, dtype and the dimensions that are exactly 1 of every
-argument, never at sizes, and goes to the Function compiled for them. Dimensions that the function itself needs
+argument, never at sizes, at the structure of nested ones and at the values of static ones, and goes to the
+Function compiled for them. Dimensions that the function itself needs
 to be equal get one name: tracing runs twice, the first time to find them. A derivative of a Late is a Late that
 asks for the derivative of what was compiled.
 """
 
 from __future__ import annotations
 
-import inspect
+import sys
+import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from gradc.ir.dims import Dim
-from gradc.ir.errors import ArgumentError
-from gradc.ir.graph import Graph
+from gradc.ir.errors import ArgumentError, FormulaError
 
+from .annotations import annotated
 from .arguments import bind
-from .from_python import NeededWhole, convert, parameters_of
-from .function import Function, Options, checked_wrt
+from .from_python import NeededWhole, Program, declared, parameters_of, traced
+from .function import Function, Options, named_in
+from .shapes import Declaration, declaration
+from .structured import Structured, compiled
+from .structures import NOTHING, Tree, argument_entries, fixed, grow, leaves, outline, unused
 
-Kind = tuple[tuple[str, tuple[bool, ...]], ...]
+Kind = tuple[str, tuple[bool, ...]]                 # of a leaf: its dtype, and which of its dimensions are 1
 _DTYPES = {"b": "bool", "i": "int", "u": "int"}
+AUTOMATIC = (str, bool, types.FunctionType, types.BuiltinFunctionType, np.ufunc, type)   # defaults that are options
 
 
 class Late:
@@ -36,19 +42,27 @@ class Late:
     (5.0, array([2., 4.]))
     """
 
-    def __init__(self, function: Callable[..., Any], wrt: Any, options: Options, path: tuple[str, ...] = (),
-                 made: dict[Kind, Function] | None = None) -> None:
+    def __init__(self, function: Callable[..., Any], wrt: Any, options: Options, args: Any = None,
+                 static: Sequence[str] = (), base: Late | None = None, path: tuple[str, ...] = ()) -> None:
         self._function, self._wrt, self._options, self._path = function, wrt, options, path
-        self._made: dict[Kind, Function] = {} if made is None else made
-        parameters_of(function)
-        self._signature = inspect.signature(function)
-        self.__name__ = function.__name__
+        self._given, self._static, self._base = args, tuple(static), base
+        self._made: dict[tuple[Any, ...], Function | Structured] = {} if base is None else base._made
+        self._trees: dict[str, Tree] = {}
+        self._leaves: dict[str, Declaration] = {}
+        parameters = parameters_of(function)
+        if args is not None:
+            self._trees, self._leaves = declared(function, args, dict.fromkeys(static, NOTHING))
+            self._trees = {name: tree for name, tree in self._trees.items() if name not in static}
+        self._names = tuple(parameters)
+        self._defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
+        self.__name__, self.__qualname__ = function.__name__, function.__qualname__
+        self.__module__ = function.__module__
         self.__doc__ = function.__doc__ or Late.__doc__
 
     @property
     def args(self) -> tuple[str, ...]:
         """Names of the arguments, in order."""
-        return tuple(self._signature.parameters)
+        return self._names
 
     @property
     def grad(self) -> Late:
@@ -61,47 +75,88 @@ class Late:
         return self._derived("value_and_grad")
 
     def _derived(self, name: str) -> Late:
-        return Late(self._function, self._wrt, self._options, (*self._path, name), self._made)
+        return Late(self._function, self._wrt, self._options, self._given, self._static, self._base or self,
+                    (*self._path, name))
 
     def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
         """The value for arguments of any kind; errors are those of a Function."""
         values = self._values(args, keywords)
-        return self.at(*values)(*values, out=out)
+        return self._at(values)(*values, out=out)
 
-    def at(self, /, *args: Any, **keywords: Any) -> Function:
+    def at(self, /, *args: Any, **keywords: Any) -> Function | Structured:
         """The Function for arguments of this kind, compiled if it is the first time."""
-        values = self._values(args, keywords)
-        kind = tuple(_kind(value) for value in values)
-        if kind not in self._made:
-            graph, settled = self._traced(kind)
-            self._made[kind] = self._made.get(settled) or Function(graph, checked_wrt(graph, self._wrt), self._options)
-            self._made[settled] = self._made[kind]
-        found = self._made[kind]
+        return self._at(self._values(args, keywords))
+
+    def _at(self, values: Sequence[Any]) -> Function | Structured:
+        key = self._key(values)
+        found: Any = self._made.get(key)
+        if found is None:
+            found = self._made[key] = self._compiled(values)
         for name in self._path:
             found = getattr(found, name)
-        return found
+        return cast("Function | Structured", found)
 
-    def _traced(self, kind: Kind) -> tuple[Graph, Kind]:
-        """The graph for arguments of a kind; whole numbers are real ones, unless the function needs them whole."""
+    def _key(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """What tells apart the calls that need a compilation of their own; made of tuples, since every call asks."""
+        key: list[Any] = []
+        leaves: list[Any] = []
+        for name, value in zip(self._names, values, strict=True):
+            if name in self._static:
+                key.append(fixed(name, value).identity)
+            elif name not in self._trees:
+                key.append(outline(value, leaves))
+        for leaf in leaves:
+            array = leaf if type(leaf) is np.ndarray else np.asarray(leaf)
+            shape = array.shape
+            ones = tuple(size == 1 for size in shape) if 1 in shape else ()
+            key.append((array.dtype.num, len(shape), *ones))
+        return tuple(key)
+
+    def _compiled(self, values: Sequence[Any]) -> Function | Structured:
+        """The Function for arguments of this kind, or the one of another kind that means the same."""
+        trees, leaves = self._structure(values)
+        program, settled = self._traced(trees, {name: _kind(leaf) for name, leaf in leaves.items()})
+        key = (*trees.values(), *settled.values())
+        if key not in self._made:
+            self._made[key] = compiled(program, self._wrt, self._options)
+        return self._made[key]
+
+    def _structure(self, values: Sequence[Any]) -> tuple[dict[str, Tree], dict[str, Any]]:
+        """The structure of every argument, and the leaves whose kinds are to be looked at."""
+        trees: dict[str, Tree] = {}
+        leaves: dict[str, Any] = {}
+        taken = {*self._names, *self._leaves}
+        for name, value in zip(self._names, values, strict=True):
+            if name in self._static:
+                trees[name] = fixed(name, value)
+            elif name in self._trees:
+                trees[name] = self._trees[name]
+            else:
+                trees[name] = _grown(name, value, taken, leaves)
+        return trees, leaves
+
+    def _traced(self, trees: dict[str, Tree], kinds: dict[str, Kind]) -> tuple[Program, dict[str, Kind]]:
+        """The program for leaves of some kinds; whole numbers are real ones, unless the function needs them whole."""
         whole: set[str] = set()
         while True:
-            settled = tuple(("float" if dtype == "int" and name not in whole else dtype, ones)
-                            for name, (dtype, ones) in zip(self.args, kind, strict=True))
+            settled = {name: ("float" if dtype == "int" and name not in whole else dtype, ones)
+                       for name, (dtype, ones) in kinds.items()}
             try:
-                return convert(self._function, _declared(self._function, self.args, settled)), settled
+                return traced(self._function, trees, _unified(self._function, trees, settled, self._leaves)), settled
             except NeededWhole as error:
-                if dict(zip(self.args, kind, strict=True))[error.argument][0] != "int" or error.argument in whole:
+                if error.argument in whole or kinds.get(error.argument, ("",))[0] != "int":
                     raise
                 whole.add(error.argument)
 
-    def _values(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
-        defaults = {name: p.default for name, p in self._signature.parameters.items() if p.default is not p.empty}
-        missing = {name: value for name, value in defaults.items()
-                   if name not in keywords and name not in self.args[:len(args)]}
-        return bind(self.args, args, {**missing, **keywords})
+    def _values(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> Sequence[Any]:
+        if not keywords and len(args) == len(self._names):
+            return args
+        missing = {name: value for name, value in self._defaults.items()
+                   if name not in keywords and name not in self._names[:len(args)]}
+        return bind(self._names, args, {**missing, **keywords})
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or not hasattr(Function, name):
+        if name.startswith("_") or not (hasattr(Function, name) or hasattr(Structured, name)):
             raise AttributeError(f"a function that is compiled at its first call has no attribute {name}")
         found = list(dict.fromkeys(self._made.values()))
         if len(found) != 1:
@@ -116,31 +171,72 @@ class Late:
     def __repr__(self) -> str:
         return f"<gradc function {self.__name__}({', '.join(self.args)}), compiled when it is called>"
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """A pickle names the function, so it is found where it can be imported; else what `at` gives is pickled."""
+        if self._base is not None:
+            step: Any = self._base
+            for name in self._path[:-1]:
+                step = getattr(step, name)
+            return getattr, (step, self._path[-1])
+        if _imported(self) is self:
+            return str(self.__qualname__)
+        if _imported(self) is not self._function:
+            raise ArgumentError(f"{self.__name__} cannot be pickled, since its Python function cannot be imported by "
+                                "its name: pickle .at(...) of some arguments, or define it at the top of a module")
+        return Late, (self._function, self._wrt, self._options, self._given, self._static)
 
-def _kind(value: Any) -> tuple[str, tuple[bool, ...]]:
+
+def _imported(late: Late) -> object:
+    """What stands in the module of a function under its name."""
+    found: Any = sys.modules.get(late.__module__)
+    for name in late.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
+def _grown(name: str, value: Any, taken: set[str], leaves: dict[str, Any]) -> Tree:
+    def label(inner: str, leaf: Any) -> str:
+        if isinstance(leaf, (str, bytes)) or callable(leaf):
+            raise ArgumentError(f"the argument {inner} is of type {type(leaf).__name__}, which is no array: list "
+                                f'{name} in static=("{name}",), so that a compilation is made for each of its values')
+        key = name if inner == name else unused(inner, taken)
+        leaves[key] = leaf
+        return key
+
+    return grow(value, name, argument_entries, label)
+
+
+def _kind(value: Any) -> Kind:
     """The dtype of an argument, and for each dimension whether it is exactly 1."""
     array = np.asarray(value)
     dtype = "float32" if array.dtype == np.float32 else _DTYPES.get(array.dtype.kind, "float")
     return dtype, tuple(size == 1 for size in array.shape)
 
 
-def _declared(function: Callable[..., Any], names: Sequence[str], kind: Kind) -> dict[str, str]:
-    """Declarations for arguments of a kind: a name for each dimension, one for those that must be equal."""
-    first = {name: [f"{name}_{k}" if len(ones) > 1 else f"n_{name}" for k in range(len(ones))]
-             for name, (_, ones) in zip(names, kind, strict=True)}
+def _unified(function: Callable[..., Any], trees: dict[str, Tree], kinds: Mapping[str, Kind],
+             known: Mapping[str, Declaration]) -> dict[str, Declaration]:
+    """Declarations for leaves of some kinds: a name for each dimension, one for those that must be equal."""
+    taken = {*kinds, *known, *(name for d in known.values() for dim in d.shape for name in dim.names())}
+    first = {name: [unused(f"{name}_{k}" if len(ones) > 1 else f"n_{name}", taken) for k in range(len(ones))]
+             for name, (_, ones) in kinds.items()}
 
-    def text(name: str, dtype: str, ones: Sequence[bool], renamed: Mapping[str, str]) -> str:
-        dims = ["1" if one else renamed.get(dim, dim) for dim, one in zip(first[name], ones, strict=True)]
-        return " ".join([dtype, *dims])
+    def made(renamed: Mapping[str, str]) -> dict[str, Declaration]:
+        found = dict(known)
+        for name, (dtype, ones) in kinds.items():
+            dims = ["1" if one else renamed.get(dim, dim) for dim, one in zip(first[name], ones, strict=True)]
+            found[name] = declaration(name, " ".join([dtype, *dims]))
+        return {name: found[name] for tree in trees.values() for name in leaves(tree)}
 
-    graph = convert(function, {name: text(name, dtype, ones, {}) for name, (dtype, ones) in zip(
-        names, kind, strict=True)})
+    graph = traced(function, trees, made({})).graph
     renamed: dict[str, str] = {}
+    ours = {dim for dims in first.values() for dim in dims}
     for left, right in graph.equal:
         a, b = (_plain(dim, renamed) for dim in (left, right))
-        if a and b and a != b:
+        if a not in ours:
+            a, b = b, a
+        if a in ours and b and a != b:
             renamed = {dim: b if to == a else to for dim, to in renamed.items()} | {a: b}
-    return {name: text(name, dtype, ones, renamed) for name, (dtype, ones) in zip(names, kind, strict=True)}
+    return made(renamed)
 
 
 def _plain(dim: Dim, renamed: Mapping[str, str]) -> str:
@@ -148,3 +244,20 @@ def _plain(dim: Dim, renamed: Mapping[str, str]) -> str:
     if dim.name is None:
         return str(dim.constant) if dim.constant is not None else ""
     return renamed.get(dim.name, dim.name)
+
+
+def statics(function: Callable[..., Any], args: Any, static: Any) -> tuple[str, ...]:
+    """The static arguments: those named, and those that have an option (a text, a truth value) as default."""
+    parameters = parameters_of(function)
+    named = named_in(static, parameters) if static is not None else ()
+    stated = set(args) if isinstance(args, Mapping) else set()
+    for name in named:
+        if name not in parameters:
+            raise FormulaError(f"static names {name}, which is no argument of {function.__name__}: the arguments are "
+                               f"{', '.join(parameters)}")
+        if name in stated:
+            raise FormulaError(f"{name} is static, and is declared in args: it is one or the other")
+    options = [name for name, p in parameters.items()
+               if isinstance(p.default, AUTOMATIC) and p.default is not p.empty and name not in stated
+               and annotated(function, p) is None]
+    return tuple(name for name in parameters if name in named or name in options)

@@ -156,8 +156,8 @@ def _pointwise() -> None:
                         ("special.xlogy", "xlogy"), ("special.log1p", "log1p"), ("special.expm1", "expm1"),
                         ("special.exp2", "exp2"), ("special.cbrt", "cbrt"), ("special.softplus", "softplus")):
         FUNCTIONS[name] = entry(meant)
-    for name in ("max", "min", "sum", "prod", "any", "all", "argmax", "argmin", "mean"):
-        FUNCTIONS.pop(name, None)                               # of arrays, in other modules
+    for name in ("max", "min", "sum", "prod", "any", "all", "argmax", "argmin", "mean", "stop_gradient"):
+        FUNCTIONS.pop(name, None)                               # of arrays, in other modules, or none of NumPy's
     POINTWISE.update(FUNCTIONS)
 
 

@@ -15,6 +15,7 @@ from gradc.ir.verify import verify
 
 from .expand import expand
 from .refusals import refuse
+from .settled import settled
 from .simplify import simplify
 from .stable import stable
 from .strength import strength
@@ -46,7 +47,10 @@ REFINE = (
     Pass("expand", expand, "what that may have put together again"),
     Pass("simplify", simplify, "what that leaves"),
 )
-FINISH = (Pass("strength", strength, "whole powers as products that share their factors"),)
+FINISH = (
+    Pass("settle", settled, "values in place of what only derivatives had to know"),
+    Pass("strength", strength, "whole powers as products that share their factors"),
+)
 
 
 def prepare(graph: Graph) -> Graph:

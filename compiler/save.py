@@ -20,8 +20,10 @@ from gradc.codegen.module import Group
 from gradc.codegen.special import imported, standalone_prelude
 from gradc.ir.errors import DerivativeError
 from gradc.ir.graph import Graph, Node
+from gradc.ir.interpret import evaluate
 
 from .example import Example, find_example, literal
+from .settled import has_rules
 
 if TYPE_CHECKING:
     from .function import Function
@@ -318,17 +320,25 @@ def _check(public: Sequence[Function], primal: Function | None, example: Example
     point = _example(function, example, names["rng"])
     gradients = [f"{name}(*arguments){ending}" for name, ending in (("grad", ""), ("value_and_grad", "[1]"))
                  if name in known]
+    if gradients and has_rules((primal or function).graph):     # no difference quotient knows of them
+        return [point, *_compared(public, example, single)]
     if gradients:
         value = ("value(*moved)" if "value" in known else "value_and_grad(*moved)[0]" if "grad" not in known
                  else f"{names['value']}(*moved)")
         step, tolerance = ("0.05", "2e-2") if single else ("1e-3", "1e-6")
         return [point, _DIFFERENCES.format(parts=f"[{', '.join(_parts(function, g) for g in gradients)}]",
                                            value=value, step=step, tolerance=tolerance)]
-    expected = literal(example.values) if primal is None else None
+    return [point, *_compared(public, example, single)] if primal is None else [_UNCHECKED]
+
+
+def _compared(public: Sequence[Function], example: Example, single: bool) -> list[str]:
+    """The comparison of every function with what the interpreter gave."""
+    values = [value for part in public for value in evaluate(part.graph, example.arguments)]
+    expected = literal(values)
     if expected is None:
         return [_UNCHECKED]
-    return [point, _EXPECTED.format(call=f"{function.__name__}(*_example())", expected=expected,
-                                    tolerance="1e-4" if single else "1e-9")]
+    call = ", ".join(f"{part.__name__}(*_example())" for part in public)
+    return [_EXPECTED.format(call=call, expected=expected, tolerance="1e-4" if single else "1e-9")]
 
 
 def _parts(function: Function, gradient: str) -> str:

@@ -354,6 +354,9 @@ class Traced:
 
     __float__ = __int__ = __index__ = __complex__ = _number
 
+    def __gradc_stop_gradient__(self) -> Traced:
+        return self.tracer.apply("stop_gradient", self) if self.array.dtype.startswith("float") else self
+
     # -- operators ----------------------------------------------------------------------------
 
     __add__, __radd__ = _both("add")

@@ -189,6 +189,8 @@ entry("select", 3, numpy="where", exact=lambda mp, c, a, b: a if c else b, resul
       note="the branch that is not taken gets a strong zero")
 entry("detach", 1, numpy="positive", exact=lambda mp, x: x, partials=ZERO, spelling="{0}",
       result="real", internal=True, note="the value, with derivative zero (a shift that cancels)")
+entry("stop_gradient", 1, numpy="positive", exact=lambda mp, x: x, partials=ZERO, spelling="{0}",
+      result="real", domain=(ANY,), note="the value, a constant for every derivative: derivative zero by definition")
 entry("real", 1, numpy=lambda np, x: np.multiply(x, 1.0), exact=lambda mp, x: x,
       spelling="float({0})", partials=lambda o, y, x: [o.const(1.0)], internal=True,
       note="an integer or truth value as a float")

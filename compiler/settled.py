@@ -1,0 +1,23 @@
+"""The last look at rules of the user's own: for a value they are nothing.
+
+`stop_gradient` says something about derivatives alone. When all of them have been taken it is replaced by its
+operand, so that generated text holds what is computed and nothing else.
+"""
+
+from __future__ import annotations
+
+from gradc.ir.graph import Graph, copy_graph
+
+RULED = ("stop_gradient",)      # their derivatives are not those of their values, on purpose
+
+
+def settled(graph: Graph) -> Graph:
+    """The graph with every value in place of the node that gave it a derivative of its own."""
+    if not has_rules(graph):
+        return graph
+    return copy_graph(graph, change=lambda new, node, args: args[0] if node.op in RULED else None)
+
+
+def has_rules(graph: Graph) -> bool:
+    """Whether some derivative is not that of the value, so that no difference quotient can confirm it."""
+    return any(node.op in RULED for node in graph.reachable())

@@ -1,0 +1,200 @@
+"""Functions whose arguments or results are nested structures: a shell around the Function of their leaves.
+
+The flat Function has an argument for each leaf (`params["W"]` is `params_W`) and does all the work; `Structured`
+takes arguments apart before the call and puts results together after it, gradients in the structure of their
+arguments. `source`, `graph`, `jit` and `save` are the flat Function's. A function without structures never comes
+here: `compiled` gives the Function itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradc.codegen.module import safe_fields
+from gradc.codegen.results import result_class
+from gradc.ir.errors import FormulaError
+from gradc.ir.graph import Graph
+
+from .arguments import bind
+from .from_python import Program
+from .function import Function, Options, checked_wrt, named_in, real_arguments
+from .structures import NOTHING, Branch, Fixed, Leaf, Tree, collect, fill, leaves, relabelled
+
+FLAT = ("source", "graph", "jit", "save", "options", "printed", "prepared")    # as the flat Function has them
+
+
+def compiled(program: Program, wrt: Any, options: Options) -> Function | Structured:
+    """The Function of a traced program, in a shell if its arguments or its result are structures."""
+    graph, arguments, result = program
+    by = _wrt(graph, arguments, wrt)
+    chosen = [key for name in by for key in leaves(arguments[name]) if key in real_arguments(graph)]
+    flat = Function(graph, checked_wrt(graph, chosen), options)
+    plain = isinstance(result, Leaf) or (
+        isinstance(result, Branch) and result.kind is tuple and len(result.parts) > 1
+        and all(isinstance(part, Leaf) for part in result.parts))
+    if plain and all(tree == Leaf(name) for name, tree in arguments.items()):
+        return flat
+    return Structured(flat, arguments, result, by)
+
+
+def _wrt(graph: Graph, arguments: Mapping[str, Tree], wrt: Any) -> tuple[str, ...]:
+    """The user's arguments to differentiate by: by default all that hold something real."""
+    real = set(real_arguments(graph))
+    if wrt is None:
+        return tuple(name for name, tree in arguments.items() if not real.isdisjoint(leaves(tree)))
+    names = named_in(wrt, arguments)
+    for name in names:
+        tree = arguments.get(name)
+        if isinstance(tree, Fixed):
+            raise FormulaError(f"wrt names {name}, which is static: only real arguments can be differentiated by")
+        if isinstance(tree, Branch) and real.isdisjoint(leaves(tree)):
+            raise FormulaError(f"wrt names {name}, which holds nothing real: only real arguments "
+                               "can be differentiated by")
+    if any(name not in arguments for name in names) or len(set(names)) != len(names) or any(
+            isinstance(arguments[name], Leaf) and name not in real for name in names):
+        checked_wrt(graph, names, list(arguments))              # it says what is wrong
+    return names
+
+
+class Structured:
+    """A function of nested tuples, lists, dicts, named tuples or dataclasses of arrays; used as a Function.
+
+    args, wrt   names of the arguments, as the user wrote them
+    flat        the Function of the leaves, to which source, graph, jit and save belong
+
+    A leaf of the gradient is None where the argument's leaf is a whole number, a truth value or None.
+
+    >>> import gradc
+    >>> f = gradc.compile(lambda p, x: p["a"] * x + p["b"], args={"p": {"a": "", "b": ""}, "x": ""}, jit=False)
+    >>> f({"a": 2.0, "b": 1.0}, 3.0), f.flat.args
+    (7.0, ('p_a', 'p_b', 'x'))
+    >>> f.grad({"a": 2.0, "b": 1.0}, 3.0)
+    Gradient(p={'a': 3.0, 'b': 1.0}, x=2.0)
+    """
+
+    def __init__(self, flat: Function, arguments: Mapping[str, Tree], result: Tree, wrt: Sequence[str],
+                 primal: Structured | None = None) -> None:
+        self._flat, self._arguments, self._result, self._wrt = flat, dict(arguments), result, tuple(wrt)
+        self._primal = primal
+        self._derived: dict[str, Structured] = {}
+        self.__name__ = flat.__name__
+
+    @property
+    def args(self) -> tuple[str, ...]:
+        """Names of the arguments, in order."""
+        return tuple(self._arguments)
+
+    @property
+    def wrt(self) -> tuple[str, ...]:
+        """Names of the arguments by which derivatives are taken, in order."""
+        return self._wrt
+
+    @property
+    def flat(self) -> Function:
+        """The Function with one argument and one result for each leaf."""
+        return self._flat
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in FLAT:
+            raise AttributeError(f"a function of nested structures has no attribute {name}: look at .flat, the "
+                                 "function of their leaves")
+        return getattr(self._flat, name)
+
+    def __repr__(self) -> str:
+        return f"<gradc function {self.__name__}({', '.join(self.args)}) of nested structures>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._primal is not None:
+            return getattr, (self._primal, self.__name__)
+        return Structured, (self._flat, self._arguments, self._result, self._wrt)
+
+    # -- calls --------------------------------------------------------------------------------
+
+    def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
+        """The value; ArgumentError says which part of a structure does not fit, others are those of a Function."""
+        given = self._leaves(args, keywords)
+        if out is not None:
+            out = self._arrays(out)
+        return self._whole(self._result, self._flat(*given, out=out))
+
+    def _leaves(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
+        if keywords or len(args) != len(self._arguments):
+            args = bind(self.args, args, keywords)
+        found: list[Any] = []
+        for (name, tree), value in zip(self._arguments.items(), args, strict=True):
+            collect(tree, value, name, found)
+        return found
+
+    def _arrays(self, out: Any) -> tuple[Any, ...]:
+        """The arrays of `out`, which has the structure of the result; what stands for a number is left out."""
+        found: list[Any] = []
+        collect(self._result, out, "out", found)
+        return tuple(array for array in found if isinstance(array, np.ndarray))
+
+    def _whole(self, tree: Tree, result: Any) -> Any:
+        return fill(tree, _flat_values(result).__getitem__)
+
+    def forward(self, /, *args: Any, **keywords: Any) -> tuple[Any, Any]:
+        """The value, and what `backward` needs."""
+        value, saved = self._flat.forward(*self._leaves(args, keywords))
+        return self._whole(self._result, value), saved
+
+    def backward(self, saved: Any, d_value: Any = 1.0) -> Any:
+        """The gradients for a cotangent in the structure of the value."""
+        found: list[Any] = []
+        collect(self._result, d_value, "d_value", found)
+        result = self._flat.backward(saved, tuple(found) if len(found) > 1 else found[0])
+        return self._whole(self._gradient(), result)
+
+    def explain(self, /, *args: Any, **values: Any) -> Any:
+        """The table of every node of the flat Function."""
+        return self._flat.explain(*(self._leaves(args, values) if args or values else ()))
+
+    def draw(self, /, *args: Any, direction: str = "LR", **values: Any) -> Any:
+        """The circuit diagram of the flat Function."""
+        return self._flat.draw(*(self._leaves(args, values) if args or values else ()), direction=direction)
+
+    # -- derivatives --------------------------------------------------------------------------
+
+    def _gradient(self) -> Tree:
+        """The structure of the gradient: that of each argument, its leaves numbered as the flat gradient has them."""
+        order = {name: Leaf(k) for k, name in enumerate(self._flat.wrt)}
+        parts = tuple(relabelled(self._arguments[name], lambda key: order.get(key, NOTHING)) for name in self._wrt)
+        if len(parts) == 1:
+            return parts[0]
+        kind = result_class("Gradient", safe_fields(self._wrt), self._wrt, "gradc.compiler.function")
+        return Branch(kind, self._wrt, parts)
+
+    @property
+    def grad(self) -> Structured:
+        """The gradient, each argument's part in its structure."""
+        return self._derivative("grad", self._gradient)
+
+    @property
+    def value_and_grad(self) -> Structured:
+        """(value, gradient) with the forward work shared."""
+        return self._derivative("value_and_grad", lambda: Branch(tuple, (0, 1), (
+            self._result, relabelled(self._gradient(), lambda key: Leaf(key + 1)))))
+
+    def _derivative(self, name: str, result: Any) -> Structured:
+        if name not in self._derived:
+            flat = getattr(self._flat, name)
+            self._derived[name] = Structured(flat, self._arguments, result(), self._wrt, primal=self)
+        return self._derived[name]
+
+
+def _flat_values(result: Any) -> list[Any]:
+    """The leaves of what a flat Function returns: a value, or tuples of them."""
+    if not isinstance(result, tuple):
+        return [result]
+    found: list[Any] = []
+    parts: Iterable[Any] = result
+    for part in parts:
+        if isinstance(part, tuple):
+            found += part
+        else:
+            found.append(part)
+    return found
