@@ -74,9 +74,9 @@ def _declaration(name: str, annotation: Any) -> Any:
 def _dimension(name: str, word: str, position: int) -> str:
     for sign, meaning in _OPEN.items():
         if word.startswith(sign) or (sign == "{" and sign in word):
-            raise UnsupportedError(f"the annotation of {name} has the dimension {word}, {meaning}, which is not known "
-                                   "when it is compiled\nName every dimension, write 1 for one that stretches, or leave "
-                                   "the annotation out: a function without declarations is compiled at its first call.")
+            raise UnsupportedError(f"the annotation of {name} has the dimension {word}, {meaning}, which is not "
+                                   "known when it is compiled\nName every dimension, write 1 for one that stretches, "
+                                   "or leave the annotation out: then the first call says what is meant.")
     word = word.rpartition("=")[2]                              # rows=4 is 4, with a remark
     return f"{name}_{position}" if word.startswith("_") else word
 

@@ -32,6 +32,7 @@ from .nodes import (
     Node,
     Operand,
     Part,
+    RuledAttr,
     ScanAttr,
     ScatterAttr,
     Span,
@@ -63,6 +64,7 @@ __all__ = [
     "Node",
     "Operand",
     "Part",
+    "RuledAttr",
     "ScanAttr",
     "ScatterAttr",
     "Span",
@@ -329,6 +331,11 @@ class Graph:
         attr = StoreAttr(tuple(shape), tuple(kept), base is not None)
         return self._make("store", tuple(args), attr, NO_AXES, dtype)
 
+    def ruled(self, name: str, value: Node, operands: Sequence[Node], rule: str, passes: Sequence[int]) -> Node:
+        """The array `value`, whose cotangent goes to the operands (arrays) by a rule: see RuledAttr."""
+        attr = RuledAttr(name, rule, tuple(passes), value.shape)
+        return self._make("ruled", (value, *operands), attr, NO_AXES, value.dtype)
+
     def scatter_add(self, shape: Sequence[Dim], parts: Sequence[Part], dtype: str = "float64") -> Node:
         """The array that starts at 0 and to which every part adds its value at its indices."""
         args: list[Node] = []
@@ -406,6 +413,8 @@ class Graph:
             return self.store_parts(attr.shape, parts, args[0] if attr.base else None)
         if node.op == "scatter_add":
             return self.scatter_add(attr.shape, scatter_parts(attr, args), node.dtype)
+        if node.op == "ruled":
+            return self.ruled(attr.name, args[0], args[1:], attr.rule, attr.passes)
         if node.op == "call":
             return self.call(attr.routine, args, attr.result, attr.batch)
         raise GraphError(f"no constructor for a node of kind {node.op}")

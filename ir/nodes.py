@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .graph import Graph
 
 DTYPES = ("bool", "int64", "float32", "float64")
-ARRAYS = ("store", "scatter_add", "call")       # the kinds that make an array
+ARRAYS = ("store", "scatter_add", "call", "ruled")       # the kinds that make an array
 Axes = frozenset[Axis]
 NO_AXES: Axes = frozenset()
 
@@ -66,6 +66,19 @@ class CallAttr(NamedTuple):
     shape: tuple[Dim, ...]
 
 
+class RuledAttr(NamedTuple):
+    """A `ruled` node, an array with a derivative rule of the user's own: what it is called, and the rule.
+
+    rule    the text of a graph from the operands and the cotangent, its last input, to the operands' cotangents
+    passes  for each output of that graph the number of the operand whose cotangent it is
+    """
+
+    name: str
+    rule: str
+    passes: tuple[int, ...]
+    shape: tuple[Dim, ...]
+
+
 class InputAttr(NamedTuple):
     """An input: its name, and its shape (empty for a scalar)."""
 
@@ -91,7 +104,7 @@ class Span(NamedTuple):
 class Node:
     """One value. `op` is a name of the operation table, of a reduction, or a structural kind.
 
-    Structural kinds: const, dim, axis, input, read, select is in the table, scan, store, scatter_add, call.
+    Structural kinds: const, dim, axis, input, read, select is in the table, scan, store, scatter_add, call, ruled.
     Nodes are compared by identity; equal nodes of one graph are the same object. Arithmetic on
     nodes builds nodes in the same graph, so a rule reads like its formula.
     """
