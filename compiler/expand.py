@@ -31,7 +31,7 @@ def _mean(graph: Graph, axis: Axis, body: Node, guards: list[Node]) -> Node:
     total = graph.reduce("sum", axis, graph.apply("real", body), guards)
     if not guards:
         return graph.apply("div", total, graph.apply("real", graph.dim(axis.dim)))
-    one = graph.const(1.0)
+    one = graph.const(1.0, total.dtype)
     return graph.apply("div", total, graph.reduce("sum", axis, one, guards))
 
 

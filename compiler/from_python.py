@@ -23,7 +23,7 @@ from gradc.ir.graph import Graph
 
 from . import numpy_linalg, numpy_products  # noqa: F401  (they fill the table, as numpy_shapes does)
 from .annotations import annotated
-from .numpy_functions import FUNCTIONS, call, trace_of
+from .numpy_functions import FUNCTIONS, call, refuse_dtype, trace_of
 from .numpy_shapes import CONSTRUCTORS
 from .shapes import Declaration, declaration, declarations
 from .structures import NOTHING, Entries, Fixed, Leaf, Tree, entries, fill, grow, unused
@@ -205,7 +205,7 @@ class Either:
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         if self._name in CONSTRUCTORS:
-            keywords.pop("dtype", None)
+            refuse_dtype(self._trace, self._name, keywords.pop("dtype", None))
             return FUNCTIONS[self._name](self._trace, *args, **keywords)
         if trace_of((*args, *keywords.values())) is None:
             return self._function(*args, **keywords)

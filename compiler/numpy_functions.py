@@ -46,7 +46,7 @@ def call(name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
         if unknown in given:
             raise trace.refused(f"np.{name}(..., {unknown}=...) has no meaning here",
                                 "Write np.where(condition, x, y) around it." if unknown == "where" else "Leave it out.")
-    given.pop("dtype", None)
+    refuse_dtype(trace, name, given.pop("dtype", None))
     try:
         return function(trace, *args, **given)
     except ArrayError as error:
@@ -56,6 +56,13 @@ def call(name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
             raise trace.refused(f"np.{name}: {str(error).partition('() ')[2] or error}",
                                 "Call it as in NumPy, without options that only NumPy needs.") from None
         raise
+
+
+def refuse_dtype(trace: Trace, name: str, dtype: Any) -> None:
+    """Refuse a `dtype=` that no value here can have; which real type it asks for follows from the operands."""
+    if dtype is not None and np.dtype(dtype).kind not in "biuf":
+        raise trace.refused(f"np.{name}(..., dtype={np.dtype(dtype)}) makes no real numbers",
+                            "All values are real here: leave dtype out.")
 
 
 def trace_of(values: Iterable[Any]) -> Trace | None:

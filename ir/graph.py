@@ -221,7 +221,8 @@ class Graph:
         values = args[1:] if op == "select" else args
         dtype = {"bool": "bool", "int": "int64"}.get(rule)
         if dtype is None:
-            dtype = promoted([a.dtype for a in values if a.op != "const"] or [a.dtype for a in values])
+            strong = [a.dtype for a in values if a.op not in ("const", "real")]     # a size does not promote, either
+            dtype = promoted(strong or [a.dtype for a in values])
             widest = promoted([a.dtype for a in values])
             if widest.startswith("float") and not dtype.startswith("float"):
                 dtype = widest
