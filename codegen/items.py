@@ -9,7 +9,7 @@ about loops; that is `lower`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gradc.ir.dims import Axis, Dim
@@ -282,8 +282,11 @@ def _order_parts(items: Sequence[Item]) -> None:
                 before.users.append(item)
 
 
-def is_cheap(item: Item) -> bool:
-    """Whether recomputing a definition at its uses costs less than keeping it in memory."""
+def is_cheap(item: Item, kept: Container[Item] = ()) -> bool:
+    """Whether recomputing a definition at its uses costs less than keeping it in memory.
+
+    What is `kept` in memory anyway is only read again.
+    """
     waiting, seen, steps = [item], {item}, 0
     while waiting:
         one = waiting.pop()
@@ -293,7 +296,7 @@ def is_cheap(item: Item) -> bool:
         if any(n.op not in CHEAP and n.args for n in (one.node, *one.inline)):
             return False
         for dep in one.deps:
-            if dep not in seen:
+            if dep not in seen and dep not in kept:
                 seen.add(dep)
                 waiting.append(dep)
     return True

@@ -171,8 +171,8 @@ def _part_scatters(items: Sequence[Item], axis: Axis, opened: Axes, phase: dict[
     last = max(phase.values())
     at: dict[tuple[Node, int], tuple[Node, ...]] = {}
     for item in items:
-        if item.kind != "scatter" or item.domain - opened != {axis} or item.guards:
-            continue
+        if item.kind != "scatter" or item.domain - opened != {axis} or item.guards or item.users:
+            continue                                            # an array that is read must be complete before
         indices = item.roots[1:]
         first = at.setdefault((item.node, phase[item]), indices)
         if first != indices and all(i.dtype == "int64" and _is_affine(i) for i in (*first, *indices)):
@@ -197,12 +197,32 @@ def _choose(items: Sequence[Item], opened: Axes) -> Axis:
         kept = _kept(items, axis, phase, opened)
         members = sum(1 for item in items if axis in item.domain)
         free = kept == 0 and max(phase.values()) == 0 and 2 * members >= waiting
-        arrays = sum(10 ** len(item.node.axes - opened - {axis}) for item in items
-                     if item.kind in ("acc", "scan") and axis in item.domain and (
-                         axis in item.reduces or _scans(item, axis)) and item.node.axes - opened - {axis})
-        key = (0, 0) if free else (1, kept + arrays)
+        key = (0, 0) if free else (1, kept + _arrays(items, axis, opened) + _rest(items, axis, phase, opened))
         best.append((key, _contiguity(items, axis), rank, axis))
     return min(best, key=lambda entry: entry[:3])[3]
+
+
+def _rest(items: Sequence[Item], axis: Axis, phase: dict[Item, int], opened: Axes) -> int:
+    """What the items outside the loops over `axis` will keep in memory at least, one step ahead."""
+    total = 0
+    for p in range(max(phase.values()) + 1):
+        outside = [item for item in items if phase[item] == p and axis not in item.domain]
+        candidates = union(outside) - opened
+        if candidates:
+            total += min(_kept(outside, other, phases(outside, other), opened) + _arrays(outside, other, opened)
+                         for other in candidates)
+    return total
+
+
+def _arrays(items: Sequence[Item], axis: Axis, opened: Axes) -> int:
+    """How much memory the accumulators take that a loop over `axis` goes around (10 an axis).
+
+    A sum that is only put into an array can be added to that array instead.
+    """
+    return sum(10 ** len(item.node.axes - opened - {axis}) for item in items
+               if item.kind in ("acc", "scan") and axis in item.domain and (
+                   axis in item.reduces or _scans(item, axis)) and item.node.axes - opened - {axis}
+               and not all(user.kind in ("store", "scatter") for user in item.users))
 
 
 def _scans(item: Item, axis: Axis) -> bool:
@@ -287,10 +307,18 @@ def _recompute_cheap(graph: Graph, program: Program, items: Sequence[Item], choi
     for item in items:                                          # computed twice, equal values may differ
         kept.update(a for n in (item.node, *item.inline) if n.op in ("eq", "not_equal") for a in n.args)
     found = {item.node for item in items
-             if program.homes[item].storage and is_cheap(item) and item.node not in kept}
+             if program.homes[item].storage and item.node not in kept and (
+                 is_cheap(item) or is_cheap(item, _kept_as_long(item, program)))}
     new = found - choices.inline
     choices.inline |= new
     return bool(new)
+
+
+def _kept_as_long(item: Item, program: Program) -> set[Item]:
+    """The operands of an item that stay in memory wherever its own value is used."""
+    own = program.homes[item]
+    return {dep for dep in item.deps if program.homes[dep].storage
+            and program.homes[dep].home == own.home[:len(program.homes[dep].home)]}
 
 
 def _scatter_directly(graph: Graph, program: Program, items: Sequence[Item]) -> Graph | None:
@@ -331,6 +359,8 @@ def _direct(part: Part, accumulated: dict[Node, Item], program: Program) -> Part
     taken = {a for node in (*part.indices, *part.guards, *([factor] if factor else [])) for a in node.axes}
     varying = {a for node in item.roots for a in node.axes}     # a sum may count points without using them
     if item.reduces & taken or not item.reduces <= varying:
+        return None
+    if not taken <= item.node.axes:                             # the terms would be summed anew along the other axes
         return None
     origin = item.body.graph                                    # the graph given may share its nodes
     term = item.body if factor is None else origin.apply("mul", factor, item.body)

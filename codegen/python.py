@@ -183,6 +183,8 @@ class BodyPrinter:
             index = [self.axes[a] if a in opened else ":" for a in home.storage]
             state = self.buffers[item.node]
             self._at(self.before, loop, f"{state}[{', '.join(index)}] = {start}")
+            if item.node.op in ("argmax", "argmin"):
+                self._prepare_best(item, home, loop, index)
             self._prepare_partial(item, home)
         else:
             self._at(self.before, loop, f"{name} = {start}")
@@ -206,6 +208,14 @@ class BodyPrinter:
         else:
             self._at(self.before, loop, f"{state} = {start}")
         self.states[item.node] = state
+
+    def _prepare_best(self, item: Item, home: Home, loop: Loop, index: Sequence[str]) -> None:
+        """The best values so far, beside an array of their places."""
+        best = self.names.fresh(f"best_{self.locals[item.node]}")
+        self.top.append(f"{best} = np.empty({self._shape([a.dim for a in home.storage])})")
+        self._at(self.before, loop, f"{best}[{', '.join(index)}] = {'-inf' if item.node.op == 'argmax' else 'inf'}")
+        self.partial[item] = f"{best}[{', '.join(self.axes[a] for a in home.storage)}]"
+        self.used.add("inf")
 
     def _prepare_partial(self, item: Item, home: Home) -> None:
         """A local for the trailing loops over which the target's element stays the same."""
@@ -257,6 +267,8 @@ class BodyPrinter:
         identity = REDUCTIONS[node.op].identity
         assert identity is not None, f"{node.op} should have been expanded"
         kind = node.dtype
+        if kind == "float32":
+            self.used.add("float32")
         return number(int(identity) if kind == "int64" else identity, kind)[0]
 
     def _hoist_reads(self) -> None:
@@ -431,7 +443,7 @@ class BodyPrinter:
             found = text[0] if whole else f"{name} {joint} {bracket(text, AND + 1)}"
             lines.append(f"{name} = {found}{note}")
         else:
-            best, target = self.partial[item], self.locals[item.node]
+            best, target = self.partial[item], self._element(item.node) if home.in_array else self.locals[item.node]
             value = self.names.numbered("t")
             sign = ">" if op == "argmax" else "<"
             (axis,) = item.reduces

@@ -112,8 +112,12 @@ class Arrays:
         """The dimension of two that meet elementwise; unlike names must be equal at run time."""
         if left == right or right == ONE:
             return left
-        if left == ONE:
-            return right
+        return right if left == ONE else self.equal(left, right)
+
+    def equal(self, left: Dim, right: Dim) -> Dim:
+        """The dimension of two that must be equal, also where one of them is 1."""
+        if left == right:
+            return left
         if (left - right).constant is not None:
             raise ArrayError(f"the dimensions {left} and {right} cannot be equal",
                              "Elementwise operands need equal dimensions, or a literal 1 that stretches.")
@@ -292,8 +296,7 @@ class Arrays:
     def matmul(self, left: Array, right: Array) -> Array:
         """NumPy's @ for operands of one or two dimensions."""
         if not 1 <= len(left.axes) <= 2 or not 1 <= len(right.axes) <= 2:
-            raise ArrayError("@ takes arrays of one or two dimensions",
-                             "Write the sum: sum(A[i, k] * x[k] for k in range(n)).")
+            raise ArrayError("@ takes arrays, and one operand is a number", "Write * for a product.")
         last, first = left.shape[-1], right.shape[0]
         dim = self.unified(last, first)
         if ONE in (last, first) and last != first:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 from gradc.ir.errors import FormulaError, GradcError, GraphError, ShapeError, SizeError, UnsupportedError
 from gradc.ir.graph import Graph, Node
 
-from . import formula_calls, indexing
+from . import formula_arrays, formula_calls, indexing
 from .arrays import Array, ArrayError, Arrays
 from .bounds import Bounds, check_reads
 from .names import Usage, usage
@@ -334,6 +334,8 @@ def _binary(walker: Walker, node: ast.BinOp) -> Step:
         raise _no_operator(walker, node, node.op)
     left = yield node.left
     right = yield node.right
+    if op is None and max(len(left.axes), len(right.axes)) > 2:
+        return formula_arrays.matmul(walker, node, left, right)
     if op is None:
         return walker.arrays.matmul(left, right)
     return walker.arrays.apply(op, left, right)

@@ -18,7 +18,9 @@ from gradc.ir.graph import Node
 from gradc.ir.table import OPERATIONS, REDUCTIONS, formula_names
 
 from .arrays import Array
+from .formula_arrays import ENTRIES, FormulaTrace, array_call, flag, literal
 from .formula_ranges import range_axis, range_ends
+from .numpy_functions import kept
 from .syntax import nearest, shown
 
 if TYPE_CHECKING:
@@ -27,11 +29,10 @@ if TYPE_CHECKING:
 
 FUNCTIONS = formula_names()
 _OTHER_FUNCTIONS = {
-    "norm": "sqrt(sum(x**2))", "dot": "sum(x * y), or x @ y,", "matmul": "A @ B", "factorial": "gamma(n + 1)",
+    "factorial": "gamma(n + 1)", "inverse": "inv(A)", "slogdet": "logdet(A)", "log_det": "logdet(A)",
     "power": "a ** b", "square": "x ** 2", "heaviside": "where(x > 0, 1, 0)", "float": "1.0 * x",
     "Piecewise": "a if condition else b", "int": "trunc(x)",
-    "std": "sqrt(mean((x - mean(x))**2))", "var": "mean((x - mean(x))**2)",
-    "softmax": "exp(x - logsumexp(x))", "average": "mean(x)", "product": "prod(x)",
+    "average": "mean(x)", "product": "prod(x)",
     "Sum": "sum(f(i) for i in range(n))", "amax": "max(x)", "amin": "min(x)",
     "binom": "gamma(n + 1) / (gamma(k + 1) * gamma(n - k + 1))", "radians": "x * pi / 180",
     "degrees": "x * 180 / pi", "zip": "one index for both, sum(x[i] * y[i] for i in range(n)),",
@@ -64,6 +65,8 @@ def call(walker: Walker, node: ast.Call) -> Step:
                                  error=UnsupportedError)
     if name in walker.operations:
         return (yield from _own(walker, node, walker.operations[name]))
+    if name in ENTRIES:
+        return (yield from array_call(walker, node, name))
     if name in REDUCTIONS and (len(node.args) == 1 or name not in FUNCTIONS):
         return (yield from _reduction(walker, node, name))
     if node.keywords:
@@ -135,7 +138,7 @@ def _unknown(walker: Walker, func: ast.Name) -> GradcError:
     if name in _OTHER_FUNCTIONS:
         advice = f"Write {_OTHER_FUNCTIONS[name]} instead."
     else:
-        known = [*FUNCTIONS, *REDUCTIONS, "len"]
+        known = [*FUNCTIONS, *REDUCTIONS, *ENTRIES, "len"]
         same = [name.lower()] if name.lower() in known else []
         close = same or list(dict.fromkeys(nearest(name, known) or nearest(name.lower(), known)))
         advice = f"Write {' or '.join(close)} instead." if close else (
@@ -147,7 +150,7 @@ def _unknown(walker: Walker, func: ast.Name) -> GradcError:
 def _method(walker: Walker, func: ast.Attribute) -> GradcError:
     """`np.sin(x)` and `x.sum()`: the name alone is what can be called."""
     name = func.attr
-    known = name in FUNCTIONS or name in REDUCTIONS
+    known = name in FUNCTIONS or name in REDUCTIONS or name in ENTRIES
     advice = f"Write {name}(...) without the part before the point." if known else \
         "Write a function of the table by its name alone: sin(x)."
     return walker.refused(func, f"the attribute {shown(name)} cannot be called", advice,
@@ -193,16 +196,21 @@ def _reduction(walker: Walker, node: ast.Call, name: str) -> Step:
     if name in ("argmax", "argmin") and len(positions) > 1:
         raise walker.refused(node, f"{name} gives an index along one dimension, not {len(positions)}",
                              f"Write {name}(x, axis=0).", error=ShapeError)
-    return walker.arrays.reduce(name, array, positions)
+    reduced = walker.arrays.reduce(name, array, positions)
+    if any(keyword.arg == "keepdims" and flag(walker, keyword.value) for keyword in node.keywords):
+        return kept(FormulaTrace(walker, node), reduced, positions, True, len(array.axes)).array
+    return reduced
 
 
 def _positions(walker: Walker, node: ast.Call, rank: int) -> list[int]:
     """The dimensions that `axis=` names; all without it."""
     positions = list(range(rank))
     for keyword in node.keywords:
+        if keyword.arg == "keepdims":
+            continue
         if keyword.arg != "axis":
             raise walker.refused(keyword, f"there is no keyword {shown(keyword.arg or '**')} here",
-                                 "The one keyword is axis, such as axis=0.")
+                                 "The keywords are axis and keepdims, such as axis=0.")
         trees = keyword.value.elts if isinstance(keyword.value, ast.Tuple) else [keyword.value]
         positions = [_position(walker, tree, rank) for tree in trees]
         if len(set(positions)) != len(positions):
@@ -211,13 +219,9 @@ def _positions(walker: Walker, node: ast.Call, rank: int) -> list[int]:
 
 
 def _position(walker: Walker, tree: ast.expr, rank: int) -> int:
-    sign, literal = 1, tree
-    if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
-        sign, literal = -1, tree.operand
-    value = literal.value if isinstance(literal, ast.Constant) else None
-    if not isinstance(value, int) or isinstance(value, bool):
+    position = literal(tree)
+    if position is None:
         raise walker.refused(tree, "axis is not a literal whole number", "Write axis=0, or axis=(0, 1).")
-    position = sign * value
     if not -rank <= position < rank:
         raise walker.refused(tree, f"there is no axis {position} in an array of {rank} "
                              f"dimension{'s' if rank > 1 else ''}",

@@ -21,16 +21,23 @@ import numpy as np
 from gradc.ir.errors import FormulaError, GradcError, UnsupportedError
 from gradc.ir.graph import Graph
 
-from . import numpy_linalg, numpy_products  # noqa: F401  (they fill the table, as numpy_shapes does)
+from . import (  # noqa: F401  (they fill the table)
+    numpy_elements,
+    numpy_joins,
+    numpy_linalg,
+    numpy_numerics,
+    numpy_products,
+    numpy_reductions,
+)
 from .annotations import annotated
-from .numpy_functions import FUNCTIONS, call, refuse_dtype, trace_of
-from .numpy_shapes import CONSTRUCTORS
+from .numpy_constructors import CONSTRUCTORS
+from .numpy_functions import call, constructed, trace_of
 from .shapes import Declaration, declaration, declarations
 from .structures import NOTHING, Entries, Fixed, Leaf, Tree, entries, fill, grow, unused
 from .traced import Trace, Traced
 
-MODULES = ("numpy", "numpy.linalg", "math", "scipy", "scipy.special", "scipy.linalg", "gradc", "gradc.nn",
-           "gradc.compiler.nn")
+MODULES = ("numpy", "numpy.linalg", "numpy.fft", "numpy.polynomial", "numpy.polynomial.polynomial", "math", "scipy",
+           "scipy.special", "scipy.linalg", "gradc", "gradc.nn", "gradc.compiler.nn")
 MATH = {"math.pow": "power", "math.fabs": "abs", "math.lgamma": "loggamma"}     # other names than NumPy's
 
 
@@ -192,8 +199,8 @@ def _name_of(function: Any) -> str | None:
         return f"special.{own}"
     if module.startswith("scipy.linalg"):
         return f"scipy.linalg.{own}"
-    if module.startswith("numpy.linalg"):
-        return f"linalg.{own}"
+    if module.startswith(("numpy.linalg", "numpy.fft", "numpy.polynomial")):
+        return f"{module.removeprefix('numpy.').replace('linalg._linalg', 'linalg')}.{own}"
     return own if module.startswith("numpy") else None
 
 
@@ -205,8 +212,7 @@ class Either:
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         if self._name in CONSTRUCTORS:
-            refuse_dtype(self._trace, self._name, keywords.pop("dtype", None))
-            return FUNCTIONS[self._name](self._trace, *args, **keywords)
+            return constructed(self._trace, self._name, args, keywords)
         if trace_of((*args, *keywords.values())) is None:
             return self._function(*args, **keywords)
         return call(self._name, args, keywords)

@@ -15,12 +15,14 @@ from typing import Any
 import sympy
 from sympy.tensor.indexed import Idx, Indexed, IndexedBase
 
-from gradc.ir.dims import Axis, Dim
+from gradc.ir.dims import Dim
 from gradc.ir.errors import FormulaError, ShapeError, UnsupportedError
 from gradc.ir.graph import Graph, Node
 
+from .arrays import Arrays
 from .bounds import check_reads
-from .from_sympy_functions import KNOWN, LEAVES, RULES
+from .from_sympy_arrays import KNOWN, LEAVES, RULES
+from .from_sympy_parts import ARRAY_SYMBOLS, ARRAYS, NAMED_ARRAYS
 from .from_sympy_survey import SMALL, Survey, measure, printable, refuse, shown, symbol_name
 from .from_sympy_walk import Translator
 from .shapes import Declaration, declaration
@@ -32,13 +34,14 @@ Arguments = Mapping[Any, str] | Sequence[Any] | None
 def convert(expr: Any, args: Arguments = None) -> Graph:
     """The graph of a SymPy expression.
 
-    expr  an expression or a condition (one scalar output), a Matrix (one array output of its shape), or
-          a tuple or list of these (one output each)
-    args  the arguments in order: symbols, IndexedBase objects or their names; or a mapping from these to
-          declarations as in formulas, {x: "n", "k": "int"}; None takes all of them by name
+    expr  an expression or a condition (one scalar output), a Matrix, a matrix expression or an array (one
+          array output of its shape), or a tuple or list of these (one output each)
+    args  the arguments in order: symbols, arrays (IndexedBase, MatrixSymbol, ArraySymbol) or their names; or
+          a mapping from these to declarations as in formulas, {x: "n", "k": "int"}; None takes all by name
 
     Integer symbols are int64 arguments, or the dimensions of an array that has them in its shape; all
-    others are float64. An IndexedBase without a shape and a declaration gets a dimension for each index.
+    others are float64. A MatrixSymbol has its own shape, a column vector (n, 1); an IndexedBase without a
+    shape and a declaration gets a dimension for each index.
     FormulaError for arguments that do not fit the expression, UnsupportedError for what has no meaning
     here, ShapeError for an index that is always outside.
 
@@ -47,20 +50,17 @@ def convert(expr: Any, args: Arguments = None) -> Graph:
     >>> list(graph.inputs), [name for name, _ in graph.outputs]
     (['y', 'x'], ['value'])
     """
-    items = list(expr) if isinstance(expr, (tuple, list, sympy.Tuple)) else [expr]
     several = isinstance(expr, (tuple, list, sympy.Tuple))
-    if not items:
+    roots = [_root(item) for item in (expr if several else [expr])]
+    if not roots:
         raise FormulaError("the tuple of expressions is empty: give at least one expression")
-    roots: list[Any] = []
-    for item in items:
-        roots += _entries(item)
     survey = Survey(roots, KNOWN)
-    graph = Graph(source=_source(items, several))
+    graph = Graph(source=_source(roots, several))
     translator = Translator(graph, survey, RULES, LEAVES)
     ArgumentList(graph, translator, args).declare()
-    for number, item in enumerate(items):
+    for number, root in enumerate(roots):
         name = f"value_{number}" if several else "value"
-        graph.outputs.append((name, _output(translator, item)))
+        graph.outputs.append((name, _output(translator, root)))
     _check_reads(graph)
     return graph
 
@@ -77,12 +77,13 @@ def _check_reads(graph: Graph) -> None:
         ) from None
 
 
-def _entries(item: Any) -> list[Any]:
-    if isinstance(item, sympy.MatrixBase):
-        return list(item.flat())
+def _root(item: Any) -> Any:
+    """An output as SymPy's object, immutable."""
+    if isinstance(item, (sympy.MatrixBase, sympy.NDimArray)):
+        return item.as_immutable()
     if isinstance(item, (tuple, list, sympy.Tuple)):
         raise UnsupportedError("a tuple inside a tuple of expressions: give one flat tuple, or a Matrix")
-    return [item if isinstance(item, sympy.Basic) else _number(item)]
+    return item if isinstance(item, sympy.Basic) else _number(item)
 
 
 def _number(item: Any) -> Any:
@@ -96,38 +97,24 @@ def _number(item: Any) -> Any:
     return refuse(item)
 
 
-def _output(translator: Translator, item: Any) -> Node:
+def _output(translator: Translator, root: Any) -> Node:
     graph = translator.graph
-    if not isinstance(item, sympy.MatrixBase):
-        root = _entries(item)[0]
-        node = graph.node(translator.value(root))
-        real = any(n.op == "input" and n.dtype.startswith("float") for n in graph.reachable([node]))
-        return graph.node(translator.real(node)) if real and node.dtype == "int64" else node
-    shape = tuple(Dim.of(int(size)) for size in item.shape)
-    axes = tuple(Axis(Dim.of(1), number) for number in range(len(shape)))
-    values = [graph.node(translator.value(entry)) for entry in _entries(item)]
-    if any(value.dtype == "bool" for value in values):
-        raise FormulaError(
-            "a Matrix holds a condition: give numbers, for example Piecewise((1, c), (0, True))"
-        )
-    values = [graph.node(translator.real(value)) for value in values]
-    columns = int(item.shape[1])
-    return graph.store_parts(
-        shape,
-        [
-            (axes, (Dim.of(place // columns), Dim.of(place % columns)), (), value)
-            for place, value in enumerate(values)
-        ],
-    )
+    if isinstance(root, (sympy.MatrixBase, sympy.NDimArray, *ARRAYS)):
+        array = translator.array(root)
+        plain = Arrays(graph).plain(array)
+        return graph.store(plain.axes, plain.node) if array.axes else array.node
+    node = graph.node(translator.value(root))
+    real = any(n.op == "input" and n.dtype.startswith("float") for n in graph.reachable([node]))
+    return graph.node(translator.real(node)) if real and node.dtype == "int64" else node
 
 
-def _source(items: Sequence[Any], several: bool) -> str:
+def _source(roots: Sequence[Any], several: bool) -> str:
     """The expressions on one line, where SymPy can print them without going deep."""
-    sizes = [sum(measure(entry) for entry in _entries(item)) for item in items]
+    sizes = [measure(root) for root in roots]
     if sum(sizes) >= SMALL:
         count = str(sum(sizes)) if all(size < SMALL for size in sizes) else f"{SMALL} or more"
         return f"a SymPy expression of {count} nodes"
-    texts = [shown(item, 10 * SMALL) for item in items]
+    texts = [shown(root, 10 * SMALL) for root in roots]
     return f"({', '.join(texts)})" if several else texts[0]
 
 
@@ -195,7 +182,7 @@ class ArgumentList:
         """The name of the argument that an entry of `args` means."""
         if isinstance(key, str):
             name = key
-        elif isinstance(key, (sympy.Symbol, Idx, IndexedBase)):
+        elif isinstance(key, (sympy.Symbol, Idx, *NAMED_ARRAYS)):
             name = self.names.get(key, symbol_name(key))
         else:
             advice = "give its IndexedBase" if isinstance(key, Indexed) else "give symbols or their names"
@@ -236,20 +223,17 @@ class ArgumentList:
         shapes = {
             name: self._shape(item, name)
             for name, item in self.owners.items()
-            if isinstance(item, IndexedBase)
+            if isinstance(item, NAMED_ARRAYS)
         }
         for name, item in self.extra.items():
-            if isinstance(item, IndexedBase) and name not in self.declared:
-                raise FormulaError(
-                    f"the expression does not use the array {printable(name)}: leave it out of args, or "
-                    "declare its shape in a mapping"
-                )
             if name in self.declared:
                 shapes[name] = self.declared[name].shape
+            elif isinstance(item, NAMED_ARRAYS):
+                shapes[name] = self._unused(item, name)
         for name in self._order({dim.name for shape in shapes.values() for dim in shape}):
             node = self.graph.input(name, self._dtype(name), shapes.get(name, ()))
             owner = self.owners.get(name)
-            if isinstance(owner, IndexedBase):
+            if isinstance(owner, NAMED_ARRAYS):
                 self.translator.arrays[owner] = node
             elif owner is not None and node.dtype != "int64":
                 self.translator.scalars[owner] = node
@@ -258,7 +242,7 @@ class ArgumentList:
     def _dtype(self, name: str) -> str:
         """The type of an argument, from its use and its declaration, which must agree."""
         item, given = self.owners.get(name, self.extra.get(name)), self.declared.get(name)
-        array, used = isinstance(item, IndexedBase), name in self.owners
+        array, used = isinstance(item, NAMED_ARRAYS), name in self.owners
         if item in self.survey.truths:
             if item in self.survey.numbers or item in self.survey.integers:
                 raise FormulaError(
@@ -287,11 +271,17 @@ class ArgumentList:
     def _shape(self, base: Any, name: str) -> tuple[Dim, ...]:
         rank, given = self.survey.arrays[base], self.declared.get(name)
         shape: tuple[Dim, ...]
-        if given is not None:
-            shape = given.shape
-        elif base.shape is not None:
+        own = base.shape is not None and (given is None or not isinstance(base, IndexedBase))
+        if own:
             value, what = self.translator.value, f"the shape of {printable(name)}"
             shape = tuple(self.translator.dimension(value(d, integer=True), what) for d in base.shape)
+            if given is not None and shape != given.shape:
+                raise FormulaError(
+                    f"args declares {printable(name)} of shape ({', '.join(map(str, given.shape))}), but it is "
+                    f"{_described(base)}: make it with that shape, or leave the declaration out"
+                )
+        elif given is not None:
+            shape = given.shape
         else:
             self.translator.undeclared.add(base)
             label = name if name.isascii() and name.isidentifier() else "array"
@@ -304,12 +294,22 @@ class ArgumentList:
             )
         return shape
 
+    def _unused(self, base: Any, name: str) -> tuple[Dim, ...]:
+        """The shape of an array that only `args` has, such as a matrix that a derivative has lost."""
+        sizes: tuple[Any, ...] = base.shape if isinstance(base, ARRAY_SYMBOLS) else (None,)
+        if not all(isinstance(size, (sympy.Integer, sympy.Symbol)) for size in sizes):
+            raise FormulaError(
+                f"the expression does not use the array {printable(name)}: leave it out of args, or "
+                "declare its shape in a mapping"
+            )
+        return tuple(Dim.of(int(d) if isinstance(d, sympy.Integer) else self.names.get(d, d.name)) for d in sizes)
+
     def _order(self, bound: set[str | None]) -> list[str]:
         """The names of the arguments in their order: all but the dimensions that an array binds."""
         needed = sorted(
             name
             for name, item in self.owners.items()
-            if isinstance(item, IndexedBase) or name not in bound or self._dtype(name) != "int64"
+            if isinstance(item, NAMED_ARRAYS) or name not in bound or self._dtype(name) != "int64"
         )
         if self.listed is None:
             return [*self.declared, *(name for name in needed if name not in self.declared)]
@@ -346,10 +346,15 @@ def _check_reserved(name: str) -> None:
         )
 
 
+_ARTICLES = dict(zip(ARRAY_SYMBOLS, ("a MatrixSymbol", "an ArraySymbol"), strict=True))
+
+
 def _described(item: Any) -> str:
     """A symbol for a message that must tell it from another of the same name."""
     if isinstance(item, IndexedBase):
         return f"an IndexedBase{'' if item.shape is None else ' of shape ' + shown(item.shape)}"
+    if isinstance(item, ARRAY_SYMBOLS):
+        return f"{_ARTICLES[type(item)]} of shape {shown(item.shape)}"
     if isinstance(item, Idx):
         return "an Idx"
     facts = [f"{fact}={value}" for fact, value in sorted(item._assumptions_orig.items())]

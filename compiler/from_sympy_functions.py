@@ -15,16 +15,17 @@ from typing import Any
 import sympy
 from sympy.codegen import cfunctions, numpy_nodes
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue, Xnor
-from sympy.tensor.indexed import Idx, Indexed
+from sympy.tensor.indexed import Idx
 
 from gradc.ir.errors import FormulaError, UnsupportedError
 from gradc.ir.graph import Node, affine
 from gradc.ir.table import operation, sympy_names
 
-from .from_sympy_sums import element, total
+from .from_sympy_sums import total
 from .from_sympy_survey import operands_of, shown
 from .from_sympy_walk import Ask, Leaf, Rule, Scope, Steps, Translator, Value, is_whole
 
+NumberRule = Callable[[Translator, Ask], Steps]
 THIRD = sympy.Rational(1, 3)
 
 
@@ -187,10 +188,14 @@ def _pow(t: Translator, ask: Ask) -> Steps:
     base, exponent = ask.expr.args
     if base is sympy.E:
         return t.apply("exp", (yield Ask(exponent, ask.scope)))
-    value = yield Ask(base, ask.scope)
-    if _is_reciprocal(ask.expr):
-        return t.apply("div", 1.0, (yield from _power(t, base, value, -exponent, ask.scope)))
-    return (yield from _power(t, base, value, exponent, ask.scope))
+    return (yield from power(t, base, (yield Ask(base, ask.scope)), exponent, ask.scope))
+
+
+def power(t: Translator, base: Any, value: Value, exponent: Any, scope: Scope) -> Steps:
+    """value ** exponent for an exponent of either sign; `base` is what the value is of."""
+    if isinstance(exponent, sympy.Number) and exponent.is_negative:
+        return t.apply("div", 1.0, (yield from _power(t, base, value, -exponent, scope)))
+    return (yield from _power(t, base, value, exponent, scope))
 
 
 def _power(t: Translator, base: Any, value: Value, exponent: Any, scope: Scope) -> Steps:
@@ -360,7 +365,7 @@ def _equivalent(t: Translator, ask: Ask) -> Steps:
 # -- functions that the table has under other operands ----------------------------------------
 
 
-def _of_table(op: str) -> Rule:
+def _of_table(op: str) -> NumberRule:
     """The rule of a function whose operands are those of an operation of the table."""
     integers = operation(op).integers
 
@@ -427,7 +432,10 @@ def _formula(formula: Callable[..., Value]) -> Rule:
     return rule
 
 
-def _log(t: Translator, value: Value, base: Value | None = None) -> Value:
+def log_of(t: Translator, ask: Ask) -> Steps:
+    """log(x), and log(x, b)."""
+    value, *bases = yield from _values(ask.expr.args, ask.scope)
+    base = bases[0] if bases else None
     if base is None:
         return t.apply("log", value)
     if not isinstance(base, Node) and base in (2, 10):
@@ -498,7 +506,7 @@ def _classes() -> dict[type, str]:
 
 
 def _rules() -> dict[type, Rule]:
-    found = {kind: _of_table(op) for kind, op in _classes().items()}
+    found: dict[type, Rule] = {kind: _of_table(op) for kind, op in _classes().items()}
     found.update(
         {
             sympy.Add: _add,
@@ -520,7 +528,6 @@ def _rules() -> dict[type, Rule]:
             sympy.Heaviside: _heaviside,
             sympy.KroneckerDelta: _kronecker,
             sympy.binomial: _binomial,
-            Indexed: element,
             sympy.Sum: total,
             sympy.Product: total,
             sympy.besselj: _bessel("jn", "j0", "j1"),
@@ -528,7 +535,6 @@ def _rules() -> dict[type, Rule]:
             sympy.besseli: _bessel("besseli", "i0", "i1"),
             sympy.polygamma: _from_order_zero("polygamma", "digamma"),
             sympy.expint: _from_order_zero("expint"),
-            sympy.log: _formula(_log),
             sympy.sinc: _formula(lambda t, x: t.apply("sinc_derivative", 0, t.real(x))),
             sympy.frac: _formula(lambda t, x: t.apply("mod", t.real(x), 1.0)),
             sympy.factorial: _formula(lambda t, n: t.apply("gamma", t.apply("add", t.real(n), 1.0))),

@@ -21,11 +21,11 @@ from .from_sympy_survey import READS, limits_of, shown
 from .from_sympy_walk import Ask, Guard, Scope, Steps, Translator, Value, is_whole
 
 
-def element(t: Translator, ask: Ask) -> Steps:
-    """An element; where its index may lie outside, it is read only where the scope's conditions hold."""
+def indices_of(t: Translator, ask: Ask, exprs: Sequence[Any]) -> Generator[Ask, Value, list[Node]]:
+    """The indices of an element as nodes; FormulaError or ShapeError for what is no index."""
     whole = ask.scope._replace(integer=True)
     indices: list[Node] = []
-    for index in ask.expr.indices:
+    for index in exprs:
         value = yield Ask(index, whole)
         if not is_whole(value):
             raise FormulaError(
@@ -38,24 +38,29 @@ def element(t: Translator, ask: Ask) -> Steps:
                 "array of n as x[n - 1]"
             )
         indices.append(t.graph.node(value))
-    array = t.arrays[ask.expr.base]
-    read = t.graph.read(array, indices, t.guards(ask.scope) if _may_leave(t, ask, array, indices) else [])
+    return indices
+
+
+def element_of(t: Translator, ask: Ask, base: Any, exprs: Sequence[Any]) -> Steps:
+    """An element of an argument; where its index may lie outside, it is read only where the conditions hold."""
+    indices = yield from indices_of(t, ask, exprs)
+    array = t.arrays[base]
+    leaves = ask.scope.guards and _may_leave(t, ask, base, exprs, indices)
+    read = t.graph.read(array, indices, t.guards(ask.scope) if leaves else [])
     place = t.graph.source.find(text) if t.graph.source and (text := shown(ask.expr)) else -1
     if place >= 0:
         t.graph.spans.setdefault(read, Span(place, place + len(text)))
     return read
 
 
-def _may_leave(t: Translator, ask: Ask, array: Node, indices: Sequence[Node]) -> bool:
+def _may_leave(t: Translator, ask: Ask, base: Any, exprs: Sequence[Any], indices: Sequence[Node]) -> bool:
     """Whether a read needs the conditions of its scope, because an index may lie outside its dimension.
 
     Nothing can be proved of an array without a declared shape. It must have an element for every value
     of a variable that is its index; the conditions protect other indices, x[i + 1].
     """
-    if not ask.scope.guards:
-        return False
-    undeclared = ask.expr.base in t.undeclared
-    for expr, index, dim in zip(ask.expr.indices, indices, array.shape, strict=True):
+    undeclared = base in t.undeclared
+    for expr, index, dim in zip(exprs, indices, t.arrays[base].shape, strict=True):
         plain = undeclared and expr in ask.scope.bound
         if not plain and t.bounds.inside(index, dim) != "yes":
             return True

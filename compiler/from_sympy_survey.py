@@ -18,9 +18,12 @@ from sympy.core.function import AppliedUndef, UndefinedFunction
 from sympy.logic.boolalg import BooleanFunction
 from sympy.matrices.expressions.matexpr import MatrixElement, MatrixExpr
 from sympy.stats.rv import RandomSymbol
+from sympy.tensor.array.expressions.array_expressions import ArrayElement
 from sympy.tensor.indexed import Idx, Indexed, IndexedBase
 
 from gradc.ir.errors import FormulaError, UnsupportedError
+
+from .from_sympy_parts import ARRAY_SYMBOLS, ARRAYS, NAMED_ARRAYS, PARTS, Parts
 
 Bound = frozenset[Any]
 NOTHING: Bound = frozenset()
@@ -31,12 +34,13 @@ DEEP = 30  # and its nesting: SymPy prints by recursion
 SUMS = (sympy.Sum, sympy.Product)
 TRANSPARENT = (sympy.Add, sympy.Mul, sympy.Pow, sympy.Mod, sympy.Min, sympy.Max, sympy.Abs)
 
-ELEMENT = (
-    "is an element of a MatrixSymbol, which is not supported yet: write IndexedBase('A', shape=(m, n))[i, j]"
+NUMBER = (
+    "is a matrix, and a number belongs here: take an element M[i, j], Trace(M) or Determinant(M); for a function "
+    "of every element write M.applyfunc(f) or HadamardPower(M, p)"
 )
 MATRIX = (
-    "is a matrix expression, which is not supported yet: write it with IndexedBase and Sum, or make it "
-    "explicit with .as_explicit() and give its entries"
+    "is a matrix expression that has no meaning in gradc: write it by sums, products, powers, Transpose, Inverse, "
+    "HadamardProduct, or make it explicit with .as_explicit()"
 )
 _ADVICE: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (AppliedUndef, ("is an undefined function: put its formula in its place, expr.subs({shown}, ...)",)),
@@ -66,9 +70,8 @@ _ADVICE: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (sympy.arg, ("is the angle of a complex number: for real x and y write atan2(y, x)",)),
     (RandomSymbol, ("is a random variable: compile its density, sympy.stats.density(...)(x)",)),
     (sympy.MatrixBase, ("is a matrix inside an expression: give the matrix itself, or a tuple",)),
-    (MatrixElement, (ELEMENT,)),
     (MatrixExpr, (MATRIX,)),
-    (sympy.NDimArray, ("is an array of expressions: give a Matrix, or a tuple of expressions",)),
+    (sympy.NDimArray, ("is an array of expressions inside an expression: give the array itself",)),
     (sympy.Contains, ("is a condition on a set: write it as inequalities, .as_relational(x)",)),
     (sympy.Set, ("is a set, which has no value: write conditions with And, Or and inequalities",)),
     (IndexedBase, ("is an array without an index: write {shown}[i], inside a Sum over i",)),
@@ -133,9 +136,9 @@ def refuse(expr: Any) -> NoReturn:
 
 
 def symbol_name(symbol: Any) -> str:
-    """The user's name of a Symbol, an Idx or an IndexedBase, as data."""
+    """The user's name of a Symbol, an Idx, an IndexedBase, a MatrixSymbol or an ArraySymbol, as data."""
     label = symbol.label if isinstance(symbol, (Idx, IndexedBase)) else symbol
-    return str(label.name) if isinstance(label, sympy.Symbol) else str(label)
+    return str(label.name) if isinstance(label, (sympy.Symbol, *ARRAY_SYMBOLS)) else str(label)
 
 
 class Survey:
@@ -143,12 +146,13 @@ class Survey:
 
     order      every node once, operands before users (it also keeps them alive, so ids stay valid)
     scalars    free symbols (Symbol, Dummy, Idx) in the order in which they were met
-    arrays     each IndexedBase and how many indices it is used with
+    arrays     each IndexedBase, MatrixSymbol and ArraySymbol and its number of indices
     integers   symbols and arrays that stand where an integer belongs: in an index, a bound, a shape
     truths     symbols that stand where a truth value belongs
     numbers    symbols that stand where a number belongs
     places  id -> place in the order: what a function is made of comes before it
     stands_in  id -> what a Derivative or a Subs evaluates to
+    parts      id -> what a matrix or an array of expressions consists of
     """
 
     def __init__(self, roots: Sequence[Any], known: Collection[type]) -> None:
@@ -160,6 +164,7 @@ class Survey:
         self.truths: set[Any] = set()
         self.numbers: set[Any] = {root for root in roots if _is_symbol(root)}
         self.stands_in: dict[int, Any] = {}
+        self.parts: dict[int, Parts] = {}
         self._symbols: dict[Any, None] = {}
         self._variables: set[Any] = set()
         self._bound: dict[int, Bound] = {}
@@ -198,6 +203,8 @@ class Survey:
             return self._shape_of(expr)
         if kind not in self.known:
             refuse(expr)
+        if kind in PARTS:
+            return self._visit_array(expr, PARTS[kind](expr))
         if kind is sympy.Derivative or kind is sympy.Subs:
             self.stands_in[id(expr)] = evaluated(expr)
             return (self.stands_in[id(expr)],)
@@ -212,6 +219,7 @@ class Survey:
         operands = operands_of(expr)
         if kind is sympy.Piecewise:  # a branch that is nan says "undefined there", as a missing branch does
             operands = [o for p, o in enumerate(operands) if p % 2 or o is not sympy.nan]
+        self._check_numbers(operands)
         truth = isinstance(expr, BooleanFunction)
         conditions = {id(pair.cond) for pair in expr.args} if kind is sympy.Piecewise else ()
         for child in operands:
@@ -219,8 +227,29 @@ class Survey:
                 (self.truths if truth or id(child) in conditions else self.numbers).add(child)
         return operands
 
+    def _visit_array(self, expr: Any, parts: Parts) -> Sequence[Any]:
+        """A matrix, an array, or what makes a number of them."""
+        self.parts[id(expr)] = parts
+        self._note_integers(parts.integers)
+        self._variables.update(parts.variables)
+        if isinstance(expr, ARRAY_SYMBOLS):
+            self.arrays.setdefault(expr, len(expr.shape))
+        self._check_numbers(parts.numbers)
+        self.numbers.update(child for child in parts.operands if _is_symbol(child))
+        return parts.operands
+
+    def _check_numbers(self, operands: Iterable[Any]) -> None:
+        """Refuse a matrix where a number belongs; one by one element counts as its element."""
+        for child in operands:
+            if isinstance(child, (sympy.MatrixBase, sympy.NDimArray)):
+                refuse(child)
+            if isinstance(child, ARRAYS) and tuple(child.shape) not in ((), (1, 1)):
+                raise UnsupportedError(f"{shown(child)} {NUMBER}")
+
     def _visit_indexed(self, expr: Any) -> Sequence[Any]:
         base = expr.base
+        if isinstance(base, sympy.NDimArray):
+            return self._visit_array(expr, Parts((base, *expr.indices), integers=expr.indices))
         if not isinstance(base, IndexedBase):
             raise UnsupportedError(
                 f"{shown(expr)} takes an element of {shown(base)}: gradc reads elements of "
@@ -242,6 +271,7 @@ class Survey:
 
     def _visit_sum(self, expr: Any) -> Sequence[Any]:
         children = [expr.function]
+        self._check_numbers(children)
         if _is_symbol(expr.function):
             self.numbers.add(expr.function)
         for variable, lower, upper in limits_of(expr):
@@ -266,8 +296,9 @@ class Survey:
             seen.add(id(expr))
             if _is_symbol(expr):
                 self.integers.add(expr)
-            elif isinstance(expr, Indexed):
-                self.integers.add(expr.base)
+            elif isinstance(expr, (Indexed, MatrixElement, ArrayElement)):
+                if isinstance(expr.args[0], NAMED_ARRAYS):
+                    self.integers.add(expr.args[0])
             elif isinstance(expr, (*TRANSPARENT, sympy.Tuple)):
                 stack.extend(expr.args)
 
@@ -304,9 +335,12 @@ class Survey:
                 found = (found - {variable}) | self.bound_in(lower) | self.bound_in(upper)
             return found
         found = NOTHING
-        if isinstance(expr, Indexed):
+        parts = self.parts.get(id(expr))
+        if isinstance(expr, (Indexed, MatrixElement, ArrayElement)):
             found = frozenset((READS,))
-            children: Iterable[Any] = expr.indices
+            children: Iterable[Any] = expr.indices if parts is None else parts.operands
+        elif parts is not None:
+            children = parts.operands
         else:
             standing = self.stands_in.get(id(expr))
             children = operands_of(expr) if standing is None else (standing,)
@@ -314,7 +348,7 @@ class Survey:
             more = self._bound.get(id(child))
             if more is not None and not more <= found:
                 found = more | found
-        return found
+        return found if parts is None or not parts.variables else found - frozenset(parts.variables)
 
 
 def _is_symbol(expr: Any) -> bool:
@@ -343,8 +377,13 @@ def evaluated(expr: Any) -> Any:
     """What a Derivative or a Subs stands for; it is SymPy that differentiates here, by recursion.
 
     Plain symbols are made real for the time, so that |x| has the derivative sign(x) and not one in
-    real and imaginary parts.
+    real and imaginary parts. Matrices are refused: SymPy takes many of their derivatives for 0.
     """
+    if isinstance(expr, sympy.Derivative) and expr.has(MatrixExpr, sympy.Trace, sympy.Determinant, *ARRAY_SYMBOLS):
+        raise UnsupportedError(
+            f"{shown(expr)} is a derivative of matrices, which SymPy may take for 0: compile the expression itself "
+            "and use .grad"
+        )
     try:
         plain = {
             s: sympy.Dummy(s.name, real=True)

@@ -16,8 +16,9 @@ from gradc.ir.dims import Dim
 from gradc.ir.errors import FormulaError, SizeError
 from gradc.ir.graph import Graph, Node, affine
 
+from .arrays import Array, ArrayError
 from .bounds import Bounds
-from .from_sympy_survey import READS, Survey
+from .from_sympy_survey import READS, Survey, shown
 
 Value = Node | int | float | bool
 Guard = tuple[Node, bool]
@@ -49,22 +50,23 @@ class Scope(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """A request for the value of a SymPy node, or of its negative."""
+    """A request for the value of a SymPy node, or of its negative; `array` says that it may be an array."""
 
     expr: Any
     scope: Scope
     negated: bool = False
+    array: bool = False
 
 
 Steps = Generator[Ask, Value, Value]
-Rule = Callable[["Translator", Ask], Steps]
-Leaf = Callable[["Translator", Ask], Value]
+Rule = Callable[["Translator", Ask], Generator[Ask, Any, "Value | Array"]]
+Leaf = Callable[["Translator", Ask], "Value | Array"]
 
 
 class Translator:
     """Puts the values of SymPy nodes into a graph; every node once for each scope that it depends on.
 
-    `scalars` gives the node of each free symbol, `arrays` the input of each IndexedBase,
+    `scalars` gives the node of each free symbol, `arrays` the input of each IndexedBase or matrix,
     `undeclared` those among them whose shape nobody gave. `leaves` are
     the rules of classes without operands, which answer at once.
     """
@@ -77,29 +79,49 @@ class Translator:
         self.scalars: dict[Any, Node] = {}
         self.arrays: dict[Any, Node] = {}
         self.undeclared: set[Any] = set()
-        self._known: dict[Any, Value] = {}
+        self._known: dict[Any, Value | Array] = {}
         self._widths: dict[Node, int] = {}
 
     def value(self, expr: Any, *, integer: bool = False) -> Value:
-        """The value of an expression that the survey has seen."""
-        running: list[tuple[Any, Steps]] = []
-        ask: Ask | None = Ask(expr, Scope({}, (), integer))
-        answer: Any = None
+        """The value of an expression that the survey has seen, as a number."""
+        value = self._run(Ask(expr, Scope({}, (), integer)))
+        assert not isinstance(value, Array)
+        return value
+
+    def array(self, expr: Any) -> Array:
+        """The same as an array, which has no axes if it is a number."""
+        value = self._run(Ask(expr, Scope({}), array=True))
+        return value if isinstance(value, Array) else Array(self.graph.node(value))
+
+    def _run(self, first: Ask) -> Value | Array:
+        running: list[tuple[Ask, Generator[Ask, Any, Value | Array]]] = []
+        ask: Ask = first
+        waiting, answer = True, None
         while True:
-            if ask is not None:
+            if waiting:
                 answer = self._answer(ask)
                 if answer is None:  # not known: run its rule, which starts when it is sent None
-                    running.append((self._key(ask), self._start(ask)))
+                    running.append((ask, self._start(ask)))
+            if answer is not None and isinstance(answer, Array) and not ask.array:
+                answer = self._number(answer)
             if not running:
-                result: Value = answer
-                return result
+                assert answer is not None
+                return answer
             try:
-                ask = running[-1][1].send(answer)
+                ask, waiting = running[-1][1].send(answer), True
             except StopIteration as stop:
-                ask, answer = None, stop.value
-                self._known[running.pop()[0]] = answer
+                answer, waiting = stop.value, False
+                ask = running.pop()[0]
+                self._known[self._key(ask)] = stop.value
+            except ArrayError as error:
+                raise error.error(f"{error.message} in {shown(running[-1][0].expr)}\n{error.advice}") from None
 
-    def _answer(self, ask: Ask) -> Value | None:
+    def _number(self, array: Array) -> Node:
+        """The one element of an array that stands where a number belongs."""
+        zero = self.graph.const(0)
+        return self.graph.substitute(array.node, dict.fromkeys(array.axes, zero))
+
+    def _answer(self, ask: Ask) -> Value | Array | None:
         leaf = self.leaves.get(type(ask.expr))
         return self._known.get(self._key(ask)) if leaf is None else leaf(self, ask)
 
@@ -111,7 +133,7 @@ class Translator:
         guards = ask.scope.guards if READS in bound else ()
         return (id(ask.expr), ask.negated, ask.scope.integer, inside, guards)
 
-    def _start(self, ask: Ask) -> Steps:
+    def _start(self, ask: Ask) -> Generator[Ask, Any, Value | Array]:
         expr = ask.expr
         standing = self.survey.stands_in.get(id(expr))
         if standing is not None:

@@ -18,6 +18,7 @@ from gradc.ir.graph import Node
 from gradc.ir.table import REDUCTIONS, formula_names
 
 from .arrays import Array, Item, NewAxis, Slice, whole_dim
+from .formula_arrays import ENTRIES
 
 if TYPE_CHECKING:
     from .formula import Step, Walker
@@ -27,7 +28,7 @@ _AFFINE = ("const", "dim", "axis", "add", "sub", "neg", "mul")
 
 def subscript(walker: Walker, node: ast.Subscript) -> Step:
     """One subscript; the base is an argument, a named value or any array expression."""
-    if isinstance(node.value, ast.Attribute):
+    if isinstance(node.value, ast.Attribute) and node.value.attr != "T":
         return (yield from _shape_entry(walker, node, node.value))
     source: Node | None = None
     if isinstance(node.value, ast.Name):
@@ -42,7 +43,10 @@ def subscript(walker: Walker, node: ast.Subscript) -> Step:
     if not shape:
         raise _not_an_array(walker, node)
     trees = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    given = sum(not (isinstance(tree, ast.Constant) and tree.value is None) for tree in trees)
+    given = sum(not (isinstance(tree, ast.Constant) and tree.value in (None, ...)) for tree in trees)
+    dots = [tree for tree in trees if isinstance(tree, ast.Constant) and tree.value is ...]
+    if len(dots) > 1:
+        raise walker.refused(dots[1], "... stands twice in one index", "Write : for each whole dimension.")
     if given > len(shape):
         raise walker.refused(node, f"{walker.text(node.value)[:40]} has {_count(len(shape), 'dimension')} "
                              f"and {_count(given, 'index')} here",
@@ -52,6 +56,11 @@ def subscript(walker: Walker, node: ast.Subscript) -> Step:
     for tree in trees:
         if isinstance(tree, ast.Constant) and tree.value is None:
             items.append(NewAxis())
+            continue
+        if tree in dots:
+            skipped = len(shape) - given
+            items += [Slice(walker.graph.const(0), 1, dim) for dim in shape[position:position + skipped]]
+            position += skipped
             continue
         items.append((yield from _item(walker, tree, shape[position])))
         position += 1
@@ -190,21 +199,28 @@ def _only_indices(condition: Node) -> bool:
     return False
 
 
-def attribute(walker: Walker, node: ast.Attribute) -> Array:
-    """Attributes have no meaning, except `.shape` with an index."""
+def attribute(walker: Walker, node: ast.Attribute) -> Step:
+    """`.T`, the dimensions in the other order; `.shape` has a meaning with an index."""
     name, text = node.attr, walker.text(node.value)[:40]
-    advice = {"T": f"Write the indices in the other order: {text}[j, i].", "size": f"Write len({text}).",
-              "shape": f"Write one dimension: {text}.shape[0].", "ndim": "Write the number."}.get(name)
+    if name == "T":
+        array = yield node.value
+        return Array(array.node, array.axes[::-1])
+    raise _no_attribute(walker, node, name, text)
+
+
+def _no_attribute(walker: Walker, node: ast.Attribute, name: str, text: str) -> GradcError:
+    advice = {"size": f"Write len({text}).", "shape": f"Write one dimension: {text}.shape[0].",
+              "ndim": "Write the number."}.get(name)
     if advice is None:
-        known = name in formula_names() or name in REDUCTIONS
+        known = name in formula_names() or name in REDUCTIONS or name in ENTRIES
         advice = f"Write {name}({text})." if known else f"Write the value itself: {text}."
-    raise walker.refused(node, f"the attribute {name} has no meaning in a formula", advice,
-                         error=UnsupportedError)
+    return walker.refused(node, f"the attribute {name} has no meaning in a formula", advice,
+                          error=UnsupportedError)
 
 
 def _shape_entry(walker: Walker, node: ast.Subscript, base: ast.Attribute) -> Step:
     if base.attr != "shape":
-        attribute(walker, base)
+        raise _no_attribute(walker, base, base.attr, walker.text(base.value)[:40])
     array = yield base.value
     position = node.slice
     number = position.value if isinstance(position, ast.Constant) else None

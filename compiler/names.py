@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from gradc.ir.graph import Span
 
+from .formula_arrays import SIZED
 from .syntax import Statement
 
 _PASS_ON = ("min", "max", "minimum", "maximum", "abs", "clip", "where", "mod")   # whole if their operands are
@@ -67,7 +68,7 @@ def _call(node: ast.Call, task: _Task, statement: Statement, found: Usage) -> li
     name = node.func.id if isinstance(node.func, ast.Name) else ""
     if name:
         found.called.setdefault(name, statement.place(node.func))
-    whole = name == "range" or (task.whole and name in _PASS_ON)
+    whole = name == "range" or name in SIZED or (task.whole and name in _PASS_ON)
     tasks = [task._replace(node=arg, whole=whole) for arg in node.args]
     tasks += [task._replace(node=keyword.value, whole=False) for keyword in node.keywords]
     return tasks if name else [*tasks, task._replace(node=node.func, whole=False)]

@@ -1,15 +1,14 @@
 """What NumPy's functions mean on traced values: one short entry a function, found by its name.
 
-Here are the table itself, the ufuncs, which come from the operation table, and reductions; products of arrays
-are in `numpy_products`, shapes and constructors in `numpy_shapes`. All are written in terms of `arrays` and
-`traced`, so none of them has a gradient rule of its own. `call` is the one way in: it looks a name up, finds
-the trace among the arguments, and refuses by name what is not there. How the user's function comes to call it
-is left to `from_python` and to NumPy's protocols.
+Here are the table itself and the ufuncs that are operations of the table of the IR. Other pointwise functions are
+in `numpy_pointwise`, and further modules have reductions, products, shapes, joins, constructors, and searches. All
+are written in terms of `arrays` and `traced`, so none of them has a gradient rule of its own. `call` is the one
+way in: it looks a name up, finds the trace among the arguments, and refuses by name what is not there. How the
+user's function comes to call it is left to `from_python` and to NumPy's protocols.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,15 +19,26 @@ from gradc.ir.errors import ShapeError
 from gradc.ir.table import OPERATIONS
 
 from .arrays import ONE, Array, ArrayError, NewAxis, Slice
+from .masked import Selected, selected_call
 from .syntax import nearest
 from .traced import Trace, Traced
 
 Function = Callable[..., Any]
 FUNCTIONS: dict[str, Function] = {}         # by NumPy's name, with "linalg." and "special." before theirs
+POINTWISE: set[str] = set()                 # the names that mean something at each element on its own
 METHODS: dict[str, str] = {name: name for name in (
-    "sum", "prod", "mean", "var", "std", "max", "min", "ptp", "any", "all", "argmax", "argmin", "cumsum", "cumprod",
-    "dot", "transpose", "reshape", "ravel", "flatten", "squeeze", "swapaxes", "clip", "round", "trace", "diagonal",
-    "repeat", "take", "astype", "copy", "conj", "item")}
+    "sum", "prod", "mean", "var", "std", "max", "min", "any", "all", "argmax", "argmin", "cumsum", "cumprod", "dot",
+    "transpose", "reshape", "ravel", "flatten", "squeeze", "swapaxes", "clip", "round", "trace", "diagonal", "repeat",
+    "take", "astype", "copy", "conj", "conjugate", "item", "choose", "compress", "searchsorted", "nonzero", "fill",
+    "put", "ptp", "tolist")}
+_SELECTS = "The number of places is not known: write np.where(mask, x, y), or reduce at once, np.sum(x[mask])."
+_COMPLEX = "All numbers are real here: write np.cos and np.sin, or np.convolve for a filter."
+REFUSED: dict[str, str] = {
+    **dict.fromkeys(("nonzero", "flatnonzero", "argwhere", "unique", "where"), _SELECTS),
+    **dict.fromkeys(("fft.fft", "fft.ifft", "fft.rfft", "fft.irfft", "fft.fft2", "fft.ifft2", "fft.rfft2", "fft.irfft2",
+                     "fft.fftn", "fft.ifftn", "fft.rfftn", "fft.irfftn", "fft.hfft", "fft.ihfft", "angle"), _COMPLEX),
+    "tolist": "Index the array, or return it: its numbers are not known yet.",
+}
 
 
 def call(name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
@@ -36,33 +46,63 @@ def call(name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
     trace = trace_of((*args, *keywords.values()))
     assert trace is not None
     function = FUNCTIONS.get(name)
+    if name in REFUSED and (function is None or len(args) == 1):
+        raise trace.refused(f"{spelled(name)} is not known on traced arrays", REFUSED[name])
     if function is None:
-        near = nearest(name, FUNCTIONS)
-        raise trace.refused(f"np.{name} is not known on traced arrays",
+        near = [spelled(n) for n in nearest(name, FUNCTIONS)]
+        raise trace.refused(f"{spelled(name)} is not known on traced arrays",
                             f"Write it by functions that are, such as {' or '.join(near) or 'np.sum and np.einsum'}.")
-    given = {key: value for key, value in keywords.items()
-             if value is not np._NoValue and (value is not None or key == "axis")}
-    for unknown in ("where", "out", "initial"):
-        if unknown in given:
-            raise trace.refused(f"np.{name}(..., {unknown}=...) has no meaning here",
-                                "Write np.where(condition, x, y) around it." if unknown == "where" else "Leave it out.")
-    refuse_dtype(trace, name, given.pop("dtype", None))
+    given = {key: value for key, value in keywords.items() if value is not np._NoValue and not (
+        value is None and key in ("out", "where", "dtype", "initial"))}
+    if "out" in given:
+        raise trace.refused(f"{spelled(name)}(..., out=...) has no meaning here",
+                            "Leave it out, or write y[...] = value.")
+    if "where" in given and (name in POINTWISE or "where" not in function.__code__.co_varnames):
+        raise trace.refused(f"{spelled(name)}(..., where=...) has no meaning here",
+                            "Write np.where(condition, x, y) around it.")
+    dtype = given.pop("dtype", None)
     try:
-        return function(trace, *args, **given)
+        if any(isinstance(a, Selected) for a in (*args, *given.values())):
+            result = selected_call(trace, name, name in POINTWISE, args, given)
+        else:
+            result = function(trace, *args, **given)
+        return result if dtype is None else converted(trace, result, dtype)
     except ArrayError as error:
         raise trace.refused(error.message, error.advice, error.error) from None
     except TypeError as error:
         if error.__traceback__ is not None and error.__traceback__.tb_next is None:
-            raise trace.refused(f"np.{name}: {str(error).partition('() ')[2] or error}",
+            raise trace.refused(f"{spelled(name)}: {str(error).partition('() ')[2] or error}",
                                 "Call it as in NumPy, without options that only NumPy needs.") from None
         raise
 
 
-def refuse_dtype(trace: Trace, name: str, dtype: Any) -> None:
-    """Refuse a `dtype=` that no value here can have; which real type it asks for follows from the operands."""
-    if dtype is not None and np.dtype(dtype).kind not in "biuf":
-        raise trace.refused(f"np.{name}(..., dtype={np.dtype(dtype)}) makes no real numbers",
-                            "All values are real here: leave dtype out.")
+def constructed(trace: Trace, name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
+    """A function that makes an array from sizes and numbers, traced or not."""
+    try:
+        return FUNCTIONS[name](trace, *args, **keywords)
+    except ArrayError as error:
+        raise trace.refused(error.message, error.advice, error.error) from None
+
+
+def spelled(name: str) -> str:
+    """A name of the table as the user writes it."""
+    if name.startswith("scipy."):
+        return name
+    return f"scipy.special.{name[8:]}" if name.startswith("special.") else f"np.{name}"
+
+
+def converted(t: Trace, x: Any, dtype: Any) -> Any:
+    """A value in the kind of a dtype; real values stay in the precision that they have."""
+    array, wanted = t.lift(x), np.dtype(dtype)
+    if wanted.kind == "f" and wanted.itemsize >= 4:
+        return t.value(array._replace(node=t.arrays.real(array.node)))
+    if wanted.kind in "iu" and array.dtype in ("bool", "int64"):
+        return t.value(array._replace(node=t.arrays.number(array.node)))
+    if wanted.kind == "b":
+        return t.value(array) if array.dtype == "bool" else t.apply("not_equal", x, 0)
+    if wanted.kind == "c":
+        raise t.refused(f"an array of {array.dtype} cannot become {wanted}", "Keep real and imaginary part apart.")
+    raise t.refused(f"an array of {array.dtype} cannot become {wanted}", "Real values stay real here.")
 
 
 def trace_of(values: Iterable[Any]) -> Trace | None:
@@ -70,19 +110,21 @@ def trace_of(values: Iterable[Any]) -> Trace | None:
     waiting = list(values)
     while waiting:
         value = waiting.pop()
-        if isinstance(value, Traced):
-            return value.trace
+        if isinstance(value, (Traced, Selected)):
+            return value.tracer
         if isinstance(value, (list, tuple)):
             waiting += value
     return None
 
 
-def known(name: str) -> Callable[[Function], Function]:
+def known(name: str, *, pointwise: bool = False) -> Callable[[Function], Function]:
     """Put a function into the table, under one or more names."""
 
     def put(function: Function) -> Function:
         for one in name.split():
             FUNCTIONS[one] = function
+        if pointwise:
+            POINTWISE.update(name.split())
         return function
 
     return put
@@ -103,9 +145,8 @@ def _pointwise() -> None:
             for name in names:
                 FUNCTIONS.setdefault(name, entry(op.name))
     for name, meant in (("true_divide", "div"), ("divide", "div"), ("absolute", "abs"), ("power", "pow"),
-                        ("float_power", "pow"), ("remainder", "mod"), ("logical_and", "and"), ("logical_or", "or"),
-                        ("logical_not", "not"), ("bitwise_and", "and"), ("bitwise_or", "or"), ("invert", "not"),
-                        ("fmax", "max"), ("fmin", "min"), ("special.expit", "sigmoid"), ("special.erf", "erf"),
+                        ("float_power", "pow"), ("remainder", "mod"), ("special.expit", "sigmoid"),
+                        ("special.erf", "erf"),
                         ("special.erfc", "erfc"), ("special.erfinv", "erfinv"), ("special.gamma", "gamma"),
                         ("special.gammaln", "loggamma"), ("special.loggamma", "loggamma"), ("special.psi", "digamma"),
                         ("special.digamma", "digamma"), ("special.polygamma", "polygamma"), ("special.beta", "beta"),
@@ -116,58 +157,11 @@ def _pointwise() -> None:
                         ("special.exp2", "exp2"), ("special.cbrt", "cbrt"), ("special.softplus", "softplus")):
         FUNCTIONS[name] = entry(meant)
     for name in ("max", "min", "sum", "prod", "any", "all", "argmax", "argmin", "mean", "stop_gradient"):
-        FUNCTIONS.pop(name, None)                               # of arrays, below, or none of NumPy's
+        FUNCTIONS.pop(name, None)                               # of arrays, in other modules, or none of NumPy's
+    POINTWISE.update(FUNCTIONS)
 
 
 _pointwise()
-FUNCTIONS.update({
-    "positive": lambda t, x: t.value(t.lift(x)), "square": lambda t, x: t.apply("mul", x, x),
-    "reciprocal": lambda t, x: t.apply("div", 1.0, x), "deg2rad": lambda t, x: t.apply("mul", x, math.pi / 180),
-    "rad2deg": lambda t, x: t.apply("mul", x, 180 / math.pi), "degrees": lambda t, x: t.apply("mul", x, 180 / math.pi),
-    "radians": lambda t, x: t.apply("mul", x, math.pi / 180), "round": lambda t, x: t.apply("round", x),
-    "around": lambda t, x: t.apply("round", x),
-    "logaddexp2": lambda t, x, y: t.apply("logaddexp", x * math.log(2), y * math.log(2)) / math.log(2),
-    "isinf": lambda t, x: t.apply("eq", t.apply("abs", x), math.inf),
-    "heaviside": lambda t, x, h: t.apply("select", t.apply("eq", x, 0.0), h, t.apply(
-        "select", t.apply("less", x, 0.0), 0.0, 1.0)),
-    "copysign": lambda t, x, y: t.apply("select", t.apply("less", y, 0.0), -abs(x), abs(x)),
-    "where": lambda t, c, a, b: t.apply("select", _condition(t, c), a, b),
-    "clip": lambda t, x, a_min=None, a_max=None, **ends: _clip(t, x, ends.get("min", a_min), ends.get("max", a_max)),
-    "nan_to_num": lambda t, x, nan=0.0: t.apply("select", t.apply("isnan", x), nan, x),
-    "special.logit": lambda t, x: t.apply("log", x) - t.apply("log1p", -x),
-    "special.entr": lambda t, x: -t.apply("xlogy", x, x),
-    "special.rel_entr": lambda t, x, y: t.apply("xlogy", x, x / y),
-    "special.log_expit": lambda t, x: -t.apply("softplus", -x),
-    "special.ndtr": lambda t, x: 0.5 * t.apply("erfc", -x / math.sqrt(2)),
-    "astype": lambda t, x, kind: _cast(t, x, np.dtype(kind)), "copy": lambda t, x: t.value(t.lift(x)),
-    "asarray": lambda t, x: t.value(t.lift(x)), "array": lambda t, x: t.value(t.lift(x)),
-    "ascontiguousarray": lambda t, x: t.value(t.lift(x)), "conj": lambda t, x: t.value(t.lift(x)),
-    "item": lambda t, x: x.reshape(()) if x.ndim else x,
-})
-
-
-def _condition(t: Trace, c: Any) -> Any:
-    array = t.lift(c)
-    return t.value(array) if array.dtype == "bool" else t.apply("not_equal", c, 0)
-
-
-def _clip(t: Trace, x: Any, low: Any, high: Any) -> Any:
-    if low is not None and high is not None:
-        return t.apply("clip", x, low, high)
-    if low is None and high is None:
-        return x
-    return t.apply("max", x, low) if high is None else t.apply("min", x, high)
-
-
-def _cast(t: Trace, x: Any, dtype: np.dtype[Any]) -> Any:
-    array = t.lift(x)
-    if dtype.kind == "f" and dtype.itemsize >= 4:
-        return t.value(array._replace(node=t.arrays.real(array.node)))
-    if dtype.kind == "i" and array.dtype in ("bool", "int64"):
-        return t.value(array._replace(node=t.arrays.number(array.node)))
-    raise t.refused(f"an array of {array.dtype} cannot become {dtype}", "Real values stay real here.")
-
-
 # -- axes -----------------------------------------------------------------------------------------
 
 
@@ -197,99 +191,3 @@ def kept(t: Trace, array: Array, reduced: Sequence[int], keepdims: bool, rank: i
 def _spread(shape: Sequence[Dim], reduced: Sequence[int], rank: int) -> list[Dim]:
     rest = iter(shape)
     return [ONE if k in reduced else next(rest) for k in range(rank)]
-
-
-def _reduction(op: str) -> Function:
-    def reduce(t: Trace, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-        array = t.lift(x)
-        chosen = positions(t, axis, len(array.axes))
-        if op in ("argmax", "argmin") and len(chosen) != 1:
-            array, chosen = t.lift(FUNCTIONS["ravel"](t, x)), [0]
-        return kept(t, t.arrays.reduce(op, array, chosen), chosen, keepdims, len(array.axes))
-
-    return reduce
-
-
-for _name in ("sum", "prod", "mean", "max", "min", "any", "all", "argmax", "argmin"):
-    FUNCTIONS[_name] = _reduction(_name)
-FUNCTIONS |= {"amax": FUNCTIONS["max"], "amin": FUNCTIONS["min"], "average": FUNCTIONS["mean"]}
-FUNCTIONS["special.logsumexp"] = _reduction("logsumexp")
-FUNCTIONS["logsumexp"] = FUNCTIONS["special.logsumexp"]
-
-
-@known("var")
-def _var(t: Trace, x: Any, axis: Any = None, ddof: Any = 0, keepdims: bool = False) -> Any:
-    centred = x - FUNCTIONS["mean"](t, x, axis, keepdims=True)
-    if not ddof:
-        return FUNCTIONS["mean"](t, centred * centred, axis, keepdims=keepdims)
-    array = t.lift(x)
-    count = Dim.of(1)
-    for position in positions(t, axis, len(array.axes)):
-        count = count * array.shape[position]
-    total = FUNCTIONS["sum"](t, centred * centred, axis, keepdims=keepdims)
-    return total / (t.value(Array(t.graph.dim(count))) - ddof)
-
-
-@known("std")
-def _std(t: Trace, x: Any, axis: Any = None, ddof: Any = 0, keepdims: bool = False) -> Any:
-    return t.apply("sqrt", _var(t, x, axis, ddof, keepdims))
-
-
-@known("ptp")
-def _ptp(t: Trace, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return FUNCTIONS["max"](t, x, axis, keepdims) - FUNCTIONS["min"](t, x, axis, keepdims)
-
-
-@known("special.softmax softmax")
-def _softmax(t: Trace, x: Any, axis: Any = None) -> Any:
-    return t.apply("exp", _log_softmax(t, x, axis))
-
-
-@known("special.log_softmax log_softmax")
-def _log_softmax(t: Trace, x: Any, axis: Any = None) -> Any:
-    return x - FUNCTIONS["logsumexp"](t, x, axis, keepdims=True)
-
-
-@known("linalg.norm")
-def _norm(t: Trace, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    rank = len(t.lift(x).axes)
-    chosen = positions(t, axis, rank)
-    if ord in (None, "fro") or (ord == 2 and len(chosen) == 1):
-        return t.apply("sqrt", FUNCTIONS["sum"](t, x * x, axis, keepdims=keepdims))
-    if len(chosen) == 1 and ord == 1:
-        return FUNCTIONS["sum"](t, abs(x), axis, keepdims=keepdims)
-    if len(chosen) == 1 and ord in (math.inf, -math.inf):
-        return FUNCTIONS["max" if ord > 0 else "min"](t, abs(x), axis, keepdims=keepdims)
-    if len(chosen) == 1 and isinstance(ord, (int, float)) and ord > 0:
-        return FUNCTIONS["sum"](t, abs(x) ** ord, axis, keepdims=keepdims) ** (1.0 / ord)
-    raise t.refused(f"np.linalg.norm with ord={ord!r} over {len(chosen)} axes is not known",
-                    "Use ord None, 'fro', or 1, 2, inf over one axis.")
-
-
-def _running(kind: str) -> Function:
-    def run(t: Trace, x: Any, axis: Any = None) -> Any:
-        array = t.lift(x)
-        if axis is None:
-            array, axis = t.lift(FUNCTIONS["ravel"](t, x)), 0
-        along = array.axes[positions(t, axis, len(array.axes))[0]]
-        node = t.arrays.number(array.node)
-        if kind == "sum":
-            return t.value(array._replace(node=t.graph.scan("sum", along, (node,), inclusive=True)))
-        before = t.graph.scan("prod", along, (t.arrays.real(node),))
-        return t.value(array._replace(node=t.graph.apply("mul", before, node)))
-
-    return run
-
-
-FUNCTIONS |= {"cumsum": _running("sum"), "cumprod": _running("prod")}
-
-
-@known("diff")
-def _diff(t: Trace, x: Any, n: int = 1, axis: int = -1) -> Any:
-    for _ in range(n):
-        x = t.value(t.lift(x))
-        at = positions(t, axis, x.ndim)[0]
-        before, after = [slice(None)] * x.ndim, [slice(None)] * x.ndim
-        before[at], after[at] = slice(0, -1), slice(1, None)
-        x = x[tuple(after)] - x[tuple(before)]
-    return x

@@ -15,6 +15,7 @@ import numpy as np
 from .arrays import Array
 from .linear_algebra import LinearAlgebra
 from .numpy_functions import FUNCTIONS, METHODS, known, positions
+from .numpy_reductions import norm
 from .traced import Trace, Traced
 
 
@@ -236,11 +237,8 @@ def _cond(t: Trace, x: Any, p: Any = None) -> Any:
         values = _svdvals(t, x)
         most, least = FUNCTIONS["max"](t, values, -1), FUNCTIONS["min"](t, values, -1)
         return least / most if p == -2 else most / least
-    norm = FUNCTIONS["linalg.norm"]
-    return norm(t, x, p, (-2, -1)) * norm(t, _inv(t, x), p, (-2, -1))
-
-
-_entrywise_norm = FUNCTIONS["linalg.norm"]
+    size = FUNCTIONS["linalg.norm"]
+    return size(t, x, p, (-2, -1)) * size(t, _inv(t, x), p, (-2, -1))
 
 
 @known("linalg.norm scipy.linalg.norm linalg.matrix_norm")
@@ -249,7 +247,7 @@ def _norm(t: Trace, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = 
     rank = len(t.lift(x).axes)
     chosen = positions(t, axis, rank)
     if ord not in (2, -2, "nuc") or len(chosen) != 2:
-        return _entrywise_norm(t, x, ord, axis, keepdims)
+        return norm(t, x, ord, axis, keepdims)
     values = _svdvals(t, FUNCTIONS["moveaxis"](t, x, chosen, (-2, -1)))
     result = FUNCTIONS["sum" if ord == "nuc" else "max" if ord > 0 else "min"](t, values, -1)
     for k in sorted(chosen) if keepdims else ():

@@ -17,13 +17,17 @@ from .arrays import ONE, Array, ArrayError
 from .numpy_functions import FUNCTIONS, Function, known, positions
 from .traced import Trace, Traced
 
+THREE = Dim.of(3)
+
 
 @known("einsum")
 def _einsum(t: Trace, subscripts: Any, *operands: Any, optimize: Any = None) -> Any:
-    """Any subscripts; the letters are axes, the sum is over those that the result lacks."""
+    """Any subscripts, also as lists of numbers; the letters are axes, the sum is over those that the result lacks."""
     del optimize                                                # the order of the sums is the compiler's
+    if not isinstance(subscripts, str):
+        subscripts, operands = _spelled((subscripts, *operands))
     arrays = [t.lift(x) for x in operands]
-    text = "".join(subscripts.split()) if isinstance(subscripts, str) else ""
+    text = "".join(subscripts.split())
     left, arrow, right = text.partition("->")
     terms = left.split(",")
     if not text or len(terms) != len(arrays):
@@ -31,7 +35,7 @@ def _einsum(t: Trace, subscripts: Any, *operands: Any, optimize: Any = None) -> 
     free = [c for c in string.ascii_letters if c not in text]
     width = max((len(a.axes) - len(term.replace("...", "")) for term, a in zip(terms, arrays, strict=True)
                  if "..." in term), default=0)
-    dots = "".join(free[:width])
+    dots = "".join(free[:max(width, 0)])
     spelled = []
     for term, array in zip(terms, arrays, strict=True):
         own = len(array.axes) - len(term.replace("...", ""))
@@ -45,6 +49,17 @@ def _einsum(t: Trace, subscripts: Any, *operands: Any, optimize: Any = None) -> 
         letters = "".join(spelled)
         result = dots + "".join(sorted(c for c in set(letters) - set(dots) if letters.count(c) == 1))
     return _contracted(t, spelled, arrays, result)
+
+
+def _spelled(operands: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
+    """The form with lists of numbers, `np.einsum(A, [0, 1], B, [1, 2], [0, 2])`, by letters."""
+    letters = string.ascii_letters
+    lists = [operands[k] for k in range(1, len(operands), 2)]
+    terms = ["".join("..." if c is Ellipsis else letters[c] for c in one) for one in lists]
+    text = ",".join(terms)
+    if len(operands) % 2:
+        text += "->" + "".join("..." if c is Ellipsis else letters[c] for c in operands[-1])
+    return text, tuple(operands[k] for k in range(0, len(operands) - 1, 2))
 
 
 def _contracted(t: Trace, terms: Sequence[str], arrays: Sequence[Array], result: str) -> Traced:
@@ -122,32 +137,120 @@ def _tensordot(t: Trace, a: Any, b: Any, axes: Any = 2) -> Any:
 FUNCTIONS |= {
     "vdot": lambda t, a, b: _einsum(t, "i,i->", FUNCTIONS["ravel"](t, a), FUNCTIONS["ravel"](t, b)),
     "outer": lambda t, a, b: _einsum(t, "i,j->ij", FUNCTIONS["ravel"](t, a), FUNCTIONS["ravel"](t, b)),
-    "trace": lambda t, a: _einsum(t, "ii->", a), "linalg.trace": lambda t, a: _einsum(t, "...ii->...", a),
+    "vecdot": lambda t, a, b: _einsum(t, "...i,...i->...", a, b),
+    "linalg.vecdot": lambda t, a, b: _einsum(t, "...i,...i->...", a, b), "linalg.matmul": _matmul,
+    "linalg.outer": lambda t, a, b: _einsum(t, "i,j->ij", a, b), "linalg.tensordot": _tensordot,
+    "matvec": lambda t, a, b: _einsum(t, "...ij,...j->...i", a, b),
+    "vecmat": lambda t, a, b: _einsum(t, "...i,...ij->...j", a, b),
 }
 
 
+@known("kron")
+def _kron(t: Trace, a: Any, b: Any) -> Any:
+    """The products of all elements, the dimensions of both merged pairwise."""
+    left, right = t.value(t.lift(a)), t.value(t.lift(b))
+    rank = max(left.ndim, right.ndim)
+    left, right = (x[(None,) * (rank - x.ndim)] for x in (left, right))
+    first, second = string.ascii_lowercase[:rank], string.ascii_uppercase[:rank]
+    mixed = "".join(i + j for i, j in zip(first, second, strict=True))
+    product = _einsum(t, f"{first},{second}->{mixed}", left, right)
+    return product.reshape(tuple(i * j for i, j in zip(left.shape, right.shape, strict=True)))
+
+
+@known("cross")
+def _cross(t: Trace, a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None) -> Any:
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    move = FUNCTIONS["moveaxis"]
+    left, right = move(t, t.value(t.lift(a)), axisa, -1), move(t, t.value(t.lift(b)), axisb, -1)
+    if left.array.shape[-1] != THREE or right.array.shape[-1] != THREE:
+        raise t.refused("np.cross takes vectors of three elements, and here the dimension is "
+                        f"{left.array.shape[-1]} or {right.array.shape[-1]}",
+                        'Declare the dimension as 3: {"x": "n 3"}.', ShapeError)
+    (x, y, z), (u, v, w) = ([v[..., k] for k in range(3)] for v in (left, right))
+    return move(t, FUNCTIONS["stack"](t, [y * w - z * v, z * u - x * w, x * v - y * u], -1), -1, axisc)
+
+
+FUNCTIONS["linalg.cross"] = lambda t, a, b, axis=-1: _cross(t, a, b, axis=axis)
+
+
+# -- diagonals and triangles ----------------------------------------------------------------------
+
+
 @known("diagonal")
-def _diagonal(t: Trace, a: Any) -> Any:
-    return _einsum(t, "ii...->...i", a)
-
-
-@known("diag")
-def _diag(t: Trace, a: Any) -> Any:
+def _diagonal(t: Trace, a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     array = t.lift(a)
+    rank = len(array.axes)
+    one, other = positions(t, (axis1, axis2), rank) if rank > 1 else (0, 0)
+    if rank < 2:
+        raise t.refused("a diagonal of an array of one dimension", "Write np.diag(x) for a diagonal matrix.",
+                        ShapeError)
+    rows, columns = array.shape[one] - max(0, -offset), array.shape[other] - max(0, offset)
+    if rows.constant is not None and columns.constant is not None:
+        length = Dim.of(max(0, min(rows.constant, columns.constant)))
+    else:
+        difference = (rows - columns).constant
+        length = t.arrays.equal(rows, columns) if difference is None else rows if difference < 0 else columns
+    rest = [dim for k, dim in enumerate(array.shape) if k not in (one, other)]
+    axes = t.arrays.order([*rest, length])
+    free, along = iter(axes[:-1]), t.graph.axis(axes[-1])
+    mapping = {axis: t.graph.apply("add", along, max(0, -offset)) if k == one else t.graph.apply(
+        "add", along, max(0, offset)) if k == other else t.graph.axis(next(free)) for k, axis in enumerate(array.axes)}
+    return t.value(Array(t.graph.substitute(array.node, mapping), axes))
+
+
+@known("trace")
+def _trace(t: Trace, a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """A sum over both axes of what lies on the diagonal, so that a rectangle of unknown sizes has a trace too."""
+    array = t.lift(a)
+    one, other = positions(t, (axis1, axis2), len(array.axes))
+    if array.shape[one] == array.shape[other] or offset == 0 == len(array.shape):
+        return FUNCTIONS["sum"](t, _diagonal(t, a, offset, axis1, axis2), -1)
+    row, column = (t.graph.axis(array.axes[k]) for k in (one, other))
+    on = Array(t.graph.apply("eq", t.graph.apply("add", row, offset), column), (array.axes[one], array.axes[other]))
+    node = t.graph.reduce("sum", array.axes[other], t.arrays.number(array.node), [on.node])
+    node = t.graph.reduce("sum", array.axes[one], node)
+    return t.value(Array(node, tuple(axis for k, axis in enumerate(array.axes) if k not in (one, other))))
+
+
+FUNCTIONS |= {"linalg.trace": lambda t, a, offset=0: _trace(t, a, offset, -2, -1),
+              "linalg.diagonal": lambda t, a, offset=0: _diagonal(t, a, offset, -2, -1)}
+
+
+@known("diag diagflat")
+def _diag(t: Trace, v: Any, k: int = 0) -> Any:
+    array = t.lift(v)
     if len(array.axes) == 2:
-        return _diagonal(t, a)
-    i, j = t.arrays.order([array.shape[0], array.shape[0]])
-    row = t.graph.substitute(array.node, {array.axes[0]: t.graph.axis(i)})
-    on = t.graph.apply("eq", t.graph.axis(i), t.graph.axis(j))
-    return t.value(Array(t.graph.apply("select", on, row, 0.0), (i, j)))
+        return _diagonal(t, v, k)
+    if len(array.axes) != 1:
+        raise t.refused(f"np.diag of an array of {len(array.axes)} dimensions", "Give it one or two.", ShapeError)
+    size = array.shape[0] + abs(k)
+    i, j = t.arrays.order([size, size])
+    row, column = t.graph.axis(i), t.graph.axis(j)
+    on = t.graph.apply("eq", t.graph.apply("add", row, k), column)
+    if not k:
+        element = t.graph.substitute(array.node, {array.axes[0]: row})
+    else:
+        first = t.graph.apply("sub", row, max(0, -k))
+        inside = [on, t.graph.apply("greater_equal", first, 0),
+                  t.graph.apply("less", first, t.graph.dim(array.shape[0]))]
+        plain = t.arrays.plain(array)
+        whole = t.graph.store_parts([plain.shape[0]], [(plain.axes, (Dim.of(0),), (), plain.node)])
+        element = t.graph.read(whole, [first], inside)
+        on = t.graph.all_of(inside)
+    return t.value(Array(t.graph.apply("select", on, element, 0 if array.dtype == "int64" else 0.0), (i, j)))
 
 
 def _triangle(compare: str) -> Function:
-    def triangle(t: Trace, a: Any, k: int = 0) -> Any:
-        array = t.lift(a)
+    def triangle(t: Trace, m: Any, k: int = 0) -> Any:
+        array = t.lift(m)
+        if len(array.axes) < 2:
+            raise t.refused("a triangle of an array of one dimension", "Give it two, or more.", ShapeError)
         i, j = (t.graph.axis(axis) for axis in array.axes[-2:])
         inside = t.graph.apply(compare, t.graph.apply("sub", j, k), i)
-        return t.value(array._replace(node=t.graph.apply("select", inside, array.node, 0.0)))
+        node = t.arrays.number(array.node)
+        outside = 0 if node.dtype == "int64" else 0.0
+        return t.value(array._replace(node=t.graph.apply("select", inside, node, outside)))
 
     return triangle
 

@@ -46,7 +46,7 @@ class Operation:
 
     def __call__(self, /, *args: Any, **keywords: Any) -> Any:
         """The function's value; on traced values nodes with the user's derivative."""
-        traces = [value.trace for value in (*args, *keywords.values()) if isinstance(value, Traced)]
+        traces = [value.tracer for value in (*args, *keywords.values()) if isinstance(value, Traced)]
         if not traces:
             return self.function(*args, **keywords)
         trace, given = traces[0], self.args[:len(args)]

@@ -73,11 +73,22 @@ def _may_fail(node: Node) -> bool:
     if node.op == "dim":
         return bool(_divisors(node.attr))
     if node.op in ("floordiv", "mod") and node.dtype == "int64":
-        return node.args[1].op != "const" or not node.args[1].value
+        divisor = node.args[1]
+        if divisor.op == "dim" and any(_vanishes_with(axis.dim, divisor.attr) for axis in node.axes):
+            return False                                        # a loop over nothing divides nothing
+        return divisor.op != "const" or not divisor.value
     if not node.is_reduction or REDUCTIONS[node.op].identity is not None:
         return False
     size = node.attr.dim.constant
     return len(node.args) > 1 or size is None or size < 1
+
+
+def _vanishes_with(dim: Dim, divisor: Dim) -> bool:
+    """Whether a dimension is 0 wherever the divisor, a product of names, is."""
+    if len(divisor.terms) != 1:
+        return False
+    names = divisor.terms[0][0]
+    return bool(dim.terms) and all(all(monomial.count(n) >= names.count(n) for n in names) for monomial, _ in dim.terms)
 
 
 def _check(graph: Graph, node: Node, needed: Conditions) -> None:

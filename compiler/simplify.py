@@ -251,7 +251,8 @@ def _sum(graph: Graph, axis: Axis, body: Node, *guards: Node) -> Node | None:
     if axis not in body.axes:
         if guards or _is(body, 1.0) or not _never_negative(graph, axis):
             return None                                         # nothing times infinity would not be 0
-        return graph.apply("mul", graph.apply("real", graph.dim(axis.dim)), body)
+        count = graph.dim(axis.dim)
+        return graph.apply("mul", count if body.dtype == "float32" else graph.apply("real", count), body)
     if not _never_negative(graph, axis):
         return None                                             # nothing to sum is 0, also times infinity
     outside, inside = _split_product(body, axis)

@@ -39,6 +39,7 @@ _TOKEN = re.compile(
     r"|(?P<operator>\*\*=|//=|>>=|<<=|\.\.\.|\*\*|//|<=|>=|==|!=|:=|->|\+=|-=|\*=|/=|%=|@=|&=|\|=|\^=|<<|>>"
     r"|[-+*/%@()\[\],:;=<>.&|^~{}])"
 )
+_SUBSCRIPTS = re.compile(r"(?P<text>'[A-Za-z,.> -]{0,300}'|\"[A-Za-z,.> -]{0,300}\")")   # of einsum, nothing else
 _BETTER = {
     "×": "*", "·": "*", "⋅": "*", "∙": "*", "÷": "/", "−": "-", "–": "-", "—": "-",
     "≤": "<=", "≥": ">=", "≠": "!=",
@@ -191,6 +192,11 @@ def _split(source: str) -> Iterable[list[Token]]:
     at = 0
     while at < len(source):
         match = _TOKEN.match(source, at)
+        if match is None and [token.text for token in current[-2:]] == ["einsum", "("]:
+            match = _SUBSCRIPTS.match(source, at)
+            if match is None and source[at] in "\"'":
+                raise refuse(source, Span(at, at + 1), "the subscripts of einsum are letters, commas, -> and ...",
+                             "Write einsum('ij,j->i', A, x).")
         if match is None:
             raise _bad_character(source, at)
         kind, text = match.lastgroup or "", match[0]
@@ -204,6 +210,9 @@ def _split(source: str) -> Iterable[list[Token]]:
             if not open_ and current:
                 yield current
                 current, operators, commas = [], [0], [0]
+            continue
+        if kind == "text":
+            current.append(token)
             continue
         if kind in ("number", "name"):
             if kind == "number":
@@ -245,9 +254,9 @@ def _check_operator(source: str, token: Token, open_: list[Token], operators: li
     elif text in ("{", "}"):
         raise refuse(source, _span(token), "sets and dictionaries have no meaning in a formula",
                      "Write round brackets ( ) for grouping.")
-    elif text == "...":
-        raise refuse(source, _span(token), "... has no meaning in a formula",
-                     "Write every index, or : for a whole dimension.")
+    elif text == "..." and (not open_ or open_[-1].text != "["):
+        raise refuse(source, _span(token), "... has no meaning outside an index",
+                     "Write x[..., i] for the last dimension of x.")
     elif text == ":=":
         raise refuse(source, _span(token), "a value is not named inside an expression",
                      "Write a statement of its own before: name = ...; then use the name.")

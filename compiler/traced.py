@@ -12,18 +12,33 @@ from __future__ import annotations
 import linecache
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gradc.ir.dims import Dim
 from gradc.ir.errors import GradcError, UnsupportedError
-from gradc.ir.graph import Graph, Node
+from gradc.ir.graph import Check, Graph, Node, promoted
 
-from .arrays import ONE, Array, ArrayError, Arrays, Item, NewAxis, Slice, whole_dim
+from .arrays import Array, ArrayError, Arrays, Item, NewAxis, Slice, whole_dim
+from .assignment import accumulated, are_distinct, assigned, chosen
 from .bounds import Bounds
+from .masked import Selected
 
 LARGEST_CONSTANT = 256      # elements of an array that is not an argument
+MASK_ADVICE = "Reduce what x[mask] selects at once, np.sum(x[mask]), or write np.where(mask, x, 0.0)."
+
+
+class Places(NamedTuple):
+    """The places along one dimension at which a mask of numbers is true, and the size of that dimension."""
+
+    places: Any
+    size: int
+
+
+def _is_traced(values: Any) -> bool:
+    """Whether a traced value is among nested lists."""
+    return isinstance(values, Traced) or (isinstance(values, (list, tuple)) and any(map(_is_traced, values)))
 
 
 class Trace:
@@ -57,6 +72,8 @@ class Trace:
         """The array of a traced value, of a number, or of an array of constants."""
         if isinstance(value, Traced):
             return value.array
+        if isinstance(value, Selected):
+            raise self.refused("a mask selects elements, and their number is not known", MASK_ADVICE)
         if isinstance(value, (bool, np.bool_)):
             return Array(self.graph.const(bool(value)))
         if isinstance(value, (int, np.integer)):
@@ -94,10 +111,7 @@ class Trace:
     def joined(self, items: Sequence[Array], position: int) -> Array:
         """Several arrays one after the other along a dimension that they have: a store of parts."""
         graph, arrays = self.graph, self.arrays
-        if any(item.dtype.startswith("float") for item in items):
-            items = [item._replace(node=arrays.real(item.node)) for item in items]
-        elif any(item.dtype != "bool" for item in items):
-            items = [item._replace(node=arrays.number(item.node)) for item in items]
+        items = self.alike(items)
         shape = list(items[0].shape)
         offset = Dim.of(0)
         parts = []
@@ -113,6 +127,18 @@ class Trace:
             offset = offset + item.shape[position]
         shape[position] = offset
         return self.whole(graph.store_parts(shape, parts))
+
+    def alike(self, items: Sequence[Array]) -> list[Array]:
+        """Arrays that are put together, in one dtype; constants do not promote."""
+        floats = [item.dtype for item in items if item.dtype.startswith("float")]
+        if floats:
+            items = [item._replace(node=self.arrays.real(item.node)) for item in items]
+            dtype = promoted([item.dtype for item in items if item.node.op != "const"] or floats)
+            return [item._replace(node=self.graph.const(item.node.value, dtype)) if item.node.op == "const" else item
+                    for item in items]
+        if any(item.dtype != "bool" for item in items):
+            return [item._replace(node=self.arrays.number(item.node)) for item in items]
+        return list(items)
 
     def whole(self, array: Node) -> Array:
         """An array node (an input, a store) read over axes of its own."""
@@ -134,7 +160,7 @@ class Trace:
 
     def items(self, shape: Sequence[Dim], key: Any) -> list[Item]:
         """A key of `x[key]` as one item for each dimension that it names."""
-        keys = list(key) if isinstance(key, tuple) else [key]
+        keys = self.keys(key)
         count = sum(k is not None and k is not Ellipsis for k in keys)
         if sum(k is Ellipsis for k in keys) > 1 or count > len(shape):
             raise self.refused(f"{count} indices for an array of {len(shape)} dimensions",
@@ -152,13 +178,25 @@ class Trace:
             position += 1
         return found
 
+    def keys(self, key: Any) -> list[Any]:
+        """The entries of a key; a mask of numbers is the places where it is true, one entry for each dimension."""
+        found: list[Any] = []
+        for k in key if isinstance(key, tuple) else (key,):
+            if isinstance(k, (list, np.ndarray)) and not _is_traced(k):
+                k = np.asarray(k, dtype=None if np.size(k) else int)
+            if isinstance(k, np.ndarray) and k.dtype == bool:
+                found += [Places(places, size) for places, size in zip(k.nonzero(), k.shape, strict=True)]
+            else:
+                found.append(k)
+        return found
+
     def _pointer(self, key: Any, dim: Dim) -> Array:
-        if isinstance(key, (list, np.ndarray)):
-            key = np.asarray(key)
+        if isinstance(key, Places):
+            self.arrays.unified(dim, Dim.of(key.size))
+            key = key.places
         array = self.lift(key)
         if array.dtype == "bool":
-            raise self.refused("a mask selects elements, and their number is not known",
-                               "Write np.where(mask, x, 0.0), and sum it.")
+            raise self.refused("a mask selects elements, and their number is not known", MASK_ADVICE)
         if array.dtype != "int64":
             source = array.node.args[0] if array.node.op == "read" else array.node
             if source.op == "input":
@@ -185,6 +223,11 @@ class Trace:
                 known = whole_dim(node)
                 if known is None:
                     raise self.refused("the length of a slice is not known", "Write ends that are numbers or sizes.")
+                if known.constant is None and all(factor < 0 for _, factor in known.terms):
+                    self.graph.checks.append(Check(
+                        self.graph.apply("eq", self.graph.dim(known), 0),
+                        f"a slice counts from the end by {-known}, which is 0: NumPy takes it from the beginning"))
+                    known = dim + known
                 ends[at] = known
         span = ends[1] - ends[0] if step > 0 else ends[0] - ends[1]
         count = (span + (abs(step) - 1)) // abs(step)
@@ -196,51 +239,33 @@ class Trace:
         self.bounds.require("the array", array.shape, indices, [], None)
         return Array(self.graph.substitute(array.node, dict(zip(array.axes, indices, strict=True))), axes)
 
-    def assigned(self, array: Array, items: Sequence[Item], value: Array) -> Array:
-        """The array with a part replaced, as a store of the part over the whole."""
-        graph, arrays = self.graph, self.arrays
-        offsets: list[Dim] = []
-        dims: list[Dim] = []
-        kept: list[int] = []                                    # the dimensions that the value has
-        named = [item for item in items if not isinstance(item, NewAxis)]
-        named += [Slice(graph.const(0), 1, dim) for dim in array.shape[len(named):]]
-        for k, item in enumerate(named):
-            start = whole_dim(item.start if isinstance(item, Slice) else item.node)
-            if start is None or (isinstance(item, Slice) and item.step != 1) or (isinstance(item, Array) and item.axes):
-                raise self.refused("elements are assigned at computed or strided places",
-                                   "Assign to numbers, sizes and plain slices, or build the array by np.where.")
-            offsets.append(start)
-            dims.append(item.length if isinstance(item, Slice) else ONE)
-            if isinstance(item, Slice):
-                kept.append(k)
-        axes = arrays.order(dims)
-        self.bounds.require("the array", array.shape, [
-            graph.apply("add", graph.axis(a), graph.dim(o)) for a, o in zip(axes, offsets, strict=True)], [], None)
-        target = Array(graph.const(0), tuple(axes[k] for k in kept))
-        (node, _), joint = arrays.broadcast([value, target])
-        if len(joint) != len(kept):
-            raise ArrayError("the value that is assigned has more dimensions than the place", "Index the value.")
-        renamed = arrays.over(Array(node, joint), target.axes)
-        if array.dtype.startswith("float"):
-            renamed = renamed._replace(node=arrays.real(renamed.node))
-        plain = arrays.plain(array)
-        whole = graph.store(plain.axes, plain.node)
-        return self.whole(graph.store_parts(array.shape, [(axes, tuple(offsets), (), renamed.node)], base=whole))
-
 
 Method = Callable[[Any, Any], Any]
 
 
 def _both(op: str) -> tuple[Method, Method]:
     """An operator and its mirror image."""
-    return _binary(op), lambda self, other: self.trace.apply(op, other, self)
+    return _binary(op), lambda self, other: self.tracer.apply(op, other, self)
+
+
+def _called(name: str) -> tuple[Method, Method]:
+    """An operator that is a function of the table, and its mirror image."""
+
+    def method(*args: Any) -> Any:
+        from .numpy_functions import call
+
+        return call(name, args, {})
+
+    return method, lambda self, other: method(other, self)
 
 
 def _binary(op: str) -> Method:
     def method(self: Traced, other: Any) -> Any:
         if isinstance(other, str) and op not in ("eq", "not_equal"):
-            self.trace.lift(other)                              # it says that a text has no place here
-        return NotImplemented if other is None or isinstance(other, str) else self.trace.apply(op, self, other)
+            self.tracer.lift(other)                             # it says that a text has no place here
+        if other is None or isinstance(other, (str, Selected)):
+            return NotImplemented
+        return self.tracer.apply(op, self, other)
 
     return method
 
@@ -248,12 +273,12 @@ def _binary(op: str) -> Method:
 class Traced:
     """An array, or a number, of a function that is being traced; see the module."""
 
-    __slots__ = ("array", "trace")
+    __slots__ = ("array", "tracer")
     __array_priority__ = 1000.0
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, trace: Trace, array: Array) -> None:
-        self.trace, self.array = trace, array
+        self.tracer, self.array = trace, array
 
     def __repr__(self) -> str:
         return f"<traced {self.array.dtype}[{', '.join(map(str, self.array.shape))}]>"
@@ -267,7 +292,7 @@ class Traced:
 
     def size_of(self, dim: Dim) -> Any:
         """A dimension as a number, or as a traced one."""
-        return dim.constant if dim.constant is not None else Traced(self.trace, Array(self.trace.graph.dim(dim)))
+        return dim.constant if dim.constant is not None else Traced(self.tracer, Array(self.tracer.graph.dim(dim)))
 
     @property
     def ndim(self) -> int:
@@ -290,19 +315,29 @@ class Traced:
     @property
     def T(self) -> Traced:
         """The array with its dimensions in the other order."""
-        return Traced(self.trace, Array(self.array.node, self.array.axes[::-1]))
+        return Traced(self.tracer, Array(self.array.node, self.array.axes[::-1]))
+
+    @property
+    def mT(self) -> Traced:
+        """The array with its last two dimensions exchanged."""
+        return self.swapaxes(-1, -2)  # type: ignore[no-any-return]
 
     @property
     def real(self) -> Traced:
         """The array itself: all numbers are real."""
         return self
 
+    @property
+    def imag(self) -> Traced:
+        """Zeros: all numbers are real."""
+        return Traced(self.tracer, Array(self.tracer.graph.const(0.0, self.array.dtype), self.array.axes))
+
     def __len__(self) -> int:
         if not self.array.axes:
             raise TypeError("len() of a traced number")
         size = self.shape[0]
         if not isinstance(size, int):
-            raise self.trace.refused("len() of an array whose size is not known", "Write x.shape[0].")
+            raise self.tracer.refused("len() of an array whose size is not known", "Write x.shape[0].")
         return size
 
     def __iter__(self) -> Iterator[Traced]:
@@ -310,22 +345,24 @@ class Traced:
             raise TypeError("a traced number cannot be iterated over")
         size = self.shape[0]
         if not isinstance(size, int):
-            raise self.trace.refused("a Python loop over an array whose size is not known",
+            raise self.tracer.refused("a Python loop over an array whose size is not known",
                                      "Write operations on the whole array, such as np.sum or np.einsum.")
         return iter([self[i] for i in range(size)])
 
     def __bool__(self) -> bool:
-        raise self.trace.refused("a Python branch or loop on a traced value, which has no value yet",
+        raise self.tracer.refused("a Python branch or loop on a traced value, which has no value yet",
                                  "Write np.where(condition, a, b), or np.maximum, np.minimum, np.clip.")
 
     def _number(self) -> Any:
-        raise self.trace.refused("a traced value is needed as a Python number, and has none yet",
+        if self.array.node.op == "const" and not self.array.axes:
+            return self.array.node.value
+        raise self.tracer.refused("a traced value is needed as a Python number, and has none yet",
                                  "Use NumPy's functions on it; a size of a loop must be a fixed dimension.")
 
     __float__ = __int__ = __index__ = __complex__ = _number
 
     def __gradc_stop_gradient__(self) -> Traced:
-        return self.trace.apply("stop_gradient", self) if self.array.dtype.startswith("float") else self
+        return self.tracer.apply("stop_gradient", self) if self.array.dtype.startswith("float") else self
 
     # -- operators ----------------------------------------------------------------------------
 
@@ -336,19 +373,23 @@ class Traced:
     __floordiv__, __rfloordiv__ = _both("floordiv")
     __mod__, __rmod__ = _both("mod")
     __pow__, __rpow__ = _both("pow")
-    __and__, __rand__ = _both("and")
-    __or__, __ror__ = _both("or")
+    __and__, __rand__ = _called("bitwise_and")
+    __or__, __ror__ = _called("bitwise_or")
+    __xor__, __rxor__ = _called("bitwise_xor")
+    __divmod__, __rdivmod__ = _called("divmod")
     __lt__, __le__, __gt__, __ge__ = map(_binary, ("less", "less_equal", "greater", "greater_equal"))
     __eq__, __ne__ = map(_binary, ("eq", "not_equal"))
 
     def __neg__(self) -> Traced:
-        return self.trace.apply("neg", self)
+        return self.tracer.apply("neg", self)
 
     def __abs__(self) -> Traced:
-        return self.trace.apply("abs", self)
+        return self.tracer.apply("abs", self)
 
-    def __invert__(self) -> Traced:
-        return self.trace.apply("not", self)
+    def __invert__(self) -> Any:
+        from .numpy_functions import call
+
+        return call("invert", (self,), {})
 
     def __pos__(self) -> Traced:
         return self
@@ -361,14 +402,36 @@ class Traced:
 
     # -- indexing and methods -----------------------------------------------------------------
 
-    def __getitem__(self, key: Any) -> Traced:
-        trace, array = self.trace, self.array
+    def __getitem__(self, key: Any) -> Any:
+        trace, array = self.tracer, self.array
+        if _is_mask(key):
+            return Selected(self, self._matching(key))
         return trace.run(lambda: trace.element(array, trace.items(array.shape, key)))
 
+    def _matching(self, mask: Traced) -> Traced:
+        """A mask, which has the first dimensions of this array."""
+        if not 0 < mask.ndim <= self.ndim:
+            raise self.tracer.refused(f"a mask of {mask.ndim} dimensions for an array of {self.ndim}",
+                                     "Give it the first dimensions of the array, or write np.where(mask, x, y).")
+        def same() -> Array:
+            for one, other in zip(mask.array.shape, self.array.shape, strict=False):
+                self.tracer.arrays.equal(one, other)
+            return mask.array
+
+        return self.tracer.run(same)
+
     def __setitem__(self, key: Any, value: Any) -> None:
-        trace, array = self.trace, self.array
-        self.array = trace.run(
-            lambda: trace.assigned(array, trace.items(array.shape, key), trace.lift(value))).array
+        trace, array = self.tracer, self.array
+        if _is_mask(key):
+            self._matching(key)
+            same = isinstance(value, Selected) and value.selects_by(key)
+            of = trace.lift(value.full if same else value)
+            self.array = trace.run(lambda: chosen(trace, array, key.array, of, same=same)).array
+            return
+        keys = [k.places if isinstance(k, Places) else k for k in trace.keys(key)]
+        distinct = are_distinct([k for k in keys if k is not None and k is not Ellipsis and not isinstance(k, slice)])
+        self.array = trace.run(lambda: assigned(
+            trace, array, trace.items(array.shape, key), trace.lift(value), distinct=distinct)).array
 
     def __getattr__(self, name: str) -> Any:
         from .numpy_functions import METHODS, call
@@ -381,8 +444,10 @@ class Traced:
         """NumPy's ufuncs on traced values."""
         from .numpy_functions import call
 
+        if method == "at" and ufunc in (np.add, np.subtract):
+            return self.add_at(*inputs, minus=ufunc is np.subtract)
         if method != "__call__":
-            raise self.trace.refused(f"np.{ufunc.__name__}.{method} has no meaning here",
+            raise self.tracer.refused(f"np.{ufunc.__name__}.{method} has no meaning here",
                                      "Write np.sum, np.max, np.cumsum or np.einsum.")
         return call(ufunc.__name__, inputs, keywords)
 
@@ -391,7 +456,21 @@ class Traced:
         from .numpy_functions import call
 
         module = function.__module__.removeprefix("numpy").removeprefix(".")
-        return call(f"{module}.{function.__name__}" if module == "linalg" else function.__name__, args, keywords)
+        name = f"{module}.{function.__name__}" if module in ("linalg", "fft") else function.__name__
+        return call(name, args, keywords)
+
+    def add_at(self, place: Any, key: Any, value: Any, *, minus: bool = False) -> None:
+        """`np.add.at` and `np.subtract.at`: the first argument holds the sum from now on."""
+        trace = self.tracer
+        if not isinstance(place, Traced):
+            raise trace.refused("np.add.at of an array that is not traced", "Make it by np.zeros inside the function.")
+        added = trace.apply("neg", value) if minus else value
+        place.array = trace.run(lambda: accumulated(
+            trace, place.array, trace.items(place.array.shape, key), trace.lift(added))).array
+
+
+def _is_mask(key: Any) -> bool:
+    return isinstance(key, Traced) and key.array.dtype == "bool"
 
 
 def _matmul(left: Any, right: Any) -> Any:

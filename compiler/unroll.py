@@ -39,7 +39,7 @@ def unroll(graph: Graph) -> Graph:
 
 
 def _varying(body: Node, axis: Axis) -> int:
-    """The number of nodes under a body that vary over the axis, counted up to the limit; a scan along it is too many."""
+    """The number of nodes under a body that vary over the axis, up to the limit; a scan along it is too many."""
     seen: set[Node] = set()
     stack = [body]
     while stack and len(seen) <= MOST_NODES:

@@ -41,3 +41,7 @@ class GraphError(GradcError, AssertionError):
 
 class SizeError(GradcError, ValueError):
     """An input beyond the limits on length, depth or number of nodes."""
+
+
+class GradientError(GradcError, AssertionError):
+    """A derivative that the checker found wrong, not finite, or could not confirm."""

@@ -38,7 +38,9 @@ from .nodes import (
     Span,
     StoreAttr,
     StorePart,
+    Vocabulary,
     apart,
+    leaves_its_axis,
     pack,
     part_axes,
     promoted,
@@ -185,7 +187,8 @@ class Graph:
         whole = tuple(axis.dim for axis in part.axes) == array.attr.shape
         if part.guards or not whole or any(offset != Dim.of(0) for offset in part.offsets):
             return None
-        return self.substitute(array.args[0], dict(zip(part.axes, indices, strict=True)))
+        mapping = dict(zip(part.axes, indices, strict=True))
+        return None if leaves_its_axis(array.args[0], mapping) else self.substitute(array.args[0], mapping)
 
     def apply(self, op: str, *operands: Operand) -> Node:
         """A pointwise operation of the table; numbers among the operands become constants."""
@@ -221,8 +224,10 @@ class Graph:
         values = args[1:] if op == "select" else args
         dtype = {"bool": "bool", "int": "int64"}.get(rule)
         if dtype is None:
-            strong = [a.dtype for a in values if a.op not in ("const", "real")]     # a size does not promote, either
-            dtype = promoted(strong or [a.dtype for a in values])
+            known = [a.dtype for a in values]
+            if "float32" in known and all(a.op == "const" for a in values):
+                known = ["float32"]                             # it was given a dtype: a literal beside it has none
+            dtype = promoted([a.dtype for a in values if a.op not in ("const", "real")] or known)   # nor has a size
             widest = promoted([a.dtype for a in values])
             if widest.startswith("float") and not dtype.startswith("float"):
                 dtype = widest
@@ -425,7 +430,10 @@ class Graph:
         return self.substitute_all((root,), mapping)[0]
 
     def substitute_all(self, roots: Sequence[Node], mapping: Mapping[Axis, Node]) -> list[Node]:
-        """Several nodes at once; the work is shared between them."""
+        """Several nodes at once; the work is shared between them.
+
+        A running sum or product that would no longer run along one axis of its own is stored, and read there.
+        """
         memo: dict[tuple[Node, frozenset[tuple[Axis, Node]]], Node] = {}
 
         def relevant(node: Node, inside: Mapping[Axis, Node]) -> dict[Axis, Node]:
@@ -445,6 +453,11 @@ class Graph:
                 continue
             if node.op == "axis":
                 memo[key] = inside[node.attr]
+                stack.pop()
+                continue
+            if leaves_its_axis(node, inside):
+                axes = sorted_axes(node.axes)
+                memo[key] = self.read(self.store(axes, node), [inside.get(a, self.axis(a)) for a in axes])
                 stack.pop()
                 continue
             attr, within = self._bound_again(node, inside)
@@ -467,11 +480,7 @@ class Graph:
         """The new bound axis of a reduction under a substitution, and the mapping for its body."""
         if node.op == "scan":
             replacement = inside.get(node.attr.axis)
-            if replacement is None:
-                return node.attr, inside
-            if replacement.op != "axis" or replacement.attr.dim != node.attr.axis.dim:
-                raise GraphError("a running sum or product cannot be read at a computed index")
-            return node.attr._replace(axis=replacement.attr), inside
+            return node.attr if replacement is None else node.attr._replace(axis=replacement.attr), inside
         if not node.is_reduction:
             return node.attr, inside
         free: set[Axis] = set()
@@ -542,24 +551,6 @@ class Graph:
     def ops(self) -> Vocabulary:
         """Operations by name: `g.ops.sin(x)`."""
         return Vocabulary(self)
-
-
-class Vocabulary:
-    """Spells operations of the table as methods, for rules: `o.cos(x)`, `o.select(c, a, b)`."""
-
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-
-    def __getattr__(self, op: str) -> Callable[..., Node]:
-        name = op.rstrip("_")  # o.and_, o.or_, o.not_
-        if name not in OPERATIONS:
-            raise AttributeError(f"no operation {name} in the table")
-        graph = self._graph
-        return lambda *args: graph.apply(name, *args)
-
-    def const(self, value: float) -> Node:
-        """A literal."""
-        return self._graph.const(value)
 
 
 def copy_graph(graph: Graph, fold: Fold | None = None,

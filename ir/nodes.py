@@ -8,13 +8,13 @@ made, and that equal ones are the same object, is the graph's.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .dims import Axis, Dim, axis_order
 from .errors import GraphError
-from .table import REDUCTIONS
+from .table import OPERATIONS, REDUCTIONS
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -174,6 +174,24 @@ class Node:
         return self.graph.apply("neg", self)
 
 
+class Vocabulary:
+    """Spells operations of the table as methods, for rules: `o.cos(x)`, `o.select(c, a, b)`."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def __getattr__(self, op: str) -> Callable[..., Node]:
+        name = op.rstrip("_")  # o.and_, o.or_, o.not_
+        if name not in OPERATIONS:
+            raise AttributeError(f"no operation {name} in the table")
+        graph = self._graph
+        return lambda *args: graph.apply(name, *args)
+
+    def const(self, value: float) -> Node:
+        """A literal."""
+        return self._graph.const(value)
+
+
 Operand = Node | int | float | bool
 Fold = Callable[["Graph", str, tuple[Node, ...], Any], "Node | None"]
 
@@ -220,6 +238,19 @@ def apart(one: StorePart, other: StorePart) -> bool:
         if any(all(factor >= 0 for _, factor in gap.terms) for gap in gaps):
             return True
     return False
+
+
+def leaves_its_axis(node: Node, mapping: Mapping[Axis, Node]) -> bool:
+    """Whether new indices take a scan off its axis: to a computed place, or to one that another axis moves along."""
+    if node.op != "scan":
+        return False
+    own: Axis = node.attr.axis
+    image = mapping.get(own)
+    if image is not None and (image.op != "axis" or image.attr.dim != own.dim):
+        return True
+    target = own if image is None else image.attr
+    others = [mapping[a].axes if a in mapping else (a,) for a in node.axes if a != own]
+    return any(target in axes for axes in others)
 
 
 def scatter_parts(attr: ScatterAttr, args: Sequence[Node]) -> list[Part]:

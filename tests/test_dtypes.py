@@ -107,9 +107,9 @@ INSIDE: list[tuple[Callable[[Any], Any], str, str]] = [
     (lambda x: x + np.array([object()]), "an array of dtype object meets a traced array", "Use real numbers"),
     (lambda x: x + np.array(["a"]), "an array of dtype <U1 meets a traced array", "Use real numbers"),
     (lambda x: x * "a", "a value of type str meets a traced array", "Use real numbers"),
-    (lambda x: x.astype(complex), "an array of float64 cannot become complex128", "Real values stay real"),
-    (lambda x: x + np.zeros(3, dtype=complex), "np.zeros(..., dtype=complex128) makes no real numbers", "leave dtype out"),
-    (lambda x: np.sum(x, dtype=complex), "np.sum(..., dtype=complex128) makes no real numbers", "leave dtype out"),
+    (lambda x: x.astype(complex), "an array of float64 cannot become complex128", "Keep real and imaginary part apart"),
+    (lambda x: x + np.zeros(3, dtype=complex), "an array of complex128 cannot be traced", ""),
+    (lambda x: np.sum(x, dtype=complex), "an array of float64 cannot become complex128", "Keep real"),
 ]
 
 

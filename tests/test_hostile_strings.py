@@ -24,7 +24,9 @@ CODE = [
     "del a",
     "from os import *", "def f(): pass", "class C: pass", "while 1: a", "for i in range(3): a", "with a: b",
     "try: a", "global a", "assert a", "raise a", "return a", "yield a", "await a", "pass", "@a", "a if b",
-    "...",
+    "...", "einsum('i;import os', x)", "einsum('i,' + 'i', x, x)", "einsum(f'i', x)", "einsum('i', 'i')",
+    "einsum('i\\x41', x)", "einsum(\'\'\'i\'\'\', x)", "einsum('i'.__class__, x)", "einsum('__import__', x)",
+    "'i'[0]", "norm(x, ord='fro')", "einsum('i', x, optimize=True)", "reshape(x, (10**30,))", "x.T.__class__",
     "Ellipsis[0]", "None()", "True()", "__debug__", "__name__", "__builtins__",
     "a.__init__.__globals__['os']",
     "type(a)", "object()", "breakpoint()", "input()", "exit()", "copyright()", "factorial(1e8)", "a\\\nb",
@@ -50,6 +52,8 @@ SIZES = [
     "-1e999", "1e-999",
     "1e999999999", "9" * 309, "x[9" + "9" * 400 + "]", "sum(x[i] for i in range(1e9))",
     "x[" + "+".join(f"k{i}" for i in range(500)) + "]",
+    "einsum('" + "i" * 400 + "', x)", "einsum('" + "i," * 140 + "i', x)", "matrix_power(x, 100000000)",
+    "diff(x, 10**9)", "diff(" * 30 + "x" + ", 16)" * 30,
     "x[" + "*".join(["(k+n)"] * 60) + "]", "#" * 2_000_000, ";" * 1_000_001, "\n" * 1_000_001,
 ]
 

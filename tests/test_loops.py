@@ -383,3 +383,11 @@ def test_the_into_form_refuses_arrays_of_another_size() -> None:
     source = plain("sum(x**2)", {"x": "n"}).grad.source
     assert 'raise ValueError("d_x.shape[0] must equal n")' in source
     assert set(functions(source)) == {"grad", "grad_into"}
+
+
+def test_an_adjoint_that_is_a_sum_is_finished_before_it_is_multiplied_by_another_axis() -> None:
+    def scores(x: Any, W1: Any, W2: Any, y: Any) -> Any:
+        return np.sum(np.maximum(np.maximum(x @ W1.T, 0) @ W2.T, 0) * y)
+
+    f = gradc.compile(scores, {"x": "n d", "W1": "h d", "W2": "k h", "y": "n k"}, wrt="W1", jit=False)
+    assert max(line.count("  ") for line in loops(f.grad.source)) == 2      # n, and two of d, h, k: never all four

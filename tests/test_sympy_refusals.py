@@ -31,14 +31,17 @@ from sympy import (
     Tuple,
     symbols,
 )
+from sympy.combinatorics import Permutation
+from sympy.matrices.expressions import DiagonalOf, MatrixPermute
 from sympy.stats import Normal
+from sympy.tensor.array.expressions.array_expressions import ArraySymbol
 from sympy.tensor.indexed import Indexed
 
 from gradc.compiler.from_sympy import convert
 from gradc.ir.errors import FormulaError, GradcError, ShapeError, SizeError, UnsupportedError
 
 x, y = symbols("x y")
-i, j, n = symbols("i j n", integer=True)
+i, j, m, n = symbols("i j m n", integer=True)
 f = Function("f")
 U, X = IndexedBase("U"), IndexedBase("X", shape=(n,))
 M = MatrixSymbol("M", 2, 2)
@@ -73,12 +76,27 @@ NO_MEANING: list[tuple[Callable[[], Any], str]] = [
     (lambda: sympy.LambertW(x), "has no operation in gradc: solve"),
     (lambda: sympy.arg(x), "is the angle of a complex number: .* write atan2"),
     (lambda: Normal("N", 0, 1) + x, "N is a random variable: compile its density"),
+    (lambda: sympy.sin(M), r"M is a matrix, and a number belongs here: .* M.applyfunc"),
+    (lambda: Sum(i * M, (i, 0, 3)), r"i\*M is a matrix, and a number belongs here"),
+    (lambda: sympy.Array(M), "M is a matrix, and a number belongs here"),
+    (lambda: sympy.Permanent(M), r"Permanent\(M\) is a matrix expression that has no meaning in gradc: write it by sums"),
+    (lambda: MatrixPermute(M, Permutation(0, 1)), "is a matrix expression that has no meaning in gradc"),
+    (lambda: sympy.sin(sympy.Array([x, y]), evaluate=False), "is an array of expressions inside an expression"),
+    (lambda: M**n, r"the power n of a matrix in M\*\*n is not a literal whole number up to 64"),
+    (lambda: M**65, "the power 65 of a matrix .*: write HadamardPower for powers of the elements"),
+    (lambda: M[0 : 2 : Symbol("s"), 0], "the step s of .* is not a whole number above 0: write a literal step"),
     (
-        lambda: M[0, 1] * x,
-        r"M\[0, 1\] is an element of a MatrixSymbol, which is not supported yet: write IndexedBase",
+        lambda: Sum(sympy.Trace(sympy.BlockMatrix([[i * M]])), (i, 0, 3)),
+        r"the block i\*M of .* depends on the index of a Sum: write the sum over elements",
     ),
-    (lambda: M * M, "is a matrix expression, which is not supported yet"),
-    (lambda: sympy.Trace(M), r"Trace\(M\) is a matrix expression, which is not supported yet"),
+    (
+        lambda: DiagonalOf(MatrixSymbol("V", n, 2)),
+        r"DiagonalOf\(V\) has as many elements as the smaller of n and 2: give a square matrix",
+    ),
+    (
+        lambda: Derivative(sympy.log(sympy.Determinant(M)), M),
+        "is a derivative of matrices, which SymPy may take for 0: compile the expression itself and use .grad",
+    ),
     (
         lambda: Eq(ImmutableMatrix([x]), ImmutableMatrix([y]), evaluate=False),
         "is a matrix inside an expression",
@@ -87,7 +105,6 @@ NO_MEANING: list[tuple[Callable[[], Any], str]] = [
         lambda: Piecewise((ImmutableMatrix([x]), x > 1), (0, True)),
         "is a matrix inside an expression: give the matrix",
     ),
-    (lambda: sympy.Array([x, y]), "is an array of expressions: give a Matrix, or a tuple"),
     (
         lambda: Contains(x, Interval(0, 1)),
         r"is a condition on a set: write it as inequalities, .as_relational",
@@ -192,6 +209,11 @@ ILL_FORMED: list[tuple[Callable[[], Any], str]] = [
     (lambda: x * IndexedBase("x")[i], r"called 'x': a Symbol \(no assumptions\) and an IndexedBase"),
     (lambda: X[0] * IndexedBase("X")[0], r"called 'X': .*IndexedBase of shape \(n,\)"),
     (lambda: i + Idx("i", n), "called 'i': a Symbol .* and an Idx"),
+    (lambda: M[0, 0] * Symbol("M"), r"called 'M': a Symbol .* and a MatrixSymbol of shape \(2, 2\)"),
+    (lambda: ArraySymbol("M", (2,))[0] * M[0, 0], r"called 'M': an ArraySymbol of shape \(2,\)"),
+    (lambda: sympy.Identity(n / 2), r"the size n/2 of I must be made of whole numbers"),
+    (lambda: MatrixSymbol("V", n / 2, 1), "the shape of V must be made of whole numbers and integer symbols"),
+    (lambda: MatrixSymbol("V", n, 1)[0 : n / 2, 0:1], "the end n/2 of a slice must be made of whole numbers"),
     (
         lambda: Symbol("out") * x,
         r"'out' is a reserved name \(an argument of every Function\): call the symbol 'result'",
@@ -254,6 +276,12 @@ ARGUMENTS: list[tuple[Any, Any, str]] = [
         r"U has 1 index in the expression, but its shape \(n, m\) has 2: declare one dimension",
     ),
     (U[i, j], {"U": "n"}, r"U has 2 indices in the expression, but its shape \(n\) has 1"),
+    (M, {"M": "2 n"}, r"args declares M of shape \(2, n\), but it is a MatrixSymbol of shape \(2, 2\): make it with"),
+    (
+        x,
+        (x, MatrixSymbol("V", n / 2, 1)),
+        "the expression does not use the array V: leave it out of args, or declare its shape",
+    ),
     (x, {"x": 3}, r"args\['x'\] is of type int, not a text"),
 ]
 
@@ -277,6 +305,23 @@ def test_arguments_that_do_not_fit_are_named(expr: Any, args: Any, message: str)
             ),
         ),
         (Sum(X[i - 1], (i, 0, n - 1)), r"X\[i - 1\] reaches index -1"),
+        (
+            Sum(MatrixSymbol("V", n, m)[i + 1, 0], (i, 0, n - 1)),
+            r"V\[i \+ 1, 0\] reaches index n along axis 0, and the last index of V is n - 1",
+        ),
+        (
+            MatrixSymbol("V", n, 1) + MatrixSymbol("W", n, m),
+            r"a sum of sizes (1 and m|m and 1) in V \+ W[\s\S]*Give the symbols shapes that fit",
+        ),
+        (MatrixSymbol("V", n, m) * MatrixSymbol("W", 1, n), r"a product of sizes m and 1 in V\*W"),
+        (
+            sympy.HadamardProduct(MatrixSymbol("V", n, m), MatrixSymbol("W", n, 1)),
+            "a product of elements of sizes m and 1 in",
+        ),
+        (
+            sympy.HadamardPower(MatrixSymbol("V", n, m), MatrixSymbol("W", n, 1)),
+            "a power of elements of sizes m and 1 in",
+        ),
         (X[-1], r"X\[-1\] has a negative index: indices count from 0; write the last element .* x\[n - 1\]"),
     ],
 )

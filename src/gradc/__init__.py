@@ -16,6 +16,7 @@ from gradc.ir.errors import (
     DomainError,
     FormulaError,
     GradcError,
+    GradientError,
     GraphError,
     ShapeError,
     SizeError,
@@ -23,6 +24,7 @@ from gradc.ir.errors import (
 )
 
 if TYPE_CHECKING:
+    from gradc.compiler.check import check_gradients, check_grads
     from gradc.compiler.function import Function
 
 __version__ = "0.1.0"
@@ -33,23 +35,30 @@ __all__ = [
     "FormulaError",
     "Function",
     "GradcError",
+    "GradientError",
     "GraphError",
     "ShapeError",
     "SizeError",
     "UnsupportedError",
+    "check_gradients",
+    "check_grads",
     "compile",
     "nn",
     "operation",
     "stop_gradient",
 ]
 
+_LATER = {
+    "Function": "gradc.compiler.function",
+    "check_gradients": "gradc.compiler.check",
+    "check_grads": "gradc.compiler.check",
+}
+
 
 def __getattr__(name: str) -> Any:
     """Load what `import gradc` leaves out, so that the import stays quick."""
-    if name == "Function":
-        from gradc.compiler.function import Function
-
-        return Function
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
     if name == "nn":
         return importlib.import_module("gradc.nn")
     raise AttributeError(f"module 'gradc' has no attribute {name!r}")
