@@ -216,7 +216,7 @@ def _add_partials(found: Anatomy, active: dict[Node, None]) -> None:
             continue
         if y.op in ARRAYS:                                      # what they pass back is no product with a partial
             for x in dict.fromkeys(y.args):
-                if x in active:
+                if x in active and y in found.adjoints:
                     found.users.setdefault(x, []).extend([y] * y.args.count(x))
             continue
         one, scattered = graph.const(1.0, y.dtype), {a: list[Part]() for a in y.args}
@@ -225,7 +225,7 @@ def _add_partials(found: Anatomy, active: dict[Node, None]) -> None:
             partial = graph.ops.select(graph.all_of(guards), value, 0.0) if guards else value
             known = found.partials.get((y, x))
             found.partials[y, x] = partial if known is None else known + partial
-            if known is None:                                   # x * x uses x twice
+            if known is None and y in found.adjoints:           # x * x uses x twice
                 found.users.setdefault(x, []).extend([y] * y.args.count(x))
         for x, parts in scattered.items():
             found.users.setdefault(x, []).extend([y] * len(parts))

@@ -15,7 +15,8 @@ LEFT_OUT = object()
 
 def compile(expression: Any = LEFT_OUT, args: Mapping[Any, Any] | Sequence[Any] | str | None = None,
             wrt: str | Sequence[Any] | None = None, *, jit: bool = True, cache: bool = True,
-            kinks: str = "subgradient", static: str | Sequence[str] | None = None) -> Any:
+            kinks: str = "subgradient", static: str | Sequence[str] | None = None,
+            operations: Any = ()) -> Any:
     """Compile a formula string, a SymPy expression or a Python function that uses NumPy.
 
     expression  a formula in Python's expression syntax (statements separated by newlines or `;` name
@@ -32,6 +33,7 @@ def compile(expression: Any = LEFT_OUT, args: Mapping[Any, Any] | Sequence[Any] 
     static      arguments of a Python function that it gets as they are, so that it can branch on them: it is
                 compiled for each of their values, which must have a hash; an undeclared argument whose default
                 is a text, a truth value or a function is static by itself
+    operations  what `gradc.operation` made, for a formula to call by name: one, several, or a mapping from names
 
     Returns a Function, or without an expression a decorator that makes one. A Python function whose arguments
     are not declared, in args or by annotations such as "n K", is compiled at its first call for each rank, dtype
@@ -44,18 +46,21 @@ def compile(expression: Any = LEFT_OUT, args: Mapping[Any, Any] | Sequence[Any] 
     array([-2., -2.,  4.])
     """
     if expression is LEFT_OUT:
-        return functools.partial(compile, args=args, wrt=wrt, jit=jit, cache=cache, kinks=kinks, static=static)
+        return functools.partial(compile, args=args, wrt=wrt, jit=jit, cache=cache, kinks=kinks, static=static,
+                                 operations=operations)
     from .function import Function, Options, checked_wrt  # the whole compiler: only when it is needed
 
     if kinks not in KINKS:
         raise FormulaError(f'kinks must be "subgradient" or "raise", not {kinks!r}')
     if static is not None and not isinstance(expression, types.FunctionType):
         raise FormulaError("static= names arguments of a Python function, and this is none: leave it out")
+    if operations and not isinstance(expression, str):
+        raise FormulaError("operations= are what a formula string calls: a Python function calls its own")
     options = Options(jit=jit, cache=cache, kinks=kinks)
     if isinstance(expression, str):
         from .formula import parse
 
-        graph = parse(expression, args)
+        graph = parse(expression, args, _named(operations))
     elif isinstance(expression, types.FunctionType):
         from .from_python import declared, is_declared, traced
         from .late import Late, statics
@@ -73,6 +78,65 @@ def compile(expression: Any = LEFT_OUT, args: Mapping[Any, Any] | Sequence[Any] 
         raise UnsupportedError(f"an expression of type {type(expression).__name__} cannot be compiled: give a formula "
                                "string, a SymPy expression or a Python function")
     return Function(graph, checked_wrt(graph, wrt), options)
+
+
+def operation(function: Any = None, *, partials: Any = None, vjp: Any = None, jvp: Any = None) -> Any:
+    """An operation with a derivative of its own, for traced functions and formulas; also a decorator.
+
+    function  with partials: a function of numbers, which broadcasts; with vjp: a function of arrays. It is
+              called as it is on numbers and arrays, and traced where gradc compiles a use of it
+    partials  one for each argument, in order or by name: a formula of the arguments, a Python function of
+              them, a SymPy expression or a number; None or 0 for a derivative that is zero by definition
+    vjp       vjp(*arguments, cotangent): the cotangents of the arguments, None for one without
+    jvp       jvp(*arguments, *tangents): the tangent of the value; `check` holds it against vjp
+
+    Second derivatives are those of the partials, or of vjp. Raises FormulaError for rules that do not fit the
+    arguments, and UnsupportedError, at the first use, for what cannot be traced.
+
+    >>> import numpy as np
+    >>> @operation(partials=("cos(x) * y", "sin(x)"))
+    ... def wave(x, y):
+    ...     return np.sin(x) * y
+    >>> wave(0.0, 2.0)
+    np.float64(0.0)
+    >>> compile("wave(x, y)**2 + wave(2 * x, y)", operations=wave, jit=False).grad(0.0, 2.0)
+    Gradient(x=4.0, y=0.0)
+    """
+    if function is None:
+        return functools.partial(operation, partials=partials, vjp=vjp, jvp=jvp)
+    if not isinstance(getattr(function, "py_func", function), types.FunctionType):
+        raise UnsupportedError(f"an operation is made from a Python function, not from type {type(function).__name__}")
+    if (partials is None) == (vjp is None) or (jvp is not None and vjp is None):
+        raise FormulaError("an operation has either partials=, of a function of numbers, or vjp=, of arrays, and with "
+                           "it jvp= if you like")
+    if partials is not None:
+        from .operation import Pointwise
+
+        return Pointwise(function, partials)
+    from .array_operation import ArrayOperation
+
+    return ArrayOperation(function, vjp, jvp)
+
+
+def _named(operations: Any) -> dict[str, Any]:
+    """Operations by the names under which a formula calls them."""
+    if isinstance(operations, (tuple, list)) and not operations:
+        return {}
+    from .formula_calls import FUNCTIONS
+    from .operation import Operation
+    from .syntax import check_name
+
+    given = [operations] if isinstance(operations, Operation) else operations
+    pairs = given.items() if isinstance(given, Mapping) else [(getattr(own, "name", ""), own) for own in given]
+    found = {}
+    for name, own in pairs:
+        if not isinstance(own, Operation):
+            raise FormulaError(f"operations holds a value of type {type(own).__name__}: make it with gradc.operation")
+        if check_name(name) or name in FUNCTIONS or name in found:
+            wrong = check_name(name) or f"is {'listed twice' if name in found else 'a function already'}"
+            raise FormulaError(f'the operation {name!r} {wrong}: write operations={{"another_name": ...}}')
+        found[name] = own
+    return found
 
 
 def stop_gradient(x: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.errors import FormulaError, GradcError, ShapeError, SizeError
-from gradc.ir.graph import Graph, Node, affine
+from gradc.ir.graph import Graph, Node, affine, promoted
 from gradc.ir.table import OPERATIONS, REDUCTIONS
 
 ONE = Dim.of(1)
@@ -175,8 +175,12 @@ class Arrays:
         if any(node.dtype != "bool" for node in nodes):
             nodes = [self.number(node) for node in nodes]
         if any(node.dtype.startswith("float") for node in nodes):
-            nodes = [self._literal(node) for node in nodes]
+            nodes = [self._literal(node, self._like(nodes)) for node in nodes]
         return list(nodes)
+
+    def _like(self, nodes: Sequence[Node]) -> str:
+        """The float dtype of some operands, which truth values and whole literals among them take on."""
+        return promoted([n.dtype for n in nodes if n.op != "const" and n.dtype.startswith("float")] or ["float64"])
 
     def _arithmetic(self, op: str, nodes: Sequence[Node]) -> Node:
         graph, entry = self.graph, OPERATIONS[op]
@@ -196,19 +200,20 @@ class Arrays:
             self._widths[result] = sum(self._width(node) for node in nodes)
             return result
         if not whole or entry.result == "float":
-            nodes = [node if i in entry.integers else self._literal(node) for i, node in enumerate(nodes)]
+            like = self._like(nodes)
+            nodes = [node if i in entry.integers else self._literal(node, like) for i, node in enumerate(nodes)]
         return graph.apply(op, *nodes)
 
     def number(self, node: Node) -> Node:
         """A truth value as the whole number 0 or 1; numbers pass."""
         return self.graph.apply("select", node, 1, 0) if node.dtype == "bool" else node
 
-    def _literal(self, node: Node) -> Node:
+    def _literal(self, node: Node, dtype: str = "float64") -> Node:
         """A whole literal as a float; a choice between 0 and 1 likewise; others pass."""
         if node.op == "const" and node.dtype == "int64":
             return self.graph.const(float(node.value))
         if node.op == "select" and node.dtype == "int64" and all(a.op == "const" for a in node.args[1:]):
-            return self.graph.apply("select", node.args[0], *(float(a.value) for a in node.args[1:]))
+            return self.graph.apply("select", node.args[0], *(self.graph.const(a.value, dtype) for a in node.args[1:]))
         return node
 
     def real(self, node: Node) -> Node:

@@ -30,8 +30,7 @@ def expand(graph: Graph) -> Graph:
 def _mean(graph: Graph, axis: Axis, body: Node, guards: list[Node]) -> Node:
     total = graph.reduce("sum", axis, graph.apply("real", body), guards)
     if not guards:
-        count = graph.dim(axis.dim)
-        return graph.apply("div", total, count if total.dtype == "float32" else graph.apply("real", count))
+        return graph.apply("div", total, graph.apply("real", graph.dim(axis.dim)))
     one = graph.const(1.0, total.dtype)
     return graph.apply("div", total, graph.reduce("sum", axis, one, guards))
 

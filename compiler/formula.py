@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from gradc.ir.errors import FormulaError, GradcError, GraphError, ShapeError, SizeError, UnsupportedError
 from gradc.ir.graph import Graph, Node
@@ -27,6 +27,9 @@ from .bounds import Bounds, check_reads
 from .names import Usage, usage
 from .shapes import Arguments, Declaration, declarations
 from .syntax import Statement, another_name, check_name, refuse, statements
+
+if TYPE_CHECKING:
+    from .operation import Operation
 
 Step = Generator[ast.expr, Array, Array]
 
@@ -65,7 +68,7 @@ _OTHER_NODES: dict[type[ast.AST], tuple[str, str]] = {
 }
 
 
-def parse(text: str, args: Arguments = None) -> Graph:
+def parse(text: str, args: Arguments = None, operations: Mapping[str, Operation] | None = None) -> Graph:
     """The graph of a formula.
 
     text  Python expression syntax; statements `name = expression` separated by newlines or `;`, the last
@@ -74,6 +77,7 @@ def parse(text: str, args: Arguments = None) -> Graph:
           or names in the order of the arguments. What is not declared is a float64 number. Declared
           arguments come first, then the others by first appearance, then whole numbers that a range or
           an index needs and that no array binds
+    operations  operations of the user's own, by the names under which the formula calls them
 
     Raises FormulaError, UnsupportedError, ShapeError or SizeError with a caret under the place.
 
@@ -83,7 +87,7 @@ def parse(text: str, args: Arguments = None) -> Graph:
     """
     declared = declarations(args)
     program = statements(text)
-    walker = Walker(text, usage(program), declared)
+    walker = Walker(text, usage(program), declared, operations or {})
     for statement in program[:-1]:
         walker.assign(statement, walker.evaluate(statement, statement.tree))
     walker.finish(program[-1])
@@ -94,8 +98,9 @@ def parse(text: str, args: Arguments = None) -> Graph:
 class Walker:
     """Builds one graph. `loops` are the indices of enclosing generators, `conditions` what holds here."""
 
-    def __init__(self, source: str, names: Usage, declared: dict[str, Declaration]) -> None:
-        self.source = source
+    def __init__(self, source: str, names: Usage, declared: dict[str, Declaration],
+                 operations: Mapping[str, Operation]) -> None:
+        self.source, self.operations = source, operations
         self.limit = MAX_NODES + NODES_A_CHARACTER * len(source)
         self.graph = Graph(source=source)
         self.arrays = Arrays(self.graph)

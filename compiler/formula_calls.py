@@ -25,6 +25,7 @@ from .syntax import nearest, shown
 
 if TYPE_CHECKING:
     from .formula import Step, Walker
+    from .operation import Operation
 
 FUNCTIONS = formula_names()
 _OTHER_FUNCTIONS = {
@@ -62,6 +63,8 @@ def call(walker: Walker, node: ast.Call) -> Step:
         if isinstance(argument, ast.Starred):
             raise walker.refused(argument, "* does not unpack here", "Write the operands one by one.",
                                  error=UnsupportedError)
+    if name in walker.operations:
+        return (yield from _own(walker, node, walker.operations[name]))
     if name in ENTRIES:
         return (yield from array_call(walker, node, name))
     if name in REDUCTIONS and (len(node.args) == 1 or name not in FUNCTIONS):
@@ -90,6 +93,18 @@ def call(walker: Walker, node: ast.Call) -> Step:
     if logarithm:
         return walker.arrays.apply("div", *(walker.arrays.apply("log", operand) for operand in operands))
     return walker.arrays.apply(FUNCTIONS[name], *operands)
+
+
+def _own(walker: Walker, node: ast.Call, own: Operation) -> Step:
+    """A call of an operation of the user's own."""
+    if node.keywords or len(node.args) != len(own.args):
+        raise walker.refused(node, f"{own.name} takes {len(own.args)} operands in order, without names",
+                             f"Write {own.name}({', '.join(own.args)}).")
+    operands: list[Array] = []
+    for argument in node.args:
+        operand = yield argument
+        operands.append(operand)
+    return own.applied(walker.arrays, operands)
 
 
 def choice(walker: Walker, test: ast.expr, yes: ast.expr, no: ast.expr) -> Step:

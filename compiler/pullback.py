@@ -9,6 +9,7 @@ see `_scan`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -28,7 +29,9 @@ from gradc.ir.graph import (
     whole_axes,
 )
 from gradc.ir.table import OPERATIONS, Guarded
+from gradc.ir.text import from_text
 
+from .inline import inline
 from .pullback_routines import pull
 
 Guards = frozenset[Node]
@@ -69,11 +72,28 @@ def local_pullback(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapp
             if scatter.value in active:
                 element = graph.read(y_, scatter.indices, scatter.guards)
                 yield Pulled(scatter.value, element, frozenset(scatter.guards), part_axes(scatter))
+    elif y.op == "ruled":
+        for position, value in _own_rule(graph, y, y_):
+            if y.args[1 + position] in active:
+                yield Pulled(y.args[1 + position], value, frozenset(), frozenset())
     elif y.op == "call":
         for x, value in pull(graph, y, y_, active):
             yield Pulled(x, value, frozenset(), frozenset())
     else:
         raise DerivativeError(f"the operation {y.op} has no derivative rule: rewrite the expression without it")
+
+
+@functools.lru_cache(maxsize=256)
+def _rule_graph(text: str) -> Graph:
+    return from_text(text)
+
+
+def _own_rule(graph: Graph, y: Node, y_: Node) -> Iterator[tuple[int, Node]]:
+    """The operands, by number, with the cotangent arrays that the user's rule gives them."""
+    rule = _rule_graph(y.attr.rule)
+    found = inline(graph, rule, dict(zip(rule.inputs, (*y.args[1:], y_), strict=True)))
+    for position, value in zip(y.attr.passes, found, strict=True):
+        yield position, value if value.is_array else graph.store((), value)
 
 
 def _sorted(guards: Guards) -> list[Node]:
@@ -217,8 +237,21 @@ def array_adjoint(graph: Graph, array: Node, cotangents: Sequence[Node],
     """The adjoint of an array: the cotangent it was given and what its reads scatter into it."""
     if not parts and len(cotangents) < 2:
         return cotangents[0] if cotangents else None
+    if not array.shape:                                         # one number: its adjoint is the sum itself
+        terms = [_summed(graph, part) for part in parts] + [graph.read(cotangent, ()) for cotangent in cotangents]
+        return graph.store((), functools.reduce(lambda total, term: total + term, terms))
     parts = list(parts)
     for cotangent in cotangents:
         index = [graph.axis(axis) for axis in whole_axes(array.shape)]
         parts.append(Part(graph.read(cotangent, index), tuple(index)))
     return graph.scatter_add(array.shape, parts, array.dtype)
+
+
+def _summed(graph: Graph, part: Part) -> Node:
+    """The sum of a contribution over all its points."""
+    value, guards = part.value, set(part.guards)
+    for axis in sorted(part_axes(part), key=lambda a: (str(a.dim), -a.number)):
+        inside = [guard for guard in _sorted(frozenset(guards)) if axis in guard.axes]
+        value = graph.reduce("sum", axis, value, inside)
+        guards.difference_update(inside)
+    return graph.ops.select(graph.all_of(guards), value, 0.0) if guards else value

@@ -1,14 +1,15 @@
 """The last look at rules of the user's own: for a value they are nothing.
 
-`stop_gradient` says something about derivatives alone. When all of them have been taken it is replaced by its
-operand, so that generated text holds what is computed and nothing else.
+`stop_gradient`, `with_partials` and `ruled` say something about derivatives alone. When all of them have been taken
+they are replaced by the value that they bear, their first operand, so that generated text holds what is computed and
+nothing else.
 """
 
 from __future__ import annotations
 
 from gradc.ir.graph import Graph, copy_graph
 
-RULED = ("stop_gradient",)      # their derivatives are not those of their values, on purpose
+RULED = ("stop_gradient", "with_partials", "ruled")      # their derivatives are not those of their values, on purpose
 
 
 def settled(graph: Graph) -> Graph:

@@ -174,6 +174,10 @@ class Symbols:
         operands = [self.operand(a) for a in node.args]
         if node.is_reduction:
             return self._reduction(node, operands), ATOM
+        if node.op in ("with_partials", "ruled"):
+            name = node.attr.name if node.op == "ruled" else self.graph.notes.get(node, node.op)
+            own = operands[1:] if node.op == "ruled" else operands[1:1 + len(operands) // 2]
+            return f"{name}({', '.join(text for text, _ in own)})", ATOM
         if node.op in OPERATIONS:
             return operation(node, operands)
         if node.op == "const":

@@ -88,9 +88,14 @@ class Trace:
                                    "Make it an argument: it is then read, not written into the code.")
             if value.ndim == 0:
                 return self.lift(value.item())
-            return self.stacked([self.lift(item) for item in value])
-        raise self.refused(f"a value of type {type(value).__name__} meets a traced array",
-                           "Use real numbers, and arrays of numbers or truth values.")
+            single = value.ndim == 1 and value.dtype.kind == "f" and value.dtype.itemsize <= 4
+            return self.stacked([Array(self.graph.const(float(item), "float32")) if single else self.lift(item)
+                                 for item in value])
+        what = f"an array of dtype {value.dtype}" if isinstance(value, np.ndarray) else (
+            f"a value of type {type(value).__name__}")
+        raise self.refused(f"{what} meets a traced array",
+                           "Take real and imaginary parts apart: all numbers are real here."
+                           if np.iscomplexobj(value) else "Use real numbers, and arrays of numbers or truth values.")
 
     def stacked(self, items: Sequence[Array]) -> Array:
         """Several arrays of one shape along a new first dimension."""
@@ -256,6 +261,8 @@ def _called(name: str) -> tuple[Method, Method]:
 
 def _binary(op: str) -> Method:
     def method(self: Traced, other: Any) -> Any:
+        if isinstance(other, str) and op not in ("eq", "not_equal"):
+            self.tracer.lift(other)                             # it says that a text has no place here
         if other is None or isinstance(other, (str, Selected)):
             return NotImplemented
         return self.tracer.apply(op, self, other)

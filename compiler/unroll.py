@@ -39,12 +39,14 @@ def unroll(graph: Graph) -> Graph:
 
 
 def _varying(body: Node, axis: Axis) -> int:
-    """The number of nodes under a body that vary over the axis, counted up to the limit."""
+    """The number of nodes under a body that vary over the axis, up to the limit; a scan along it is too many."""
     seen: set[Node] = set()
     stack = [body]
     while stack and len(seen) <= MOST_NODES:
         node = stack.pop()
         if node not in seen and axis in node.axes:
+            if node.op == "scan" and node.attr.axis == axis:    # it has no value at a point alone
+                return MOST_NODES + 1
             seen.add(node)
             stack += node.args
     return len(seen)

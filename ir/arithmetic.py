@@ -191,6 +191,13 @@ entry("detach", 1, numpy="positive", exact=lambda mp, x: x, partials=ZERO, spell
       result="real", internal=True, note="the value, with derivative zero (a shift that cancels)")
 entry("stop_gradient", 1, numpy="positive", exact=lambda mp, x: x, partials=ZERO, spelling="{0}",
       result="real", domain=(ANY,), note="the value, a constant for every derivative: derivative zero by definition")
+entry("with_partials", None, numpy=lambda np, value, *rest: np.broadcast_arrays(value, *rest)[0],
+      exact=lambda mp, value, *rest: value, result="real", internal=True, precedence=TERNARY,
+      spelling="{0} if True else {1}",     # it is settled before anything is printed
+      partials=lambda o, y, value, *rest: [
+          None, *rest[len(rest) // 2:len(rest) // 2 * 2], *(len(rest) + 1) // 2 * [None]],
+      note="an operation of the user's own: the value, the operands, then the partial derivative by each of them; "
+           "what has none has derivative zero")
 entry("real", 1, numpy=lambda np, x: np.multiply(x, 1.0), exact=lambda mp, x: x,
       spelling="float({0})", partials=lambda o, y, x: [o.const(1.0)], internal=True,
       note="an integer or truth value as a float")

@@ -32,11 +32,13 @@ from .nodes import (
     Node,
     Operand,
     Part,
+    RuledAttr,
     ScanAttr,
     ScatterAttr,
     Span,
     StoreAttr,
     StorePart,
+    Vocabulary,
     apart,
     leaves_its_axis,
     pack,
@@ -64,6 +66,7 @@ __all__ = [
     "Node",
     "Operand",
     "Part",
+    "RuledAttr",
     "ScanAttr",
     "ScatterAttr",
     "Span",
@@ -224,7 +227,7 @@ class Graph:
             known = [a.dtype for a in values]
             if "float32" in known and all(a.op == "const" for a in values):
                 known = ["float32"]                             # it was given a dtype: a literal beside it has none
-            dtype = promoted([a.dtype for a in values if a.op != "const"] or known)
+            dtype = promoted([a.dtype for a in values if a.op not in ("const", "real")] or known)   # nor has a size
             widest = promoted([a.dtype for a in values])
             if widest.startswith("float") and not dtype.startswith("float"):
                 dtype = widest
@@ -334,6 +337,11 @@ class Graph:
         attr = StoreAttr(tuple(shape), tuple(kept), base is not None)
         return self._make("store", tuple(args), attr, NO_AXES, dtype)
 
+    def ruled(self, name: str, value: Node, operands: Sequence[Node], rule: str, passes: Sequence[int]) -> Node:
+        """The array `value`, whose cotangent goes to the operands (arrays) by a rule: see RuledAttr."""
+        attr = RuledAttr(name, rule, tuple(passes), value.shape)
+        return self._make("ruled", (value, *operands), attr, NO_AXES, value.dtype)
+
     def scatter_add(self, shape: Sequence[Dim], parts: Sequence[Part], dtype: str = "float64") -> Node:
         """The array that starts at 0 and to which every part adds its value at its indices."""
         args: list[Node] = []
@@ -411,6 +419,8 @@ class Graph:
             return self.store_parts(attr.shape, parts, args[0] if attr.base else None)
         if node.op == "scatter_add":
             return self.scatter_add(attr.shape, scatter_parts(attr, args), node.dtype)
+        if node.op == "ruled":
+            return self.ruled(attr.name, args[0], args[1:], attr.rule, attr.passes)
         if node.op == "call":
             return self.call(attr.routine, args, attr.result, attr.batch)
         raise GraphError(f"no constructor for a node of kind {node.op}")
@@ -541,24 +551,6 @@ class Graph:
     def ops(self) -> Vocabulary:
         """Operations by name: `g.ops.sin(x)`."""
         return Vocabulary(self)
-
-
-class Vocabulary:
-    """Spells operations of the table as methods, for rules: `o.cos(x)`, `o.select(c, a, b)`."""
-
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-
-    def __getattr__(self, op: str) -> Callable[..., Node]:
-        name = op.rstrip("_")  # o.and_, o.or_, o.not_
-        if name not in OPERATIONS:
-            raise AttributeError(f"no operation {name} in the table")
-        graph = self._graph
-        return lambda *args: graph.apply(name, *args)
-
-    def const(self, value: float) -> Node:
-        """A literal."""
-        return self._graph.const(value)
 
 
 def copy_graph(graph: Graph, fold: Fold | None = None,

@@ -125,6 +125,7 @@ class Run:
             "store": self._store,
             "scatter_add": self._scatter_add,
             "call": self._call,
+            "ruled": lambda node: self.values[node.args[0]],
         }
 
     def values_of(self, wanted: Sequence[Node], needed: Sequence[Node] | None = None) -> dict[Node, Any]:

@@ -59,7 +59,7 @@ def _uses(run: Run, node: Node, here: Any) -> Iterable[tuple[Node, Any, Axes]]:
                 axes,
                 run.mask((), axes),
             )
-    elif node.op == "call":
+    elif node.op in ("call", "ruled"):
         yield from ((arg, np.ones((), dtype=bool), frozenset()) for arg in node.args)
     elif node.op == "select":
         condition = np.asarray(run.over(node.args[0], node.axes), dtype=bool)

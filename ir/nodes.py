@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .dims import Axis, Dim, axis_order
 from .errors import GraphError
-from .table import REDUCTIONS
+from .table import OPERATIONS, REDUCTIONS
 
 if TYPE_CHECKING:
     from .graph import Graph
 
 DTYPES = ("bool", "int64", "float32", "float64")
-ARRAYS = ("store", "scatter_add", "call")       # the kinds that make an array
+ARRAYS = ("store", "scatter_add", "call", "ruled")       # the kinds that make an array
 Axes = frozenset[Axis]
 NO_AXES: Axes = frozenset()
 
@@ -66,6 +66,19 @@ class CallAttr(NamedTuple):
     shape: tuple[Dim, ...]
 
 
+class RuledAttr(NamedTuple):
+    """A `ruled` node, an array with a derivative rule of the user's own: what it is called, and the rule.
+
+    rule    the text of a graph from the operands and the cotangent, its last input, to the operands' cotangents
+    passes  for each output of that graph the number of the operand whose cotangent it is
+    """
+
+    name: str
+    rule: str
+    passes: tuple[int, ...]
+    shape: tuple[Dim, ...]
+
+
 class InputAttr(NamedTuple):
     """An input: its name, and its shape (empty for a scalar)."""
 
@@ -91,7 +104,7 @@ class Span(NamedTuple):
 class Node:
     """One value. `op` is a name of the operation table, of a reduction, or a structural kind.
 
-    Structural kinds: const, dim, axis, input, read, select is in the table, scan, store, scatter_add, call.
+    Structural kinds: const, dim, axis, input, read, select is in the table, scan, store, scatter_add, call, ruled.
     Nodes are compared by identity; equal nodes of one graph are the same object. Arithmetic on
     nodes builds nodes in the same graph, so a rule reads like its formula.
     """
@@ -159,6 +172,24 @@ class Node:
 
     def __neg__(self) -> Node:
         return self.graph.apply("neg", self)
+
+
+class Vocabulary:
+    """Spells operations of the table as methods, for rules: `o.cos(x)`, `o.select(c, a, b)`."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def __getattr__(self, op: str) -> Callable[..., Node]:
+        name = op.rstrip("_")  # o.and_, o.or_, o.not_
+        if name not in OPERATIONS:
+            raise AttributeError(f"no operation {name} in the table")
+        graph = self._graph
+        return lambda *args: graph.apply(name, *args)
+
+    def const(self, value: float) -> Node:
+        """A literal."""
+        return self._graph.const(value)
 
 
 Operand = Node | int | float | bool

@@ -31,6 +31,7 @@ from .graph import (
     Graph,
     InputAttr,
     Node,
+    RuledAttr,
     ScanAttr,
     ScatterAttr,
     Span,
@@ -153,6 +154,9 @@ def _body(node: Node, numbers: dict[Node, str]) -> str:
             for p in scatter_parts(attr, args)
         )
         return f"scatter_add {_shape_text(attr.shape)}{sums}"
+    if op == "ruled":
+        passes = ", ".join(map(str, attr.passes))
+        return f"ruled {_quoted(attr.name)} by {_quoted(attr.rule)} passes ({passes}) of {listed(args)}"
     if op == "call":
         return f"call {attr.routine} result {attr.result} over {attr.batch} of {listed(args)}"
     raise GraphError(f"the text form knows no node of kind {op}")
@@ -499,6 +503,20 @@ class _Line:
             self.expect("}")
         return args, ScatterAttr(shape, tuple(counts))
 
+    def _ruled(self, _dtype: str) -> tuple[list[Node], Any]:
+        name = self.string()
+        self.expect("by")
+        rule = self.string()
+        self.expect("passes")
+        self.expect("(")
+        passes: list[int] = []
+        while not self.accept(")"):
+            passes.append(self.integer())
+            self.accept(",")
+        self.expect("of")
+        args = self.node_list()
+        return args, RuledAttr(name, rule, tuple(passes), args[0].shape if args else ())
+
     def _call(self, _dtype: str) -> tuple[list[Node], Any]:
         routine = self.take("word", "a routine")
         if routine not in ROUTINES:
@@ -528,4 +546,5 @@ _PARSERS: dict[str, Callable[[_Line, str], tuple[list[Node], Any]]] = {
     "store": _Line._store,
     "scatter_add": _Line._scatter_add,
     "call": _Line._call,
+    "ruled": _Line._ruled,
 }

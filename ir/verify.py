@@ -21,6 +21,7 @@ from .graph import (
     Graph,
     InputAttr,
     Node,
+    RuledAttr,
     ScanAttr,
     ScatterAttr,
     StoreAttr,
@@ -72,7 +73,7 @@ def _verify_node(node: Node) -> None:
             _fail(node, "no node is of this kind")
         check(node)
     arrays = 1 if node.op == "read" or (node.op == "store" and node.attr.base) else 0
-    arrays = len(node.args) if node.op == "call" else arrays
+    arrays = len(node.args) if node.op in ("call", "ruled") else arrays
     for arg in node.args[arrays:]:
         if arg.is_array:
             _fail(node, f"its operand %{arg.id} is an array where a scalar belongs")
@@ -218,6 +219,17 @@ def _scatter_add(node: Node) -> None:
                 _fail(node, f"its index %{index.id} is {index.dtype}, not an integer")
 
 
+def _ruled(node: Node) -> None:
+    if not isinstance(node.attr, RuledAttr) or len(node.args) < 2:
+        _fail(node, "it is no value with operands and a rule")
+    if not all(arg.is_array for arg in node.args):
+        _fail(node, "its operands are arrays")
+    if node.attr.shape != node.args[0].shape or node.dtype != node.args[0].dtype:
+        _fail(node, "its shape and type are those of its value")
+    if not all(0 <= position < len(node.args) - 1 for position in node.attr.passes):
+        _fail(node, "its rule passes cotangents to operands that it has not")
+
+
 def _call(node: Node) -> None:
     attr = node.attr
     if not isinstance(attr, CallAttr) or attr.routine not in ROUTINES:
@@ -248,6 +260,7 @@ _KINDS: dict[str, Callable[[Node], None]] = {
     "store": _store,
     "scatter_add": _scatter_add,
     "call": _call,
+    "ruled": _ruled,
 }
 
 

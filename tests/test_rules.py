@@ -22,7 +22,7 @@ COMPARISONS = 20_000  # in all; `python -m tests.accuracy` compares many more
 DIFFERENTIABLE = sorted(set(SERIES) | set(VALUES))
 NUMBERS = [name for name, entry in OPERATIONS.items() if entry.result != "bool" and name != "select"]
 # By definition or by meaning: their derivative is not that of their value.
-DEFINED = {"detach", "real", "stop_gradient"}
+DEFINED = {"detach", "real", "stop_gradient", "with_partials"}
 
 
 def quantities_of(op: str) -> int:

@@ -9,7 +9,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gradc.compiler.api import compile, stop_gradient
+from gradc.compiler.api import compile, operation, stop_gradient
 from gradc.ir.errors import (
     ArgumentError,
     DerivativeError,
@@ -44,6 +44,7 @@ __all__ = [
     "check_grads",
     "compile",
     "nn",
+    "operation",
     "stop_gradient",
 ]
 
