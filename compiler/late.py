@@ -87,6 +87,11 @@ class Late:
         """The Function for arguments of this kind, compiled if it is the first time."""
         return self._at(self._values(args, keywords))
 
+    def bound(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[Function | Structured, Sequence[Any]]:
+        """The Function for the arguments of a call, and these arguments in their order, defaults among them."""
+        values = self._values(args, keywords)
+        return self._at(values), values
+
     def _at(self, values: Sequence[Any]) -> Function | Structured:
         key = self._key(values)
         found: Any = self._made.get(key)

@@ -188,6 +188,13 @@ def test_structured_functions_pickle_and_save_the_function_of_their_leaves(tmp_p
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+@pytest.mark.parametrize("args", [None, {"params": {"W": "h d", "b": "h"}, "x": "d"}], ids=["at the call", "declared"])
+def test_gradients_of_structures_can_be_checked(args: Any) -> None:
+    report = gradc.check_gradients(gradc.compile(affine, args, jit=False), PARAMS, x=POINT)
+    assert report.ok and {row.argument for row in report.rows} >= {"params_W", "params_b", "x"}
+    assert gradc.check_gradients(polynomial, POINT, 2, order=1).ok          # defaults and static arguments too
+
+
 def test_compiled_functions_of_structures() -> None:
     f = gradc.compile(affine, wrt="params", cache=False)
     close(f.grad(PARAMS, POINT)["W"], by_hand(PARAMS, POINT)["W"])
