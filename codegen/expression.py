@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gradc.ir.dims import Dim
 from gradc.ir.errors import GraphError
 from gradc.ir.graph import Graph, Node
-from gradc.ir.table import ADD, ATOM, COMPARE, MULTIPLY, NOT, OPERATIONS, POWER, TERNARY, UNARY, Operation
+from gradc.ir.table import ADD, ATOM, COMPARE, MULTIPLY, NOT, OPERATIONS, POWER, REDUCTIONS, TERNARY, UNARY, Operation
 
 Text = tuple[str, int]          # text and the precedence of its outermost operator
 
@@ -37,6 +37,21 @@ def number(value: float | int | bool, dtype: str) -> Text:
     if dtype == "float32":
         return f"float32({text})", ATOM
     return text, UNARY if text.startswith("-") else ATOM
+
+
+def identity(node: Node) -> str:
+    """What a reduction or a scan starts from."""
+    if node.op == "scan":
+        return "1.0" if node.attr.kind == "prod" else "0.0"
+    if node.op in ("argmax", "argmin"):
+        return "-1"
+    if node.op in ("max", "min"):
+        if node.dtype == "int64":
+            return str(-(2**63) + 1 if node.op == "max" else 2**63 - 1)
+        return "-inf" if node.op == "max" else "inf"
+    start = REDUCTIONS[node.op].identity
+    assert start is not None, f"{node.op} should have been expanded"
+    return number(int(start) if node.dtype == "int64" else start, node.dtype)[0]
 
 
 def dimension(dim: Dim, names: Mapping[str, str]) -> Text:

@@ -11,9 +11,11 @@ import re
 from gradc.ir.graph import Graph
 
 from .items import Item
+from .lower import Loop, Program, items_of
 
 _ELEMENT = re.compile(r"adjoint of (\S+)\[\.\.\.\]")
 MOST = 3                # reasons in one comment
+LONG = 12               # statements: a shorter gradient is read without headings
 
 
 def comment(graph: Graph, item: Item, element: str) -> str:
@@ -39,3 +41,34 @@ def _scattered(element: str, note: str) -> str:
     if "[...]:" in note:
         return f"adjoint of {element}{note[note.index('[...]:') + 5:]}"
     return f"adjoint of {element}, that of {note.removeprefix('adjoint of ')}" if note else f"adjoint of {element}"
+
+
+def sections(program: Program) -> dict[int, str]:
+    """Headings for a gradient: "forward" and "backward", by the entry of a body that they stand before.
+
+    They stand where every entry from some point on holds a part of the backward sweep: in the outermost body, or
+    inside a loop that holds most of the forward part too. What depends on an adjoint belongs to the sweep; a
+    derivative of a derivative has no headings.
+    """
+    order = items_of(*program.body)
+    names = program.graph.names
+    if len(order) < LONG or any(name.startswith("d_d_") for item in order for name in names.get(item.node, ())):
+        return {}
+    backward: set[Item] = set()
+    for item in program.homes:                                  # operands before their users
+        noted = any(program.graph.notes.get(node, "").startswith("adjoint of") for node in (item.body, item.node))
+        if noted or any(dep in backward for dep in item.deps):
+            backward.add(item)
+    body = program.body
+    while True:
+        forward = [sum(item not in backward for item in items_of(entry)) for entry in body]
+        swept = [count < len(items_of(entry)) for count, entry in zip(forward, body, strict=True)]
+        first = len(body) - next((k for k, one in enumerate(reversed(swept)) if not one), len(body))
+        mixed = max(range(first, len(body)), key=lambda k: forward[k], default=None)
+        entry = None if mixed is None else body[mixed]
+        if isinstance(entry, Loop) and mixed is not None and forward[mixed] > sum(forward[:first]):
+            body = entry.body
+        elif 0 < first < len(body):
+            return {id(body[0]): "forward", id(body[first]): "backward"}
+        else:
+            return {}

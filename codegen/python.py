@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import Axes, CallAttr, Graph, Node
 from gradc.ir.routines import ROUTINES
-from gradc.ir.table import AND, ATOM, REDUCTIONS
+from gradc.ir.table import AND, ATOM
 
 from .expression import (
     Text,
@@ -24,16 +24,16 @@ from .expression import (
     closure,
     dimension,
     extent,
+    identity,
     is_wrapped,
     leaf,
-    number,
     operation,
 )
 from .items import Item
 from .loop_bounds import at_least_zero, at_most, bound_of
 from .lower import Home, Loop, Path, Program, items_of
 from .names import CALLED, Names
-from .notes import comment
+from .notes import comment, sections
 from .uses import called_routines, covers, reads_worth_a_local, repeated_values, trailing_loop
 
 WIDTH = 88                      # longer single-use expressions are given a local
@@ -75,6 +75,7 @@ class BodyPrinter:
         self.index_names = {n.attr: names for n, names in self.graph.names.items() if n.op == "axis"}
         self.values = {i.node: i for i in program.homes if i.kind in ("def", "acc", "scan")}
         self.called = called_routines(program)
+        self.sections = sections(program)
         self.fresh: set[Node] = set()                           # results of routines that no array waits for
 
     # -- the whole body -----------------------------------------------------------------------
@@ -254,22 +255,9 @@ class BodyPrinter:
         where.setdefault(id(entry), []).append(line)
 
     def _identity(self, item: Item) -> str:
-        node = item.node
-        if item.kind == "scan":
-            return "1.0" if node.attr.kind == "prod" else "0.0"
-        if node.op in ("argmax", "argmin"):
-            return "-1"
-        if node.op in ("max", "min"):
-            if node.dtype == "int64":
-                return str(-(2**63) + 1 if node.op == "max" else 2**63 - 1)
-            self.used.add("inf")
-            return "-inf" if node.op == "max" else "inf"
-        identity = REDUCTIONS[node.op].identity
-        assert identity is not None, f"{node.op} should have been expanded"
-        kind = node.dtype
-        if kind == "float32":
-            self.used.add("float32")
-        return number(int(identity) if kind == "int64" else identity, kind)[0]
+        text = identity(item.node)
+        self.used.update(name for name in ("inf", "float32") if name in text)
+        return text
 
     def _hoist_reads(self) -> None:
         """A local for each read that is worth one, in the body that it belongs to."""
@@ -293,6 +281,10 @@ class BodyPrinter:
         """
         pad, block = "    " * depth, ""
         for entry in body:
+            title = self.sections.get(id(entry), "")
+            if title:
+                block = ""
+                self.lines.append(f"{pad}# {title}")
             before = self.before.get(id(entry), [])
             if before:
                 block = ""

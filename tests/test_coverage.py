@@ -126,6 +126,13 @@ def test_derivatives_are_those_of_central_differences(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_the_public_checker_passes_both_orders(case: Case) -> None:
+    f = gradc.compile(case.function, case.args, jit=False)
+    if f.wrt and f.graph.outputs[0][1].dtype.startswith("float"):
+        assert gradc.check_gradients(f, *drawn(case, SIZES).values(), order=2).ok
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_single_precision_stays_single(case: Case) -> None:
     args = {name: text if text.startswith("int") else f"float32 {text}".strip() for name, text in case.args.items()}
     given = drawn(case, SIZES)

@@ -156,6 +156,12 @@ def test_values_are_those_of_numpy_and_two_derivatives_are_right(name: str) -> N
         close(found, wanted, 1e-5)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_the_public_checker_passes_both_orders(name: str) -> None:
+    function, args = CASES[name]
+    assert gradc.check_gradients(gradc.compile(function, jit=False).at(*args), *args, order=2).ok
+
+
 COMPILED = ("solve a matrix", "solve, a batch", "cholesky", "lower triangular, transposed", "upper triangular",
             "det", "sign and logabsdet", "eigh, a batch", "right vectors", "pinv, tall", "sort, first axis", "inv",
             "upper triangular, transposed", "cho_solve, lower", "median of all")

@@ -196,3 +196,22 @@ def test_nothing_that_a_user_names_is_pasted_into_the_text() -> None:
         assert not any(isinstance(node, ast.Import) for node in tree.body)
         assert set(functions(function.source)) == {function.__name__}
     assert f(1.0, 2.0) == pytest.approx(2.0 * np.sin(2.0))
+
+
+def test_a_long_gradient_has_a_forward_and_a_backward_part() -> None:
+    def loss(W1: Any, b1: Any, W2: Any, b2: Any, x: Any, y: Any) -> Any:
+        hidden = np.maximum(x @ W1.T + b1, 0)
+        scores = hidden @ W2.T + b2
+        return np.mean(np.log(np.sum(np.exp(scores), axis=1)) - np.sum(scores * y, axis=1))
+
+    shapes = {"W1": "h d", "b1": "h", "W2": "c h", "b2": "c", "x": "n d", "y": "n c"}
+    f = gradc.compile(loss, shapes, jit=False)
+    source = f.value_and_grad.source
+    forward, _, backward = source.partition("        # backward\n")
+    assert forward.count("        # forward\n") == 1
+    assert "hidden = maximum(" in forward
+    assert "d_W2[" not in forward.partition("# forward")[2]
+    assert "d_W1[j, " in backward
+    assert "# backward" not in f.source
+    short = gradc.compile("sum(exp(x[i]) * y[i] for i in range(n))", args={"x": "n", "y": "n"}, jit=False)
+    assert "# backward" not in short.grad.source
