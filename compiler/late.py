@@ -164,6 +164,9 @@ class Late:
         if name.startswith("_") or not (hasattr(Function, name) or hasattr(Structured, name)):
             raise AttributeError(f"a function that is compiled at its first call has no attribute {name}")
         found = list(dict.fromkeys(self._made.values()))
+        if not found and all(name in (self._defaults if name in self._static else self._trees) for name in self._names):
+            values = [self._defaults.get(name) for name in self._names]         # all is known but for options
+            found = [self._made.setdefault(self._key(values), self._compiled(values))]
         if len(found) != 1:
             raise ArgumentError(
                 f"{self.__name__}.{name} needs the shapes of the arguments, and it was called with "

@@ -232,6 +232,15 @@ def test_a_static_argument_is_the_value_itself_and_is_compiled_for_once() -> Non
         made(x, 3, "sum", np.add, True)
 
 
+def test_declared_functions_with_options_have_a_source_before_any_call() -> None:
+    f = gradc.compile(lambda x, flag=True: np.sum(x) if flag else np.prod(x), {"x": "n"}, jit=False)
+    assert "def value(x):" in f.source and f.wrt == ("x",)
+    assert f([2.0, 3.0]) == 5.0 and f([2.0, 3.0], False) == 6.0
+    g = gradc.compile(lambda x, flag: x, {"x": "n"}, static="flag", jit=False)
+    with pytest.raises(gradc.ArgumentError, match="source needs the shapes of the arguments, and it was called with no kinds"):
+        _ = g.source
+
+
 def test_values_that_are_equal_in_python_are_told_apart() -> None:
     f = gradc.compile(lambda x, k: x * 1.0 if isinstance(k[0], bool) else x * 2.0, static="k", jit=False)
     assert f(1.0, (True,)) == 1.0
