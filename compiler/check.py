@@ -24,6 +24,7 @@ from .arguments import bind, convert
 from .function import Function
 from .late import Late
 from .slopes import DOUBLE, SINGLE, Precision, Slope, rate, slope
+from .structured import Structured
 
 EVERY_COORDINATE = 32           # an argument of at most so many elements is checked at each
 DIRECTIONS = 2                  # random ones, for each larger argument
@@ -143,8 +144,8 @@ def check_gradients(f: Any, /, *args: Any, order: int = 2, modes: Sequence[str] 
     (True, [('[0]', 3.0), ('[1]', -12.0)])
     """
     _check_options(order, modes)
-    function = _function(f, args, keywords)
-    values = convert(function.graph, bind(function.args, args, keywords))
+    function, given = _function(f, args, keywords)
+    values = convert(function.graph, given)
     random = np.random.default_rng(seed)
     single = any(node.dtype == "float32" for node in (*function.graph.inputs.values(), *(
         node for _, node in function.graph.outputs)))
@@ -182,14 +183,18 @@ def _check_options(order: Any, modes: Any) -> None:
                                    "leave modes out")
 
 
-def _function(f: Any, args: Sequence[Any], keywords: dict[str, Any]) -> Function:
-    if not isinstance(f, (Function, Late)):
+def _function(f: Any, args: Sequence[Any], keywords: dict[str, Any]) -> tuple[Function, Sequence[Any]]:
+    """The Function to check and its arguments; of a function of nested structures that of the leaves."""
+    if not isinstance(f, (Function, Late, Structured)):
         from . import api
 
         f = api.compile(f, jit=False)
-    found = f.at(*args, **keywords) if isinstance(f, Late) else f
-    assert isinstance(found, Function)
-    return found
+    if isinstance(f, Late):
+        f, args = f.bound(args, keywords)
+        keywords = {}
+    if isinstance(f, Structured):
+        return f.flat, f.flattened(args, keywords)
+    return f, bind(f.args, args, keywords)
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,11 @@ class Late:
         """The Function for arguments of this kind, compiled if it is the first time."""
         return self._at(self._values(args, keywords))
 
+    def bound(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[Function | Structured, Sequence[Any]]:
+        """The Function for the arguments of a call, and these arguments in their order, defaults among them."""
+        values = self._values(args, keywords)
+        return self._at(values), values
+
     def _at(self, values: Sequence[Any]) -> Function | Structured:
         key = self._key(values)
         found: Any = self._made.get(key)
@@ -159,6 +164,9 @@ class Late:
         if name.startswith("_") or not (hasattr(Function, name) or hasattr(Structured, name)):
             raise AttributeError(f"a function that is compiled at its first call has no attribute {name}")
         found = list(dict.fromkeys(self._made.values()))
+        if not found and all(name in (self._defaults if name in self._static else self._trees) for name in self._names):
+            values = [self._defaults.get(name) for name in self._names]         # all is known but for options
+            found = [self._made.setdefault(self._key(values), self._compiled(values))]
         if len(found) != 1:
             raise ArgumentError(
                 f"{self.__name__}.{name} needs the shapes of the arguments, and it was called with "

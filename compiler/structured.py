@@ -115,12 +115,13 @@ class Structured:
 
     def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
         """The value; ArgumentError says which part of a structure does not fit, others are those of a Function."""
-        given = self._leaves(args, keywords)
+        given = self.flattened(args, keywords)
         if out is not None:
             out = self._arrays(out)
         return self._whole(self._result, self._flat(*given, out=out))
 
-    def _leaves(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
+    def flattened(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
+        """The arguments of a call as the flat Function takes them."""
         if keywords or len(args) != len(self._arguments):
             args = bind(self.args, args, keywords)
         found: list[Any] = []
@@ -139,7 +140,7 @@ class Structured:
 
     def forward(self, /, *args: Any, **keywords: Any) -> tuple[Any, Any]:
         """The value, and what `backward` needs."""
-        value, saved = self._flat.forward(*self._leaves(args, keywords))
+        value, saved = self._flat.forward(*self.flattened(args, keywords))
         return self._whole(self._result, value), saved
 
     def backward(self, saved: Any, d_value: Any = 1.0) -> Any:
@@ -151,11 +152,11 @@ class Structured:
 
     def explain(self, /, *args: Any, **values: Any) -> Any:
         """The table of every node of the flat Function."""
-        return self._flat.explain(*(self._leaves(args, values) if args or values else ()))
+        return self._flat.explain(*(self.flattened(args, values) if args or values else ()))
 
     def draw(self, /, *args: Any, direction: str = "LR", **values: Any) -> Any:
         """The circuit diagram of the flat Function."""
-        return self._flat.draw(*(self._leaves(args, values) if args or values else ()), direction=direction)
+        return self._flat.draw(*(self.flattened(args, values) if args or values else ()), direction=direction)
 
     # -- derivatives --------------------------------------------------------------------------
 

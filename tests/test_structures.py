@@ -188,6 +188,13 @@ def test_structured_functions_pickle_and_save_the_function_of_their_leaves(tmp_p
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+@pytest.mark.parametrize("args", [None, {"params": {"W": "h d", "b": "h"}, "x": "d"}], ids=["at the call", "declared"])
+def test_gradients_of_structures_can_be_checked(args: Any) -> None:
+    report = gradc.check_gradients(gradc.compile(affine, args, jit=False), PARAMS, x=POINT)
+    assert report.ok and {row.argument for row in report.rows} >= {"params_W", "params_b", "x"}
+    assert gradc.check_gradients(polynomial, POINT, 2, order=1).ok          # defaults and static arguments too
+
+
 def test_compiled_functions_of_structures() -> None:
     f = gradc.compile(affine, wrt="params", cache=False)
     close(f.grad(PARAMS, POINT)["W"], by_hand(PARAMS, POINT)["W"])
@@ -223,6 +230,15 @@ def test_a_static_argument_is_the_value_itself_and_is_compiled_for_once() -> Non
     assert made.args == polynomial.args and made.wrt == ("x",)
     with pytest.raises(gradc.ArgumentError, match="order is 3, but this function was compiled for 2"):
         made(x, 3, "sum", np.add, True)
+
+
+def test_declared_functions_with_options_have_a_source_before_any_call() -> None:
+    f = gradc.compile(lambda x, flag=True: np.sum(x) if flag else np.prod(x), {"x": "n"}, jit=False)
+    assert "def value(x):" in f.source and f.wrt == ("x",)
+    assert f([2.0, 3.0]) == 5.0 and f([2.0, 3.0], False) == 6.0
+    g = gradc.compile(lambda x, flag: x, {"x": "n"}, static="flag", jit=False)
+    with pytest.raises(gradc.ArgumentError, match="source needs the shapes of the arguments, and it was called with no kinds"):
+        _ = g.source
 
 
 def test_values_that_are_equal_in_python_are_told_apart() -> None:
