@@ -52,7 +52,8 @@ def compile(expression: Any = LEFT_OUT, args: Mapping[Any, Any] | Sequence[Any] 
 
     if kinks not in KINKS:
         raise FormulaError(f'kinks must be "subgradient" or "raise", not {kinks!r}')
-    if static is not None and not isinstance(expression, types.FunctionType):
+    function = None if isinstance(expression, (str, Function)) or _is_sympy(expression) else _plain(expression)
+    if static is not None and function is None:
         raise FormulaError("static= names arguments of a Python function, and this is none: leave it out")
     if operations and not isinstance(expression, str):
         raise FormulaError("operations= are what a formula string calls: a Python function calls its own")
@@ -61,15 +62,15 @@ def compile(expression: Any = LEFT_OUT, args: Mapping[Any, Any] | Sequence[Any] 
         from .formula import parse
 
         graph = parse(expression, args, _named(operations))
-    elif isinstance(expression, types.FunctionType):
+    elif function is not None:
         from .from_python import declared, is_declared, traced
         from .late import Late, statics
         from .structured import compiled
 
-        fixed = statics(expression, args, static)
-        if fixed or not is_declared(expression, args):
-            return Late(expression, wrt, options, args, fixed)
-        return compiled(traced(expression, *declared(expression, args)), wrt, options)
+        fixed = statics(function, args, static)
+        if fixed or not is_declared(function, args):
+            return Late(function, wrt, options, args, fixed)
+        return compiled(traced(function, *declared(function, args)), wrt, options)
     elif _is_sympy(expression):
         from .from_sympy import convert
 
@@ -155,6 +156,14 @@ def stop_gradient(x: Any) -> Any:
         return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
     stopped = getattr(x, "__gradc_stop_gradient__", None)       # a traced value knows how
     return stopped() if stopped is not None else x
+
+
+def _plain(expression: Any) -> types.FunctionType | None:
+    if isinstance(expression, types.FunctionType):
+        return expression
+    from .calls import plain
+
+    return plain(expression) if callable(expression) else None
 
 
 def _is_sympy(expression: Any) -> bool:

@@ -28,6 +28,11 @@ class Missing:
 MISSING = Missing()
 
 
+def is_traced(value: Any) -> bool:
+    """Whether a value stands for an array of a function that is being traced."""
+    return hasattr(type(value), "__gradc_stop_gradient__")
+
+
 def bind(names: Sequence[str], args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
     """Values in the order of the names, or an ArgumentError that names what is wrong."""
     if len(args) > len(names):

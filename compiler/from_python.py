@@ -30,6 +30,7 @@ from . import (  # noqa: F401  (they fill the table)
     numpy_reductions,
 )
 from .annotations import annotated
+from .calls import copied
 from .numpy_constructors import CONSTRUCTORS
 from .numpy_functions import call, constructed, trace_of
 from .shapes import Declaration, declaration, declarations
@@ -78,7 +79,7 @@ def convert(function: Callable[..., Any], args: Any = None) -> Graph:
 
 def traced(function: Callable[..., Any], arguments: Mapping[str, Tree], leaf: Mapping[str, Declaration]) -> Program:
     """A function run once on arguments of these structures, whose leaves have these declarations."""
-    code = function.__code__
+    code = inspect.unwrap(function).__code__                    # the user's file, for messages
     graph = Graph(source=f"{function.__name__}({', '.join(arguments)})")
     trace = Trace(graph, code.co_filename)
     bound = {dim.name for d in leaf.values() for dim in d.shape}
@@ -176,6 +177,9 @@ def _seen(trace: Trace, value: Any, copies: dict[int, Any]) -> Any:
         name = _name_of(value)
         if name is not None:
             return Either(trace, name, value)
+        wrapped = copied(value, lambda function: _seen(trace, function, copies))
+        if wrapped is not None:
+            return wrapped
     return value
 
 
@@ -284,6 +288,12 @@ def _named_run(trace: Trace, function: Any, given: Mapping[str, Any], copies: Ma
     except RecursionError:
         raise UnsupportedError(f"{function.__name__} calls itself without end while it is traced\n"
                                "A Python recursion must end by numbers, not by traced values.") from None
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "numba":
+            raise
+        raise UnsupportedError(f"{function.__name__} calls a function that Numba compiled in a place that is not "
+                               "traced, such as the method of an object\n"
+                               "Call its .py_func there, or pass the method itself.") from None
     finally:
         sys.setprofile(before)
 

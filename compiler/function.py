@@ -278,6 +278,10 @@ class Function:
         """The slow path: bind, convert and check the arguments, then call."""
         from . import arguments
 
+        if any(map(arguments.is_traced, (*args, *keywords.values()))):
+            from .calls import nested
+
+            return nested(self, args, keywords)
         values = arguments.convert(self._graph, arguments.bind(self.args, args, keywords))
         sizes = arguments.check_dimensions(self._graph, values)
         if out is not None:
@@ -298,6 +302,10 @@ class Function:
         found = dict(zip((key for key, _ in self.printed.arrays), arrays, strict=True))
         keys = self.printed.flat
         found |= dict(zip(keys, flat if len(keys) > 1 else (flat,), strict=True)) if keys else {}
+        return self.assembled(found)
+
+    def assembled(self, found: Mapping[str, Any]) -> Any:
+        """The values of the outputs, by name, as the function returns them."""
         parts = []
         for group in self._groups:
             values = tuple(found[key] for key in group.outputs)

@@ -20,7 +20,7 @@ from gradc.ir.dims import Dim
 from gradc.ir.errors import ArgumentError, FormulaError
 
 from .annotations import annotated
-from .arguments import bind
+from .arguments import bind, is_traced
 from .from_python import NeededWhole, Program, declared, parameters_of, traced
 from .function import Function, Options, named_in
 from .shapes import Declaration, declaration
@@ -111,7 +111,7 @@ class Late:
             elif name not in self._trees:
                 key.append(outline(value, leaves))
         for leaf in leaves:
-            array = leaf if type(leaf) is np.ndarray else np.asarray(leaf)
+            array = leaf if type(leaf) is np.ndarray else _example(leaf)
             shape = array.shape
             ones = tuple(size == 1 for size in shape) if 1 in shape else ()
             key.append((array.dtype.num, len(shape), *ones))
@@ -214,9 +214,16 @@ def _grown(name: str, value: Any, taken: set[str], leaves: dict[str, Any]) -> Tr
     return grow(value, name, argument_entries, label)
 
 
+def _example(value: Any) -> np.ndarray[Any, Any]:
+    """The value as an array; for one that is being traced an array of its kind."""
+    if not is_traced(value):
+        return np.asarray(value)
+    return np.empty([1 if dim.constant == 1 else 2 for dim in value.array.shape], value.dtype)
+
+
 def _kind(value: Any) -> Kind:
     """The dtype of an argument, and for each dimension whether it is exactly 1."""
-    array = np.asarray(value)
+    array = _example(value)
     dtype = "float32" if array.dtype == np.float32 else _DTYPES.get(array.dtype.kind, "float")
     return dtype, tuple(size == 1 for size in array.shape)
 
