@@ -374,7 +374,6 @@ def _modules() -> dict[str, str]:
     for op in OPERATIONS.values():
         if op.imports:
             found.update(dict.fromkeys(CALLED.findall(op.spelling), op.imports))
-    found.update(dict.fromkeys(ROUTINES, "routines"))
     return found
 
 
@@ -386,12 +385,14 @@ def _imports(printer: BodyPrinter, parts: Sequence[str], classes: Sequence[str])
     """Helper functions, their texts, and the import lines."""
     wanted: dict[str, set[str]] = {}
     for called in printer.used:
-        if called in _MODULES:
+        if called in ROUTINES:
+            wanted.setdefault("routines", set()).add(called)
+        elif called in _MODULES:
             wanted.setdefault(_MODULES[called], set()).add(called)
     helpers: dict[str, None] = {}
     whole = any("np." in part for part in (*parts, *classes))
     array_routines = sorted(wanted.pop("routines", ()))
-    helpers.update(dict.fromkeys(array_routines))
+    helpers.update(dict.fromkeys(part for name in array_routines for part in routines.NEEDED.get(name, (name,))))
     whole |= bool(array_routines)
     for kernel in sorted(wanted.pop("kernels", ())):
         found = kernels.KERNELS[kernel]
@@ -403,6 +404,8 @@ def _imports(printer: BodyPrinter, parts: Sequence[str], classes: Sequence[str])
             else:
                 whole = True
     lines = ["from typing import NamedTuple\n"] if classes else []
+    if any("math." in routines.PASTED.get(name, "") for name in helpers):
+        lines.append("import math")
     if whole:
         lines.append("import numpy as np")
     lines += [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(wanted.items())]
@@ -411,4 +414,5 @@ def _imports(printer: BodyPrinter, parts: Sequence[str], classes: Sequence[str])
 
 def _helper_text(name: str) -> str:
     """The text of a function that a module calls, ready to paste."""
-    return routines.function_text(name) if name in ROUTINES else kernels.function_text(name)
+    own = name in ROUTINES or name in routines.PASTED
+    return routines.function_text(name) if own else kernels.function_text(name)

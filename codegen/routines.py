@@ -16,8 +16,14 @@ import numpy as np
 Matrix = Any        # np.ndarray in the text that is pasted
 
 
+PASTED: dict[str, str] = {}                 # texts of routines that are the user's own functions
+NEEDED: dict[str, tuple[str, ...]] = {}     # and the functions that such a routine consists of, callee first
+
+
 def function_text(name: str) -> str:
     """The text of one routine, ready to paste."""
+    if name in PASTED:
+        return PASTED[name]
     return inspect.getsource(globals()[name]).replace("Matrix", "np.ndarray")
 
 

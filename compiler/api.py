@@ -81,7 +81,8 @@ def compile(expression: Any = LEFT_OUT, args: Mapping[Any, Any] | Sequence[Any] 
     return Function(graph, checked_wrt(graph, wrt), options)
 
 
-def operation(function: Any = None, *, partials: Any = None, vjp: Any = None, jvp: Any = None) -> Any:
+def operation(function: Any = None, *, partials: Any = None, vjp: Any = None, jvp: Any = None,
+              signature: str | None = None) -> Any:
     """An operation with a derivative of its own, for traced functions and formulas; also a decorator.
 
     function  with partials: a function of numbers, which broadcasts; with vjp: a function of arrays. It is
@@ -90,6 +91,10 @@ def operation(function: Any = None, *, partials: Any = None, vjp: Any = None, jv
               them, a SymPy expression or a number; None or 0 for a derivative that is zero by definition
     vjp       vjp(*arguments, cotangent): the cotangents of the arguments, None for one without
     jvp       jvp(*arguments, *tangents): the tangent of the value; `check` holds it against vjp
+    signature "(n,n),(n)->(n)", as for numpy.vectorize: the function is not traced but becomes part of the
+              generated module as it is, so it may loop until something converges; Numba must be able to compile
+              it, and all that it uses are its arguments, numbers, np, math and such functions. With a vjp it
+              gives one result; without one it has no derivative
 
     Second derivatives are those of the partials, or of vjp. Raises FormulaError for rules that do not fit the
     arguments, and UnsupportedError, at the first use, for what cannot be traced.
@@ -104,10 +109,10 @@ def operation(function: Any = None, *, partials: Any = None, vjp: Any = None, jv
     Gradient(x=4.0, y=0.0)
     """
     if function is None:
-        return functools.partial(operation, partials=partials, vjp=vjp, jvp=jvp)
+        return functools.partial(operation, partials=partials, vjp=vjp, jvp=jvp, signature=signature)
     if not isinstance(getattr(function, "py_func", function), types.FunctionType):
         raise UnsupportedError(f"an operation is made from a Python function, not from type {type(function).__name__}")
-    if (partials is None) == (vjp is None) or (jvp is not None and vjp is None):
+    if (partials is None) == (vjp is None and signature is None) or (jvp is not None and vjp is None):
         raise FormulaError("an operation has either partials=, of a function of numbers, or vjp=, of arrays, and with "
                            "it jvp= if you like")
     if partials is not None:
@@ -116,7 +121,7 @@ def operation(function: Any = None, *, partials: Any = None, vjp: Any = None, jv
         return Pointwise(function, partials)
     from .array_operation import ArrayOperation
 
-    return ArrayOperation(function, vjp, jvp)
+    return ArrayOperation(function, vjp, jvp, signature)
 
 
 def _named(operations: Any) -> dict[str, Any]:

@@ -17,13 +17,16 @@ from gradc.ir.dims import Dim
 from gradc.ir.errors import DerivativeError, FormulaError, ShapeError, UnsupportedError
 from gradc.ir.graph import Graph, Node, whole_axes
 
+from .arguments import bind
 from .arrays import Array, ArrayError, Arrays
+from .external import called, parsed, registered
 from .from_python import parameters_of
 from .inline import inline
 from .linear_algebra import LinearAlgebra
 from .operation import Operation
 from .shapes import Declaration
 from .structures import Branch, Fixed, Leaf, Tree
+from .traced import Traced
 
 COTANGENT = "cotangent of the value"     # no argument can have this name
 
@@ -31,11 +34,18 @@ COTANGENT = "cotangent of the value"     # no argument can have this name
 class ArrayOperation(Operation):
     """An operation on arrays; `vjp(*arguments, cotangent)` gives the arguments' cotangents.
 
-    jvp     `jvp(*arguments, *tangents)` gives the tangent of the value, or None
+    jvp         `jvp(*arguments, *tangents)` gives the tangent of the value, or None
+    signature   shapes, for a function that is called as it is and not traced, or None
     """
 
-    def __init__(self, function: Callable[..., Any], vjp: Callable[..., Any], jvp: Callable[..., Any] | None) -> None:
+    def __init__(self, function: Callable[..., Any], vjp: Callable[..., Any] | None,
+                 jvp: Callable[..., Any] | None, signature: str | None = None) -> None:
         super().__init__(function)
+        self.signature = None if signature is None else parsed(signature, self.name, self.args)
+        if vjp is not None and self.signature is not None and len(self.signature.results) > 1:
+            raise FormulaError(f"the operation {self.name} gives several results, and has a vjp\nReturn one array.")
+        python: Any = self.python
+        self.routine = None if self.signature is None else registered(python, self.signature)
         for rule, name, count in ((vjp, "vjp", len(self.args) + 1), (jvp, "jvp", 2 * len(self.args))):
             rule = getattr(rule, "py_func", rule)
             if rule is not None and len(parameters_of(rule)) != count:
@@ -52,6 +62,9 @@ class ArrayOperation(Operation):
             if not operand.node.axes <= set(operand.axes):
                 raise ArrayError(f"{self.name} takes whole arrays, and stands in a generator here",
                                  "Use it before, and index its value.", UnsupportedError)
+        if self.vjp is None:
+            raise ArrayError(f"{self.name} has no vjp, and stands in a formula", "Call it in a Python function.",
+                             UnsupportedError)
         key = tuple((operand.dtype, tuple(dim.constant for dim in operand.shape)) for operand in operands)
         if key not in self._made:
             self._made[key] = self._templates(key)
@@ -62,24 +75,67 @@ class ArrayOperation(Operation):
         value = value if value.is_array else arrays.graph.store((), value)
         return algebra.whole(arrays.graph.ruled(self.name, value, nodes, rule, passes))
 
+    def __call__(self, /, *args: Any, **keywords: Any) -> Any:
+        """The function's value; on traced values nodes with the user's derivative, or without one."""
+        traces = [value.tracer for value in (*args, *keywords.values()) if isinstance(value, Traced)]
+        if not traces or self.vjp is not None:
+            return super().__call__(*args, **keywords)
+        trace, algebra = traces[0], LinearAlgebra(traces[0].arrays)
+        arrays = [trace.lift(value) for value in bind(self.args, args, keywords)]
+        self._fits(trace.graph, [(array.shape, name) for array, name in zip(arrays, self.args, strict=True)])
+        made = self._called(trace.graph, [algebra.stored(array) for array in arrays])
+        found = tuple(trace.value(algebra.whole(node) if node.is_array else Array(node)) for node in made)
+        return found if len(found) > 1 else found[0]
+
+    def _called(self, graph: Graph, nodes: Sequence[Node]) -> list[Node]:
+        assert self.routine is not None and self.signature is not None
+        return called(graph, self.routine, self.signature, nodes)
+
+    def _fits(self, graph: Graph, shapes: Sequence[tuple[Sequence[Dim], str]]) -> None:
+        """Operands of the ranks of the signature; dimensions of one name must be equal at run time."""
+        assert self.signature is not None
+        sizes: dict[str, Dim] = {}
+        for (shape, name), dims in zip(shapes, self.signature.operands, strict=True):
+            if len(shape) != len(dims):
+                raise ShapeError(f"{self.name} takes {name} of {len(dims)} dimensions, and {len(shape)} are given: "
+                                 "give arrays that fit its signature")
+            for size, dim in zip(shape, dims, strict=True):
+                known = Dim.of(int(dim)) if dim.isdigit() else sizes.setdefault(dim, size)
+                if (size - known).constant not in (None, 0):
+                    raise ShapeError(f"{self.name} takes {name} with a dimension of {known}, and {size} is given: "
+                                     "give arrays that fit its signature")
+                if size != known:
+                    graph.equal.append((known, size))
+
+    def _external(self, leaves: dict[str, Declaration]) -> Graph:
+        graph = Graph(source=self.name)
+        inputs = [graph.input(name, leaves[name].dtype, leaves[name].shape) for name in self.args]
+        self._fits(graph, [(node.shape, node.attr.name) for node in inputs])
+        graph.outputs = [("value", self._called(graph, inputs)[0])]
+        return graph
+
     def _templates(self, kinds: Any) -> tuple[Graph, str, tuple[int, ...]]:
         """The function and the text of its rule, as graphs over operands of some kinds."""
         leaves = {name: Declaration(dtype, tuple(Dim.of(f"{name}_{k}" if size is None else size)
                                                  for k, size in enumerate(sizes)), True)
                   for name, (dtype, sizes) in zip(self.args, kinds, strict=True)}
-        program = self.traced(self.python, {name: Leaf(name) for name in self.args}, leaves)
-        if not isinstance(program.result, Leaf):
-            raise UnsupportedError(f"the operation {self.name} gives several results\nReturn one array.")
-        ((_, value),) = program.graph.outputs
+        if self.routine is not None:
+            graph = self._external(leaves)
+        else:
+            program = self.traced(self.python, {name: Leaf(name) for name in self.args}, leaves)
+            if not isinstance(program.result, Leaf):
+                raise UnsupportedError(f"the operation {self.name} gives several results\nReturn one array.")
+            graph = program.graph
+        ((_, value),) = graph.outputs
         if not value.dtype.startswith("float"):
             raise UnsupportedError(f"the value of {self.name} is {value.dtype}, which has no derivative\n"
                                    "Return real numbers, or use the function without gradc.operation.")
-        rule = getattr(self.vjp, "py_func", self.vjp)
+        rule: Any = getattr(self.vjp, "py_func", self.vjp)
         names = parameters_of(rule)
         trees: dict[str, Tree] = {own: Leaf(name) for own, name in zip(names, (*self.args, COTANGENT), strict=True)}
         leaves[COTANGENT] = Declaration(value.dtype, value.shape, True)
         back = self.traced(rule, trees, leaves, " (its vjp)")
-        return program.graph, *self._passed(back.graph, back.result)
+        return graph, *self._passed(back.graph, back.result)
 
     def _passed(self, graph: Graph, result: Tree) -> tuple[str, tuple[int, ...]]:
         """The text of the rule, and for each of its outputs the operand that it is for."""
@@ -115,6 +171,8 @@ class ArrayOperation(Operation):
         tangent = (ahead - behind) / (2 * step)
         cotangent = rng.standard_normal(tangent.shape)
         wanted = float(np.sum(cotangent * tangent))
+        if self.vjp is None:
+            raise DerivativeError(f"{self.name} has no vjp to check: give one")
         found = self.vjp(*values, cotangent)
         found = found if isinstance(found, (tuple, list)) else (found,)
         back = sum(float(np.sum(d * c)) for d, c, r in zip(along, found, real, strict=True) if r and c is not None)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from gradc.ir.dims import Axis
+from gradc.ir.errors import DerivativeError
 from gradc.ir.graph import Check, Graph, Node
 from gradc.ir.routines import ROUTINES
 
@@ -42,6 +43,8 @@ def pull(graph: Graph, y: Node, y_: Node, active: Mapping[Node, Any]) -> Iterato
     results = tuple(algebra.whole(graph.call(attr.routine, y.args, number, attr.batch))
                     for number in range(len(ROUTINES[attr.routine].results)))
     operands = tuple(algebra.whole(arg) for arg in y.args)
+    if attr.routine not in _RULES:
+        raise DerivativeError(f"the routine {attr.routine} has no derivative: give the operation that calls it a vjp=")
     shares = _RULES[attr.routine](Use(algebra, attr.result, operands, results, algebra.whole(y_)))
     for arg, share in zip(y.args, shares, strict=True):
         if arg in active:

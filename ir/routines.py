@@ -25,6 +25,7 @@ class Routine(NamedTuple):
     shapes    the shapes of the results from those of the operands
     summary   what it computes
     dtype     of the results, "" for that of the operands
+    real      whether whole numbers are refused as operands
     """
 
     operands: tuple[tuple[int, ...], ...]
@@ -32,6 +33,7 @@ class Routine(NamedTuple):
     shapes: Callable[[Sequence[Shape]], tuple[Shape, ...]]
     summary: str
     dtype: str = ""
+    real: bool = True
 
 
 MATRIX, EITHER, VECTOR = (2,), (1, 2), (1,)
@@ -75,5 +77,5 @@ ROUTINES: dict[str, Routine] = {
     "svd": Routine((MATRIX,), ("left", "singular", "right"), _singular, "thin singular value decomposition"),
     "pinv": Routine((MATRIX,), ("inverse",), _transposed, "Moore-Penrose inverse"),
     "argsort": Routine((VECTOR,), ("order",), _like(0), "indices that sort a vector, equal elements in their order",
-                       "int64"),
+                       "int64", real=False),
 }

@@ -520,7 +520,7 @@ class _Line:
     def _call(self, _dtype: str) -> tuple[list[Node], Any]:
         routine = self.take("word", "a routine")
         if routine not in ROUTINES:
-            self.fail(f"{routine} is no routine")
+            self.fail(f"{routine} is no routine: an operation of your own is defined before what uses it is read")
         self.expect("result")
         result = self.integer()
         self.expect("over")

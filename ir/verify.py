@@ -243,7 +243,7 @@ def _call(node: Node) -> None:
             _fail(node, f"its operand %{arg.id} is no array of {attr.batch} dimensions and those of {attr.routine}")
         if arg.shape[:attr.batch] != node.args[0].shape[:attr.batch]:
             _fail(node, f"its operand %{arg.id} has other leading dimensions than its first")
-        if not arg.dtype.startswith("float") and attr.routine != "argsort":
+        if not arg.dtype.startswith("float") and entry.real:
             _fail(node, f"its operand %{arg.id} is {arg.dtype}, not real")
     cores = [arg.shape[attr.batch:] for arg in node.args]
     if attr.shape != (*node.args[0].shape[:attr.batch], *entry.shapes(cores)[attr.result]):
