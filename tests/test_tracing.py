@@ -438,9 +438,16 @@ def _rows_change_places(x):
     return np.sum(y * x)
 
 
+def _sorted_in_place(x):
+    y = x.copy()
+    y[1].sort()
+    y.sort(axis=0)
+    return np.sum(y * np.arange(3.0) ** 2)
+
+
 @pytest.mark.parametrize("function", [
-    _assigned_to_slice, _assigned_to_transpose, _slice_of_slice, _view_shows_assignment, _two_names, _helper_assigns,
-    _numbers_are_values, _selection_is_a_copy, _rows_change_places], ids=lambda f: f.__name__.strip("_"))
+    _sorted_in_place, _assigned_to_slice, _assigned_to_transpose, _slice_of_slice, _view_shows_assignment, _two_names,
+    _helper_assigns, _numbers_are_values, _selection_is_a_copy, _rows_change_places], ids=lambda f: f.__name__.strip("_"))
 def test_assignment_is_seen_by_all_who_share_the_memory_as_in_numpy(function):
     x = np.random.default_rng(5).normal(size=(4, 3))
     before = x.copy()
