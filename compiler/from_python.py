@@ -272,7 +272,7 @@ def _named_run(trace: Trace, function: Any, given: Mapping[str, Any], copies: Ma
         if event == "return" and frame.f_code in codes:
             for name, value in frame.f_locals.items():
                 if isinstance(value, Traced) and name not in given:
-                    node = value.array.node
+                    node = value.last.node
                     if node.op not in ("const", "dim", "axis", "input", "read") and name.isidentifier():
                         trace.graph.name(node, name)
 

@@ -103,6 +103,12 @@ def _fill(t: Trace, a: Any, value: Any) -> None:
     _target(t, "fill", a)[...] = value
 
 
+@known("ndarray.sort")
+def _sort_in_place(t: Trace, a: Any, axis: int = -1) -> None:
+    target = _target(t, "sort", a)
+    target.array = FUNCTIONS["sort"](t, target, axis).array
+
+
 @known("put")
 def _put(t: Trace, a: Any, ind: Any, v: Any) -> None:
     target = _target(t, "put", a)

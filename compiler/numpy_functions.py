@@ -22,6 +22,7 @@ from .arrays import ONE, Array, ArrayError, NewAxis, Slice
 from .masked import Selected, selected_call
 from .syntax import nearest
 from .traced import Trace, Traced
+from .views import VIEWS, viewed
 
 Function = Callable[..., Any]
 FUNCTIONS: dict[str, Function] = {}         # by NumPy's name, with "linalg." and "special." before theirs
@@ -66,6 +67,8 @@ def call(name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
             result = selected_call(trace, name, name in POINTWISE, args, given)
         else:
             result = function(trace, *args, **given)
+        if name in VIEWS and args and isinstance(args[0], Traced):
+            viewed(args[0], result)
         return result if dtype is None else converted(trace, result, dtype)
     except ArrayError as error:
         raise trace.refused(error.message, error.advice, error.error) from None

@@ -336,4 +336,4 @@ def _percentile(t: Trace, a: Any, q: Any, axis: Any = None, method: str = "linea
     return _quantile(t, a, q / 100, axis, method, keepdims)
 
 
-METHODS |= {"argsort": "argsort"}
+METHODS |= {"argsort": "argsort", "sort": "ndarray.sort"}

@@ -1,8 +1,8 @@
 """Values that stand for arrays while a Python function is traced, and the context that makes them.
 
 A `Traced` value wraps an `arrays.Array`: operators, attributes, methods, indexing and NumPy's protocols put
-nodes into the graph of its `Trace`. Assignment to elements has value semantics: it changes the value that
-the name holds and nothing else. What would need a number at tracing time (a Python branch or loop on a
+nodes into the graph of its `Trace`. Assignment changes the value and its views as in NumPy (`views`), and never the
+caller's array. What would need a number at tracing time (a Python branch or loop on a
 traced value, `float(x)`) is refused with the line of the user's function and what to write instead. What the
 functions of NumPy mean is left to `numpy_functions`; how a function is run is left to `from_python`.
 """
@@ -24,6 +24,7 @@ from .arrays import Array, ArrayError, Arrays, Item, NewAxis, Slice, whole_dim
 from .assignment import accumulated, are_distinct, assigned, chosen
 from .bounds import Bounds
 from .masked import Selected
+from .views import View, basic, transposed
 
 LARGEST_CONSTANT = 256      # elements of an array that is not an argument
 MASK_ADVICE = "Reduce what x[mask] selects at once, np.sum(x[mask]), or write np.where(mask, x, 0.0)."
@@ -270,15 +271,52 @@ def _binary(op: str) -> Method:
     return method
 
 
+def _in_place(operator: Method) -> Method:
+    """An operator such as +=, which assigns to an array, seen by all who hold it; a number is another one then."""
+    def method(self: Traced, other: Any) -> Any:
+        result = operator(self, other)
+        if not isinstance(result, Traced) or not self.ndim:
+            return result
+        old, new = self.array, result.array
+        if old.shape == new.shape and (old.dtype == new.dtype or old.dtype == "int64"):
+            self.array = new
+        else:
+            self[...] = result
+        return self
+
+    return method
+
+
 class Traced:
     """An array, or a number, of a function that is being traced; see the module."""
 
-    __slots__ = ("array", "tracer")
+    __slots__ = ("_array", "tracer", "version", "view")
     __array_priority__ = 1000.0
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, trace: Trace, array: Array) -> None:
-        self.tracer, self.array = trace, array
+        self.tracer, self._array = trace, array
+        self.version = 0                                        # how often the memory of an array was assigned to
+        self.view: View | None = None                           # of whose memory this is a part
+
+    @property
+    def array(self) -> Array:
+        """What stands here now; of a view, after its memory was assigned to, what it shows then."""
+        if self.view is not None:
+            self._array = self.view.current(self._array)
+        return self._array
+
+    @array.setter
+    def array(self, array: Array) -> None:
+        self._array = array
+        self.version += 1
+        if self.view is not None:
+            self.view = self.view.written(array)
+
+    @property
+    def last(self) -> Array:
+        """What stood here when it was looked at last."""
+        return self._array
 
     def __repr__(self) -> str:
         return f"<traced {self.array.dtype}[{', '.join(map(str, self.array.shape))}]>"
@@ -315,7 +353,7 @@ class Traced:
     @property
     def T(self) -> Traced:
         """The array with its dimensions in the other order."""
-        return Traced(self.tracer, Array(self.array.node, self.array.axes[::-1]))
+        return transposed(self, Traced(self.tracer, Array(self.array.node, self.array.axes[::-1])))
 
     @property
     def mT(self) -> Traced:
@@ -380,6 +418,9 @@ class Traced:
     __lt__, __le__, __gt__, __ge__ = map(_binary, ("less", "less_equal", "greater", "greater_equal"))
     __eq__, __ne__ = map(_binary, ("eq", "not_equal"))
 
+    __iadd__, __isub__, __imul__, __itruediv__, __ifloordiv__, __imod__, __ipow__, __iand__, __ior__, __ixor__ = map(
+        _in_place, (__add__, __sub__, __mul__, __truediv__, __floordiv__, __mod__, __pow__, __and__, __or__, __xor__))
+
     def __neg__(self) -> Traced:
         return self.tracer.apply("neg", self)
 
@@ -392,7 +433,7 @@ class Traced:
         return call("invert", (self,), {})
 
     def __pos__(self) -> Traced:
-        return self
+        return self.tracer.value(self.array)
 
     def __matmul__(self, other: Any) -> Any:
         return _matmul(self, other)
@@ -405,8 +446,14 @@ class Traced:
     def __getitem__(self, key: Any) -> Any:
         trace, array = self.tracer, self.array
         if _is_mask(key):
-            return Selected(self, self._matching(key))
-        return trace.run(lambda: trace.element(array, trace.items(array.shape, key)))
+            return Selected(trace.value(array), self._matching(key))
+        found = trace.run(lambda: trace.element(array, trace.items(array.shape, key)))
+        if found.ndim and basic(key):
+            def put(value: Array) -> None:
+                self[key] = trace.value(value)
+
+            found.view = View(self, lambda: self[key].array, put, key)
+        return found
 
     def _matching(self, mask: Traced) -> Traced:
         """A mask, which has the first dimensions of this array."""
@@ -422,6 +469,8 @@ class Traced:
 
     def __setitem__(self, key: Any, value: Any) -> None:
         trace, array = self.tracer, self.array
+        if isinstance(value, Traced) and value.view is not None and value.view.is_item(self, key):
+            return                                              # y[key] += 1 has assigned to the view already
         if _is_mask(key):
             self._matching(key)
             same = isinstance(value, Selected) and value.selects_by(key)

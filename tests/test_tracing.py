@@ -366,3 +366,120 @@ def test_undeclared_whole_numbers_are_real_unless_they_must_be_whole() -> None:
     close(g.grad([1, 2, 3]), [2.0, 4.0, 6.0])
     with pytest.raises(UnsupportedError, match="np.unique is not known"):
         gradc.compile(lambda x: np.unique(x), jit=False)([3, 1])
+
+
+# -- memory that arrays share ---------------------------------------------------------------------
+
+
+def _assigned_to_slice(x):
+    y = x.copy()
+    part = y[1:]
+    part *= 2.0
+    return np.sum(y**2)
+
+
+def _assigned_to_transpose(x):
+    y = x.copy()
+    y.T[0] = 1.0
+    np.swapaxes(y, 0, 1)[1, ::2] += y[0, 0]
+    return np.sum(y**2)
+
+
+def _slice_of_slice(x):
+    y = x.copy()
+    part = y[1:]
+    part[0][1:] = x[0, 1:] ** 3
+    return np.sum(part * y[:-1])
+
+
+def _view_shows_assignment(x):
+    y = x.copy()
+    row, copy, chosen, last = y[0], y[0].copy(), y[[0]], y.T[-1]
+    y[0] = y[1] * x[0]
+    return np.sum(row**2 + copy + chosen[0] ** 3) + np.sum(last**2)
+
+
+def _two_names(x):
+    y = x + 0.0
+    z = y
+    y += x
+    w = +z
+    w -= 1.0
+    return np.sum(z * y * w)
+
+
+def _helper_assigns(x):
+    def double(a):
+        a *= 2.0
+
+    y = x.copy()
+    double(y)
+    double(y[1])
+    return np.sum(y**3)
+
+
+def _numbers_are_values(x):
+    total = x[0, 0]
+    before = total
+    total += x[1, 1]
+    return total * before
+
+
+def _selection_is_a_copy(x):
+    y = x.copy()
+    large = y[y > 0.0]
+    y[0] = 3.0
+    return large.sum() * y.sum()
+
+
+def _rows_change_places(x):
+    y = x.copy()
+    y[0], y[2] = y[2], y[0]
+    return np.sum(y * x)
+
+
+def _sorted_in_place(x):
+    y = x.copy()
+    y[1].sort()
+    y.sort(axis=0)
+    return np.sum(y * np.arange(3.0) ** 2)
+
+
+@pytest.mark.parametrize("function", [
+    _sorted_in_place, _assigned_to_slice, _assigned_to_transpose, _slice_of_slice, _view_shows_assignment, _two_names,
+    _helper_assigns, _numbers_are_values, _selection_is_a_copy, _rows_change_places], ids=lambda f: f.__name__.strip("_"))
+def test_assignment_is_seen_by_all_who_share_the_memory_as_in_numpy(function):
+    x = np.random.default_rng(5).normal(size=(4, 3))
+    before = x.copy()
+    f = gradc.compile(function, jit=False)
+    assert f(x) == pytest.approx(float(function(x)), rel=1e-12)
+    assert np.array_equal(x, before)
+    gradc.check_gradients(f, x, order=1)
+
+
+def _read_after_a_reshape_of_it_was_assigned_to(x):
+    y = x.copy()
+    y[1:].ravel()[0] = 0.0
+    return np.sum(y)
+
+
+def _reshape_read_after_assignment(x):
+    y = x.copy()
+    flat = y.ravel()
+    y[0] = 0.0
+    return np.sum(flat)
+
+
+@pytest.mark.parametrize("function", [_read_after_a_reshape_of_it_was_assigned_to, _reshape_read_after_assignment])
+def test_memory_that_may_be_shared_is_refused_where_it_is_read(function):
+    with pytest.raises(UnsupportedError, match=r"may share its memory.*\(line \d+: return np.sum(.|\n)*\.copy\(\)"):
+        gradc.compile(function, {"x": "4 3"}, jit=False)
+
+
+def test_a_reshape_may_be_assigned_to_where_its_array_is_read_no_more():
+    def f(x):
+        y = x.reshape(-1)
+        y[0] = 0.0
+        return np.sum(y**2)
+
+    assert gradc.compile(f, {"x": "2 2"}, jit=False)([[3.0, 1.0], [1.0, 2.0]]) == 6.0
