@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradc.ir.errors import GradcError, UnsupportedError
 
-from . import numpy_linalg, numpy_products, numpy_shapes  # noqa: F401  (they fill the table)
+from . import (  # noqa: F401  (they fill the table)
+    numpy_constructors,
+    numpy_elements,
+    numpy_joins,
+    numpy_linalg,
+    numpy_numerics,
+    numpy_products,
+    numpy_reductions,
+    numpy_shapes,
+)
 from .arrays import Array
 from .numpy_functions import FUNCTIONS
 from .syntax import shown
@@ -41,7 +50,7 @@ class Entry(NamedTuple):
 
 ENTRIES = {
     "einsum": Entry("einsum"), "dot": Entry("dot", 2), "vdot": Entry("vdot", 2), "inner": Entry("inner", 2),
-    "outer": Entry("outer", 2), "matmul": Entry("matmul", 2),
+    "outer": Entry("outer", 2), "matmul": Entry("matmul", 2), "kron": Entry("kron", 2), "cross": Entry("cross", 2),
     "tensordot": Entry("tensordot", 2, ("axes",)), "norm": Entry("linalg.norm", 1, ("ord", "axis", "keepdims")),
     "trace": Entry("trace"), "diag": Entry("diag"), "diagonal": Entry("diagonal"), "tril": Entry("tril", 1, ("k",)),
     "triu": Entry("triu", 1, ("k",)), "transpose": Entry("transpose", 1, ("axes",)),

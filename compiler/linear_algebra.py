@@ -50,11 +50,15 @@ class LinearAlgebra:
             node.args[1:], array.axes, strict=True))
         return node.args[0] if same else None
 
-    def call(self, routine: str, *operands: Array) -> list[Array]:
-        """Every result of a routine, for each point of the leading dimensions and of the enclosing generators."""
+    def call(self, routine: str, *operands: Array, vectors: bool = False) -> list[Array]:
+        """Every result of a routine, for each point of the leading dimensions and of the enclosing generators.
+
+        Where a routine takes a vector or a matrix, the operand is a vector if it has one dimension, as in NumPy, or
+        if `vectors` says that its leading dimensions are those of a batch of vectors.
+        """
         entry, graph = ROUTINES[routine], self.graph
-        cores = [max(rank for rank in ranks if rank <= len(operand.axes)) if len(ranks) > 1 and len(
-            operand.axes) < 2 else max(ranks) for operand, ranks in zip(operands, entry.operands, strict=True)]
+        cores = [min(ranks) if vectors or len(operand.axes) < 2 else max(ranks)
+                 for operand, ranks in zip(operands, entry.operands, strict=True)]
         for operand, rank in zip(operands, cores, strict=True):
             if len(operand.axes) < rank:
                 raise ArrayError(f"{routine} takes {'a matrix' if rank == 2 else 'a vector'}, not an array of "

@@ -66,11 +66,23 @@ def _solve(t: Trace, a: Any, b: Any) -> Any:
 
 
 @known("scipy.linalg.solve")
-def _scipy_solve(t: Trace, a: Any, b: Any, transposed: bool = False, assume_a: Any = None) -> Any:
-    if assume_a not in (None, "gen", "general", "sym", "symmetric", "her", "hermitian", "pos", "positive definite"):
+def _scipy_solve(t: Trace, a: Any, b: Any, lower: bool = False, assume_a: Any = None, transposed: bool = False) -> Any:
+    """As SciPy's: of a matrix that is said to be symmetric one triangle is read, the upper one if not told."""
+    symmetric = ("sym", "symmetric", "her", "hermitian", "pos", "positive definite")
+    if assume_a not in (None, "gen", "general", *symmetric):
         raise t.refused(f"scipy.linalg.solve with assume_a={assume_a!r} is not known",
                         "Leave it out, or use solve_triangular.")
-    return _step(t, lambda la: la.solve(la.transposed(t.lift(a)) if transposed else t.lift(a), t.lift(b)))
+
+    def step(la: LinearAlgebra) -> Array:
+        matrix = t.lift(a)
+        if assume_a in symmetric:
+            turned = la.transposed(la.square(matrix, "solve"))
+            read = la.graph.apply("greater_equal" if lower else "less_equal", *map(la.graph.axis, matrix.axes[-2:]))
+            other = la.arrays.over(turned, matrix.axes).node
+            matrix = Array(la.graph.ops.select(read, matrix.node, other), matrix.axes)
+        return la.solve(la.transposed(matrix) if transposed else matrix, t.lift(b))
+
+    return _step(t, step)
 
 
 @known("scipy.linalg.solve_triangular")
@@ -189,7 +201,7 @@ def _svd(t: Trace, a: Any, full_matrices: bool = True, compute_uv: bool = True) 
     shape = t.lift(a).shape[-2:]
     if full_matrices and (len(shape) < 2 or shape[0] != shape[1]):
         raise t.refused("np.linalg.svd with full_matrices=True completes the vectors in a way that has no derivative",
-                        "Write full_matrices=False.")
+                        "Write full_matrices=False, or compute_uv=False for the values alone.")
     return SVDResult(*_steps(t, lambda la: la.call("svd", t.lift(a))))
 
 
@@ -209,7 +221,10 @@ FUNCTIONS["scipy.linalg.pinv"] = FUNCTIONS["linalg.pinv"]
 @known("linalg.lstsq scipy.linalg.lstsq")
 def _lstsq(t: Trace, a: Any, b: Any, rcond: Any = None) -> Any:
     """The solution of least norm, residuals as for a full rank, the rank, the singular values."""
-    del rcond                                                   # as None: max(m, n) eps
+    if rcond is not None:
+        raise t.refused(f"lstsq with rcond={rcond!r} is not known: singular values below max(m, n) eps times the "
+                        "largest count as zero", "Write rcond=None, or solve with a term that keeps x small: "
+                        "np.linalg.solve(a.T @ a + c * np.eye(n), a.T @ b).")
     inverse = _pinv(t, a)
     x = FUNCTIONS["matmul"](t, inverse, b)
     rest = FUNCTIONS["matmul"](t, a, x) - b

@@ -76,7 +76,8 @@ def _solution(routine: str, back: str) -> Rule:
     def rule(use: Use) -> tuple[Array, Array]:
         la, (matrix, right), (solution,) = use.algebra, use.operands, use.results
         vector = len(right.axes) < len(matrix.axes)
-        found = la.call(back, la.transposed(matrix) if routine == "solve" else matrix, use.cotangent)[0]
+        turned = la.transposed(matrix) if routine == "solve" else matrix
+        found = la.call(back, turned, use.cotangent, vectors=vector)[0]
         first, second = (solution, found) if routine.endswith("transposed") else (found, solution)
         outer = la.apply("neg", la.outer(first, second) if vector else la.matmul(first, la.transposed(second)))
         kept = la.lower(outer) if "lower" in routine else la.upper(outer) if "upper" in routine else outer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,7 @@ ROWS: list[tuple[str, Any]] = [
     ("T @ U", lambda T, U: T @ U), ("T @ R", lambda T, R: T @ R), ("T @ B[:, 0]", lambda T, B: T @ B[:, 0]),
     ("x @ T", lambda x, T: x @ T), ("A @ B @ z", lambda A, B, z: A @ B @ z), ("A.T @ x", lambda A, x: A.T @ x),
     ("T.T", lambda T: T.T), ("(A @ B).T[0, 1:]", lambda A, B: (A @ B).T[0, 1:]),
+    ("kron(A, B)", lambda A, B: np.kron(A, B)), ("cross(x[:3], A[:, :3])", lambda x, A: np.cross(x[:3], A[:, :3])),
     # norms and reductions
     ("norm(x)", lambda x: np.linalg.norm(x)), ("norm(A)", lambda A: np.linalg.norm(A)),
     ("norm(x, 1)", lambda x: np.abs(x).sum()), ("norm(x, inf)", lambda x: np.abs(x).max()),
@@ -115,6 +118,13 @@ def test_functions_of_arrays_are_numpys_and_have_their_gradient(text: str, refer
 def test_every_function_of_the_table_has_a_row() -> None:
     text = " ".join(row[0] for row in ROWS)
     assert [name for name in ENTRIES if f"{name}(" not in text] == []
+
+
+def test_a_fresh_process_knows_every_function() -> None:
+    program = ("from gradc.compiler.formula import parse\n"
+               f"for text in {[row[0] for row in ROWS]!r}: parse(text, {ARGS!r})")
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
 
 
 def test_the_logarithm_of_a_negative_determinant_is_not_a_number() -> None:
