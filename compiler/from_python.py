@@ -229,7 +229,7 @@ def _copied(function: Any, trace: Trace, copies: dict[int, Any]) -> Any:
     """The function with stand-ins among its globals and in its closure; its own globals stay as they are."""
     if id(function) in copies:
         return copies[id(function)]
-    scope: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": _importer(trace, copies)}}
+    scope: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": _importer(trace, copies), "len": _length}}
     copy = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__,
                               tuple(types.CellType() for _ in function.__closure__ or ()))
     copy.__kwdefaults__ = function.__kwdefaults__
@@ -242,6 +242,11 @@ def _copied(function: Any, trace: Trace, copies: dict[int, Any]) -> Any:
         except ValueError:                                      # a cell that is still empty
             continue
     return copy
+
+
+def _length(value: Any) -> Any:
+    """What `len` is inside the copy: the size of a traced array, also where it is no number yet."""
+    return value.shape[0] if isinstance(value, Traced) and value.ndim else len(value)
 
 
 def _importer(trace: Trace, copies: dict[int, Any]) -> Callable[..., Any]:

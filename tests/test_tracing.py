@@ -243,7 +243,8 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (_branching, {"x": "n"}, "a Python branch or loop on a traced value, which has no value yet (line "),
     (_looping, {"x": "n"}, "a Python loop over an array whose size is not known (line "),
     (lambda x: range(x.shape[0]), {"x": "n"}, "a traced value is needed as a Python number"),
-    (lambda x: len(x), {"x": "n"}, "len() of an array whose size is not known"),
+    (lambda x: x.__len__(), {"x": "n"}, "len() of an array whose size is not known"),
+    (lambda x: sum(x[i] for i in range(len(x))), {"x": "n"}, "a traced value is needed as a Python number"),
     (lambda x: float(x), {"x": ""}, "a traced value is needed as a Python number"),
     (lambda x: np.unique(x), {"x": "n"}, "np.unique is not known on traced arrays"),
     (lambda x: np.linalg.qr(x), {"x": "n n"}, "np.linalg.qr is not known on traced arrays"),
@@ -483,3 +484,11 @@ def test_a_reshape_may_be_assigned_to_where_its_array_is_read_no_more():
         return np.sum(y**2)
 
     assert gradc.compile(f, {"x": "2 2"}, jit=False)([[3.0, 1.0], [1.0, 2.0]]) == 6.0
+
+
+def test_len_is_the_size_of_the_first_dimension() -> None:
+    f = gradc.compile(lambda x: np.sum(x * np.arange(len(x))) / len(x) + len([x, x]), jit=False)
+    for n in (2, 3):
+        x = np.arange(n) + 1.0
+        close(f(x), np.sum(x * np.arange(n)) / n + 2)
+        close(f.grad(x), np.arange(n) / n)
