@@ -112,7 +112,7 @@ def _arange(t: Trace, start: Any, stop: Any = None, step: Any = 1, dtype: Any = 
             whole_dim(t.lift(end).node) is None for end in (low, high)):
         raise t.refused("np.arange of sizes takes whole numbers and a step that is a literal other than 0",
                         "Write np.arange(n) * step.")
-    (first,), (last,) = sizes(t, low), sizes(t, high)
+    (first,), (last,) = sizes(t, low, signed=True), sizes(t, high, signed=True)
     by = int(step)
     span = last - first if by > 0 else first - last
     (axis,) = t.arrays.order([(span + (abs(by) - 1)) // abs(by)])

@@ -194,7 +194,7 @@ def _pieces(t: Trace, x: Any, sections: Any, axis: int, *, uneven: bool) -> list
         cuts = list(itertools.accumulate(lengths, initial=Dim.of(0)))
         cuts[-1] = size
     else:
-        cuts = [Dim.of(0), *sizes(t, list(sections)), size]
+        cuts = [Dim.of(0), *sizes(t, list(sections), signed=True), size]
     if size.constant is not None:                               # places beyond the end are the end, as in a slice
         cuts = [Dim.of(min(cut.constant, size.constant)) if cut.constant is not None else cut for cut in cuts]
     ends = [x.size_of(cut) for cut in cuts]

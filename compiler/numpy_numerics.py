@@ -38,6 +38,8 @@ def _diff(t: Trace, a: Any, n: int = 1, axis: int = -1, prepend: Any = None, app
         shape = [1 if k == at else size for k, size in enumerate(x.shape)]
         whole = [FUNCTIONS["broadcast_to"](t, end, shape) if end is not None and not end.ndim else end for end in ends]
         x = FUNCTIONS["concatenate"](t, [part for part in (whole[0], x, whole[1]) if part is not None], at)
+    if n < 0:
+        raise t.refused(f"diff of the order {n}", "Write how often differences are taken, from 0.")
     for _ in range(n):
         low, high = x[_along(x.ndim, at, slice(0, -1))], x[_along(x.ndim, at, slice(1, None))]
         x = t.apply("not_equal", high, low) if x.array.dtype == "bool" else high - low

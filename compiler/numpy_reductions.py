@@ -17,7 +17,7 @@ from gradc.ir.table import REDUCTIONS
 from .arrays import Array
 from .numpy_functions import FUNCTIONS, Function, kept, known, positions
 from .numpy_pointwise import condition, number
-from .traced import Trace
+from .traced import Trace, Traced
 
 
 def reduced(t: Trace, op: str, x: Any, axis: Any, keepdims: bool, where: Any = None, initial: Any = None) -> Any:
@@ -121,9 +121,16 @@ def _var(t: Trace, x: Any, axis: Any = None, ddof: Any = 0, keepdims: bool = Fal
     total = reduced(t, "sum", centred * centred, axis, keepdims, where)
     if where is not None:
         mask = _alike(t, t.lift(x), condition(t, where).array, len(t.lift(x).axes))[1]
-        return total / (reduced(t, "sum", t.value(mask), axis, keepdims) - ddof)
+        return total / _freedom(t, reduced(t, "sum", t.value(mask), axis, keepdims), ddof, 0)
     array = t.lift(x)
-    return total / (_count(t, array, positions(t, axis, len(array.axes))) - ddof)
+    return total / _freedom(t, _count(t, array, positions(t, axis, len(array.axes))), ddof)
+
+
+def _freedom(t: Trace, count: Any, ddof: Any, least: int = 1) -> Any:
+    """The degrees of freedom, never below 0: with too few elements a variance is infinite or NaN, as in NumPy."""
+    freedom = count - ddof
+    few = isinstance(ddof, Traced) or ddof > least              # a mean has seen to one element
+    return t.apply("max", freedom, 0) if few else freedom
 
 
 @known("std")
@@ -311,7 +318,7 @@ def _cov(t: Trace, m: Any, y: Any = None, rowvar: bool = True, bias: bool = Fals
         table = FUNCTIONS["concatenate"](t, [table, rows(y)], 0)
     centred = table - _mean(t, table, 1, True)
     count = t.value(Array(t.graph.dim(table.array.shape[1])))
-    found = (centred @ centred.T) / (count - ((0 if bias else 1) if ddof is None else ddof))
+    found = (centred @ centred.T) / _freedom(t, count, (0 if bias else 1) if ddof is None else ddof)
     return FUNCTIONS["squeeze"](t, found)
 
 

@@ -77,14 +77,16 @@ def _broadcast_to(t: Trace, x: Any, shape: Any) -> Any:
     return t.value(Array(node, axes))
 
 
-def sizes(t: Trace, shape: Any) -> list[Dim]:
-    """The dimensions of a shape that the user gives: numbers and traced sizes."""
+def sizes(t: Trace, shape: Any, *, signed: bool = False) -> list[Dim]:
+    """The dimensions of a shape that the user gives: numbers and traced sizes, below 0 only where they are `signed`."""
     found = []
     for size in shape if isinstance(shape, (tuple, list)) else (shape,):
         dim = whole_dim(t.lift(size).node)
         if dim is None:
             raise t.refused("a dimension of a shape is no number and no size",
                             "Write numbers, and sizes such as x.shape[0].")
+        if dim.constant is not None and dim.constant < 0 and not signed:
+            raise t.refused(f"a dimension of a shape is {dim.constant}", "Write a whole number from 0.", ShapeError)
         found.append(dim)
     return found
 
@@ -100,8 +102,10 @@ def _reshape(t: Trace, x: Any, shape: Any = None, *more: Any, newshape: Any = No
     wanted = (shape, *more) if more else shape if shape is not None else newshape
     wanted = list(wanted) if isinstance(wanted, (tuple, list)) else [wanted]
     total = _product(array.shape)
-    if any(isinstance(size, int) and size == -1 for size in wanted):
-        at = next(i for i, size in enumerate(wanted) if isinstance(size, int) and size == -1)
+    unknown = [i for i, size in enumerate(wanted) if isinstance(size, int) and size == -1]
+    if len(unknown) > 1:
+        raise t.refused("more than one dimension of a shape is -1", "Leave one of them to be worked out.", ShapeError)
+    for at in unknown:
         rest = _product(sizes(t, [size for i, size in enumerate(wanted) if i != at]))
         wanted[at] = t.value(Array(t.graph.dim(_quotient(total, rest))))
     dims = sizes(t, wanted)

@@ -31,6 +31,9 @@ def _add_at_outside(x: Any) -> Any:
 
 
 REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
+    (lambda x: x.reshape(2, -1, -1), N, "more than one dimension of a shape is -1"),
+    (lambda x: x + np.zeros((-3, 1)), N, "a dimension of a shape is -3"),
+    (lambda x: np.diff(x, -1), N, "diff of the order -1"),
     (lambda x: np.fft.fft(x), N, "np.fft.fft is not known on traced arrays"),
     (lambda x: np.angle(x), N, "np.angle is not known on traced arrays"),
     (lambda x: np.nonzero(x), N, "np.nonzero is not known on traced arrays"),
@@ -101,6 +104,16 @@ def test_what_numpy_means_otherwise_is_refused_with_what_to_write(
     assert message in lines[0]
     assert "(line " in lines[0]
     assert len(lines) == 2 and lines[1].endswith(".")
+
+
+def test_a_variance_of_too_few_elements_is_no_number_below_0() -> None:
+    x = np.array([1.0, 3.0])
+    for ddof, of_two in ((1, 2.0), (2, np.inf), (5, np.inf)):
+        variance = gradc.compile(f"var(x, ddof={ddof})", args={"x": "n"}, jit=False)
+        np.testing.assert_equal([variance(x), variance(x[:1])], [of_two, np.nan])
+    none = gradc.compile(lambda x: np.var(x, ddof=1, where=x > 5.0), {"x": "n"}, jit=False)
+    np.testing.assert_equal(none(x), np.nan)
+    assert gradc.compile(lambda x: np.cov(x, ddof=3), {"x": "n"}, jit=False)(x) == np.inf
 
 
 def test_selected_elements_have_no_other_attributes() -> None:
