@@ -98,6 +98,8 @@ def slogdet(matrix: Matrix) -> Matrix:
 
 def adjugate(matrix: Matrix) -> Matrix:
     """The transposed cofactors, det(A) A^-1, from the singular values, so also where there is no inverse."""
+    if len(matrix) == 0:                # Numba's LAPACK takes no empty array
+        return np.empty_like(matrix)
     left, values, right = np.linalg.svd(matrix)
     left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)
     scaled = np.ascontiguousarray(right.T)
@@ -116,6 +118,9 @@ def eigh(matrix: Matrix) -> tuple[Matrix, Matrix]:
 
 def svd(matrix: Matrix) -> tuple[Matrix, Matrix, Matrix]:
     """The thin singular value decomposition: left vectors, values in descending order, right vectors as rows."""
+    rows, columns = matrix.shape
+    if rows == 0 or columns == 0:       # Numba's LAPACK takes no empty array
+        return np.empty((rows, 0), matrix.dtype), np.empty(0, matrix.dtype), np.empty((0, columns), matrix.dtype)
     left, values, right = np.linalg.svd(matrix, full_matrices=False)
     return np.ascontiguousarray(left), values, np.ascontiguousarray(right)
 

@@ -201,6 +201,12 @@ def test_one_compilation_serves_every_size_and_float32_stays() -> None:
     close(found, gradc.compile(lambda a: np.sum(np.linalg.inv(a)), {"a": "n n"}, jit=False).grad(A), 1e-5)
 
 
+def test_compiled_code_takes_empty_matrices_as_numpy_does() -> None:
+    f = gradc.compile(lambda a: np.linalg.det(a) + np.sum(np.linalg.svd(a, compute_uv=False)), {"a": "n n"})
+    assert f(np.empty((0, 0))) == 1.0
+    assert f.grad(np.empty((0, 0))).shape == (0, 0)
+
+
 def test_a_determinant_has_a_gradient_where_there_is_no_inverse() -> None:
     singular = A.copy()
     singular[3] = singular[0]
