@@ -55,6 +55,8 @@ def call(name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
                             f"Write it by functions that are, such as {' or '.join(near) or 'np.sum and np.einsum'}.")
     given = {key: value for key, value in keywords.items() if value is not np._NoValue and not (
         value is None and key in ("out", "where", "dtype", "initial"))}
+    for spare in ("check_finite", "overwrite_a", "overwrite_b") if name.startswith("scipy.linalg.") else ():
+        given.pop(spare, None)                                  # how SciPy goes about it, not what it gives
     if "out" in given:
         raise trace.refused(f"{spelled(name)}(..., out=...) has no meaning here",
                             "Leave it out, or write y[...] = value.")

@@ -319,3 +319,9 @@ def test_saved_files_carry_their_routines(tmp_path: Any) -> None:
     value, gradient = space["value_and_grad"](A, b)
     close(value, f(A, b))
     close(gradient.a, f.grad(A, b).a)
+
+
+def test_keywords_that_only_say_how_scipy_works_are_passed_over() -> None:
+    f = gradc.compile(lambda a, b: scipy.linalg.solve_triangular(a, b, lower=True, check_finite=False, overwrite_b=True),
+                      {"a": "n n", "b": "n"}, jit=False)
+    close(f(A, b), scipy.linalg.solve_triangular(A, b, lower=True))
