@@ -223,7 +223,8 @@ class Trace:
                 node = self._pointer(end, dim).node
                 known = whole_dim(node)
                 if known is None:
-                    raise self.refused("the length of a slice is not known", "Write ends that are numbers or sizes.")
+                    raise self.refused("the length of a slice is not known", "Write ends that are numbers or "
+                                       "sizes; list an argument that is one in static=.")
                 if known.constant is None and all(factor < 0 for _, factor in known.terms):
                     self.graph.checks.append(Check(
                         self.graph.apply("eq", self.graph.dim(known), 0),
