@@ -16,18 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradc.ir.errors import GradcError, UnsupportedError
 
-from . import (  # noqa: F401  (they fill the table)
-    numpy_constructors,
-    numpy_elements,
-    numpy_joins,
-    numpy_linalg,
-    numpy_numerics,
-    numpy_products,
-    numpy_reductions,
-    numpy_shapes,
-)
 from .arrays import Array
-from .numpy_functions import FUNCTIONS
+from .numpy_table import FUNCTIONS
 from .syntax import shown
 from .traced import Trace
 

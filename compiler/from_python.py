@@ -21,18 +21,10 @@ import numpy as np
 from gradc.ir.errors import FormulaError, GradcError, UnsupportedError
 from gradc.ir.graph import Graph
 
-from . import (  # noqa: F401  (they fill the table)
-    numpy_elements,
-    numpy_joins,
-    numpy_linalg,
-    numpy_numerics,
-    numpy_products,
-    numpy_reductions,
-)
 from .annotations import annotated
 from .calls import copied
 from .numpy_constructors import CONSTRUCTORS
-from .numpy_functions import call, constructed, trace_of
+from .numpy_table import call, constructed, trace_of
 from .shapes import Declaration, declaration, declarations
 from .structures import NOTHING, Entries, Fixed, Leaf, Tree, entries, fill, grow, unused
 from .traced import Trace, Traced
