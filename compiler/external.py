@@ -22,7 +22,7 @@ import numpy as np
 
 from gradc.codegen import routines
 from gradc.ir.dims import Dim
-from gradc.ir.errors import FormulaError, ShapeError, UnsupportedError
+from gradc.ir.errors import FormulaError, UnsupportedError
 from gradc.ir.graph import Graph, Node
 from gradc.ir.interpret_routines import MEANINGS
 from gradc.ir.routines import ROUTINES, Routine
@@ -83,7 +83,7 @@ def registered(function: types.FunctionType, signature: Signature) -> str:
     ROUTINES[name] = Routine(tuple((len(dims),) for dims in signature.operands),
                              tuple("value" if len(signature.results) == 1 else f"value_{k}"
                                    for k in range(len(signature.results))),
-                             _shapes(signature, inner), f"{inner}, a function of the user's", real=False)
+                             _shapes(signature), f"{inner}, a function of the user's", real=False)
     MEANINGS[name] = _meaning(function, signature)
     return name
 
@@ -95,16 +95,12 @@ def called(graph: Graph, name: str, signature: Signature, operands: Sequence[Nod
     return [graph.read(node, [0]) if not dims else node for node, dims in zip(made, signature.results, strict=True)]
 
 
-def _shapes(signature: Signature, name: str) -> Callable[[Sequence[tuple[Dim, ...]]], tuple[tuple[Dim, ...], ...]]:
+def _shapes(signature: Signature) -> Callable[[Sequence[tuple[Dim, ...]]], tuple[tuple[Dim, ...], ...]]:
     def shapes(operands: Sequence[tuple[Dim, ...]]) -> tuple[tuple[Dim, ...], ...]:
         sizes: dict[str, Dim] = {}
         for dims, shape in zip(signature.operands, operands, strict=True):
             for dim, size in zip(dims, shape, strict=True):
-                known = sizes.setdefault(dim, size)
-                wanted = int(dim) if dim.isdigit() else known
-                if (size - wanted).constant not in (None, 0):
-                    raise ShapeError(f"{name} takes an array with a dimension of {wanted}, and {size} is given: "
-                                     "give arrays that fit its signature")
+                sizes.setdefault(dim, size)
         return tuple(tuple(Dim.of(int(dim)) if dim.isdigit() else sizes[dim] for dim in dims) or (Dim.of(1),)
                      for dims in signature.results)
 
@@ -132,7 +128,8 @@ def _taken(function: types.FunctionType, texts: dict[str, str]) -> str:
                                "Define it by def, in a file.")
     definition = tree.body[0]
     if definition.args.vararg or definition.args.kwarg or definition.args.kwonlyargs:
-        raise UnsupportedError(f"{name} takes * arguments, which no signature has\nName every argument.")
+        raise UnsupportedError(f"{name} has arguments by name only, or *, which no signature has\n"
+                               "Take every argument by position.")
     definition.decorator_list, definition.returns, definition.args.defaults = [], None, []
     for argument in (*definition.args.args, *definition.args.posonlyargs):
         argument.annotation = None

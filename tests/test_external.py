@@ -109,6 +109,11 @@ def test_what_cannot_become_part_of_a_module_is_refused() -> None:
 
     with pytest.raises(gradc.UnsupportedError, match="uses uses OFFSET, which is of type ndarray"):
         gradc.operation(uses, signature="(n)->(n)")
+    def named(x: Any, *, k: float) -> Any:
+        return x * k
+
+    with pytest.raises(gradc.UnsupportedError, match="named has arguments by name only"):
+        gradc.operation(named, signature="(n),()->(n)")
     with pytest.raises(gradc.UnsupportedError, match=r"takes \*x"):
         gradc.operation(starred, signature="(n)->(n)")
     space: dict[str, Any] = {}

@@ -492,3 +492,11 @@ def test_len_is_the_size_of_the_first_dimension() -> None:
         x = np.arange(n) + 1.0
         close(f(x), np.sum(x * np.arange(n)) / n + 2)
         close(f.grad(x), np.arange(n) / n)
+
+
+def test_a_recursion_without_end_is_refused() -> None:
+    def endless(x: Any) -> Any:
+        return endless(x * 2.0)
+
+    with pytest.raises(UnsupportedError, match="endless calls itself without end while it is traced"):
+        gradc.compile(endless, {"x": ""})
