@@ -10,10 +10,12 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from gradc.ir.dims import Dim
+from gradc.ir.dims import Axis, Dim
 from gradc.ir.errors import GraphError
 from gradc.ir.graph import Graph, Node
 from gradc.ir.table import ADD, ATOM, COMPARE, MULTIPLY, NOT, OPERATIONS, POWER, REDUCTIONS, TERNARY, UNARY, Operation
+
+from .items import Item
 
 Text = tuple[str, int]          # text and the precedence of its outermost operator
 
@@ -181,3 +183,25 @@ def is_wrapped(text: str) -> bool:
         if depth == 0:
             return position == len(text) - 1
     return False
+
+
+def product(item: Item, held: Callable[[Node], tuple[str, tuple[Axis, ...]]],
+            size: Callable[[Sequence[Axis]], str]) -> str:
+    """The call that multiplies two matrices into a third: `matmul(x, W.T, scores)`.
+
+    held    the array that holds a value, with its axes in order
+    size    the text of the product of some axes' lengths
+    """
+    made = item.contraction
+    assert made is not None
+
+    def matrix(node: Node, first: tuple[Axis, ...], second: tuple[Axis, ...]) -> str:
+        text, axes = held(node)
+        turned = axes == second + first
+        if len(axes) > 2:
+            before, after = (second, first) if turned else (first, second)
+            text = f"{text}.reshape({size(before)}, {size(after)})"
+        return text + ".T" * turned
+
+    return (f"matmul({matrix(made.left, made.rows, made.summed)}, {matrix(made.right, made.summed, made.columns)}, "
+            f"{matrix(item.node, made.rows, made.columns)})")

@@ -27,6 +27,8 @@ from gradc.ir.graph import (
     whole_axes,
 )
 
+from .contractions import Contraction, count_uses, plan
+
 MOST_RECOMPUTED = 24    # nodes that may be computed again instead of being stored
 MERGED = ("sum", "prod", "max", "min", "any", "all")
 
@@ -35,13 +37,14 @@ MERGED = ("sum", "prod", "max", "min", "any", "all")
 class Item:
     """One statement: a definition, an accumulation, a scan step, a store, a scatter or a check.
 
-    kind      "def", "acc", "scan", "store", "scatter", "call", "check"
+    kind      "def", "acc", "scan", "dot", "store", "scatter", "call", "check"
     node      the value (for a store or scatter: the array node)
     roots     the nodes whose text the statement needs: value first, then indices
     domain    the axes over which the statement runs
     reduces   axes that are complete only after their loop
     guards    conditions under which the statement runs
     sunk      those of them that hold wherever the value is used
+    layout    the order of the axes of its buffer, if a matrix product reads or makes it; () for any
     """
 
     kind: str
@@ -53,6 +56,8 @@ class Item:
     sunk: tuple[Node, ...] = ()
     part: StorePart | None = None
     check: Check | None = None
+    layout: tuple[Axis, ...] = ()
+    contraction: Contraction | None = None
     inline: list[Node] = field(default_factory=list)
     deps: list[Item] = field(default_factory=list)
     users: list[Item] = field(default_factory=list)
@@ -83,6 +88,26 @@ _INDEX_OPS = frozenset((
 CHEAP = frozenset(("add", "sub", "mul", "neg", "read", "real", "detach", *_INDEX_OPS))
 
 
+def merged_reductions(graph: Graph, nodes: Sequence[Node]) -> set[Node]:
+    """Reductions that only feed a like reduction, over another axis: they become part of it."""
+    uses = count_uses(graph, nodes)
+    reducers = {node.args[0]: node for node in nodes if node.is_reduction}
+
+    def merges(node: Node) -> bool:
+        user = reducers.get(node)
+        if node.op not in MERGED or uses.get(node, 0) != 1 or node in graph.names:
+            return False
+        if user is None or user.op != node.op:
+            return False
+        while user is not None and user.op == node.op:
+            if node.attr == user.attr or node.attr in user.axes:            # shadowed: not the same axis
+                return False
+            user = reducers.get(user)
+        return True
+
+    return {node for node in nodes if node.is_reduction and merges(node)}
+
+
 def make_items(graph: Graph, choices: Choices) -> list[Item]:
     """The items of a graph in topological order, with their dependencies."""
     return _Builder(graph, choices).build()
@@ -93,14 +118,12 @@ class _Builder:
         self.graph, self.choices = graph, choices
         self.order = graph.reachable()
         self.index: dict[Node, bool] = {}                       # memo of _is_index
-        self.uses: dict[Node, int] = {}
         self.deciding: set[Node] = set()                        # values that guards and results are made of
+        self.uses = count_uses(graph, self.order)
         outputs = {node for _, node in graph.outputs}
-        roots = (*outputs, *(check.bad for check in graph.checks))
-        for a in (*(a for node in self.order for a in node.args), *roots):
-            self.uses[a] = self.uses.get(a, 0) + 1
         self.outputs = outputs
-        self.reducers = {node.args[0]: node for node in self.order if node.is_reduction}
+        self.merged = merged_reductions(graph, self.order)
+        self.plan = plan(graph, self.order, self.merged)
 
     def _is_index(self, node: Node) -> bool:
         """Whether a node is cheap integer or truth arithmetic on indices, dimensions and constants."""
@@ -113,7 +136,7 @@ class _Builder:
         return known
 
     def _has_item(self, node: Node) -> bool:
-        if node.is_reduction or node.op == "scan":
+        if node.is_reduction or node.op == "scan" or node in self.plan.layouts:
             return True
         if node.op in ("const", "dim", "axis", "read") or node.is_array or node.op == "input":
             return False
@@ -130,32 +153,34 @@ class _Builder:
         items: list[Item] = []
         of: dict[Node, list[Item]] = {}
         calls: dict[tuple[str, tuple[Node, ...]], list[Item]] = {}
-        merged: set[Node] = set()
-        for node in self.order:
-            if node.is_reduction and self._merges(node):
-                merged.add(node)
         checks: dict[Node, list[Check]] = {}
         for check in self.graph.checks:
             checks.setdefault(check.bad, []).append(check)
         for node in self.order:
-            if node in merged:
+            product = None
+            if node in self.merged:
                 made = []
             elif node.op == "call" and (node.attr.routine, node.args) in calls:
                 of[node] = calls[node.attr.routine, node.args]  # another result of the same call
                 continue
             elif node.is_array:
-                made = self._array_items(node)
+                product = self._product_into(node, of)
+                made = [] if product is not None and node.op == "store" else self._array_items(node, product)
             elif self._has_item(node):
-                made = [self._item(node, merged)]
+                made = [self._item(node)]
             else:
                 made = []
             for item in made:
                 self._connect(item, of)
             _order_parts(made)
+            if product is not None:
+                for item in made:                               # they add to what it writes
+                    item.deps.append(product)
+                    product.users.append(item)
             if node.op == "call":
                 calls[node.attr.routine, node.args] = made
-            if made:
-                of[node] = made
+            if made or product is not None:
+                of[node] = made if product is None else [product, *made]
                 items += made
             for check in checks.get(node, ()):                  # these use the value
                 items.append(Item("check", node, (node,), node.axes, check=check))
@@ -165,34 +190,33 @@ class _Builder:
         self._sink_guards(items)
         return items
 
-    def _merges(self, node: Node) -> bool:
-        """A reduction that only feeds a like reduction, over another axis, becomes part of it."""
-        if node.op not in MERGED or self.uses.get(node, 0) != 1 or node in self.graph.names:
-            return False
-        user = self.reducers.get(node)
-        if user is None or user.op != node.op:
-            return False
-        while user is not None and user.op == node.op:
-            if node.attr == user.attr or node.attr in user.axes:            # shadowed: not the same axis
-                return False
-            user = self.reducers.get(user)
-        return True
-
-    def _item(self, node: Node, merged: set[Node]) -> Item:
+    def _item(self, node: Node) -> Item:
+        layout = self.plan.layouts.get(node, ())
+        contraction = self.plan.contractions.get(node)
+        if contraction is not None:
+            roots = (contraction.left, contraction.right)
+            return Item("dot", node, roots, NO_AXES, layout=layout, contraction=contraction)
         if node.is_reduction:
             axes, guards, body = {node.attr}, list(node.args[1:]), node.args[0]
-            while body in merged:
+            while body in self.merged:
                 axes.add(body.attr)
                 guards += body.args[1:]
                 body = body.args[0]
             kept = tuple(sorted(set(guards), key=lambda n: n.id))
             domain = node.axes | frozenset(axes)
-            return Item("acc", node, (body, *kept), domain, frozenset(axes), kept)
+            return Item("acc", node, (body, *kept), domain, frozenset(axes), kept, layout=layout)
         if node.op == "scan":
-            return Item("scan", node, node.args, node.axes)
-        return Item("def", node, (node,), node.axes)
+            return Item("scan", node, node.args, node.axes, layout=layout)
+        return Item("def", node, (node,), node.axes, layout=layout)
 
-    def _array_items(self, node: Node) -> list[Item]:
+    def _product_into(self, node: Node, of: dict[Node, list[Item]]) -> Item | None:
+        """The matrix product that fills an array: it goes there directly, before the array's other parts."""
+        for item in (item for arg in node.args for item in of.get(arg, ())):
+            if item.contraction is not None and item.contraction.array is node:
+                return item
+        return None
+
+    def _array_items(self, node: Node, product: Item | None) -> list[Item]:
         if node.op == "store":
             parts = store_parts(node.attr, node.args)
             if node.attr.base:                                  # copied first, the parts over it
@@ -202,6 +226,8 @@ class _Builder:
         if node.op == "scatter_add":
             made = []
             for part in scatter_parts(node.attr, node.args):
+                if product is not None and part.value is product.node:
+                    continue
                 axes = part_axes(part)
                 made.append(Item("scatter", node, (part.value, *part.indices, *part.guards), axes, axes,
                                  part.guards))

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field, replace
 from gradc.ir.dims import Axis, axis_order
 from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part, affine, scatter_parts
 
-from .items import Choices, Item, is_cheap, make_items, union
+from .contractions import gather
+from .items import Choices, Item, is_cheap, make_items, merged_reductions, union
 
 ROUNDS = 6              # of improvement; each only removes buffers, so more are never needed in practice
 SHORT = 9               # a literal dimension below this is unrolled by LLVM
@@ -74,6 +75,7 @@ class Program:
 def lower(graph: Graph) -> Program:
     """The loop program of a graph whose outputs are scalars or array nodes."""
     choices = Choices()
+    graph = gather(graph, merged_reductions(graph, graph.reachable()))
     for _ in range(ROUNDS):
         items = make_items(graph, choices)
         first, rest = _checks_of_indices(items)
@@ -104,6 +106,9 @@ def _checks_of_indices(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
 def _lower(items: Sequence[Item], opened: Axes) -> list[Loop | Item]:
     if all(item.domain <= opened for item in items):
         return list(items)
+    stages = _stages(items)
+    if len(stages) > 1:
+        return [entry for stage in stages for entry in _lower(stage, opened)]
     axis = _choose(items, opened)
     phase = phases(items, axis)
     _part_scatters(items, axis, opened, phase)
@@ -117,6 +122,18 @@ def _lower(items: Sequence[Item], opened: Axes) -> list[Loop | Item]:
             scans = [m.direction for m in members if m.kind == "scan" and m.node.attr.axis == axis]
             body.append(Loop(axis, _lower(members, opened | {axis}), -1 in scans, bool(scans)))
     return body
+
+
+def _stages(items: Sequence[Item]) -> list[list[Item]]:
+    """The items between matrix products, and the products: each loop nest is chosen for its own stage."""
+    stage: dict[Item, int] = {}
+    for item in items:
+        stage[item] = max((stage[d] + (d.kind == "dot" or item.kind == "dot") for d in item.deps if d in stage),
+                          default=0)
+    found: dict[tuple[int, bool], list[Item]] = {}
+    for item in items:
+        found.setdefault((stage[item], item.kind == "dot"), []).append(item)
+    return [found[key] for key in sorted(found)]
 
 
 def phases(items: Sequence[Item], axis: Axis) -> dict[Item, int]:
@@ -252,6 +269,7 @@ def _contiguity(items: Sequence[Item], axis: Axis) -> float:
 
 def _accesses(item: Item) -> list[tuple[Node, ...]]:
     found = [n.args[1:1 + n.attr] for n in item.inline if n.op == "read"]
+    found += [tuple(kept.node.graph.axis(axis) for axis in kept.layout) for kept in (item, *item.deps) if kept.layout]
     if item.kind == "scatter":
         found.append(item.roots[1:1 + len(item.node.shape)])
     elif item.kind == "store" and item.part is not None and item.part.axes:
@@ -285,10 +303,10 @@ def place(body: Sequence[Loop | Item], items: Sequence[Item]) -> dict[Item, Home
         home = local if item.kind == "acc" else path
         for user in item.users:
             home = _common(home, paths[user])
-        axes = item.node.axes if item.kind in ("def", "acc", "scan") else NO_AXES
+        axes = item.node.axes if item.kind in ("def", "acc", "scan", "dot") else NO_AXES
         closed = axes - {loop.axis for loop in home}
-        storage = tuple(loop.axis for loop in path if loop.axis in closed)
-        homes[item] = Home(path, local, home, storage, item.kind == "acc")
+        storage = tuple(axis for axis in item.layout or [loop.axis for loop in path] if axis in closed)
+        homes[item] = Home(path, local, home, storage, item.kind in ("acc", "dot"))
     return homes
 
 
@@ -307,7 +325,7 @@ def _recompute_cheap(graph: Graph, program: Program, items: Sequence[Item], choi
     for item in items:                                          # computed twice, equal values may differ
         kept.update(a for n in (item.node, *item.inline) if n.op in ("eq", "not_equal") for a in n.args)
     found = {item.node for item in items
-             if program.homes[item].storage and item.node not in kept and (
+             if program.homes[item].storage and item.node not in kept and not item.layout and (
                  is_cheap(item) or is_cheap(item, _kept_as_long(item, program)))}
     new = found - choices.inline
     choices.inline |= new

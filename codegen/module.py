@@ -385,7 +385,7 @@ def _imports(printer: BodyPrinter, parts: Sequence[str], classes: Sequence[str])
     """Helper functions, their texts, and the import lines."""
     wanted: dict[str, set[str]] = {}
     for called in printer.used:
-        if called in ROUTINES:
+        if called in ROUTINES or called in routines.OWN:
             wanted.setdefault("routines", set()).add(called)
         elif called in _MODULES:
             wanted.setdefault(_MODULES[called], set()).add(called)
@@ -414,5 +414,5 @@ def _imports(printer: BodyPrinter, parts: Sequence[str], classes: Sequence[str])
 
 def _helper_text(name: str) -> str:
     """The text of a function that a module calls, ready to paste."""
-    own = name in ROUTINES or name in routines.PASTED
+    own = name in ROUTINES or name in routines.PASTED or name in routines.OWN
     return routines.function_text(name) if own else kernels.function_text(name)

@@ -20,7 +20,8 @@ def _reserved() -> frozenset[str]:
     called = {name for op in OPERATIONS.values() for name in CALLED.findall(op.spelling)}
     return frozenset(
         called | set(ROUTINES) | set(keyword.kwlist) | set(keyword.softkwlist) | set(dir(builtins))
-        | {"np", "math", "inf", "nan", "float32", "NamedTuple", "Gradient", "njit", "numba", "out", "workspace"})
+        | {"matmul", "np", "math", "inf", "nan", "float32", "NamedTuple", "Gradient", "njit", "numba", "out",
+           "workspace"})
 
 
 _RESERVED = _reserved()
@@ -33,6 +34,13 @@ def identifier(name: str) -> str:
     if not text.strip("_"):
         return "unnamed"
     return f"v_{text}" if text[0].isdigit() else text
+
+
+def name_of_read(text: str) -> str:
+    """A name for the local that holds an element: `W1_i0` for `W1[i, 0]`."""
+    array, _, index = text.partition("[")
+    tail = re.sub(r"[^A-Za-z0-9]", "", index.replace("-", "m"))
+    return f"{array}_{tail}"[:24]
 
 
 class Names:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from math import prod
 
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import Axes, CallAttr, Graph, Node
@@ -28,11 +29,12 @@ from .expression import (
     is_wrapped,
     leaf,
     operation,
+    product,
 )
 from .items import Item
 from .loop_bounds import at_least_zero, at_most, bound_of
 from .lower import Home, Loop, Path, Program, items_of
-from .names import CALLED, Names
+from .names import CALLED, Names, name_of_read
 from .notes import comment, sections
 from .uses import called_routines, covers, reads_worth_a_local, repeated_values, trailing_loop
 
@@ -73,7 +75,8 @@ class BodyPrinter:
         self.shared: dict[int, dict[Node, Text]] = {}           # recomputed values with a local, by body
         self.repeated = repeated_values(program)
         self.index_names = {n.attr: names for n, names in self.graph.names.items() if n.op == "axis"}
-        self.values = {i.node: i for i in program.homes if i.kind in ("def", "acc", "scan")}
+        self.values = {i.node: i for i in program.homes if i.kind in ("def", "acc", "scan", "dot")}
+        self.filled = {i.contraction.array for i in program.homes if i.contraction is not None}    # by a product
         self.called = called_routines(program)
         self.sections = sections(program)
         self.fresh: set[Node] = set()                           # results of routines that no array waits for
@@ -111,22 +114,26 @@ class BodyPrinter:
     def _allocate(self) -> None:
         """Names and buffers of all values, arrays that start at zero."""
         for node in self._arrays():
-            self.plain[node] = node.op == "call" or covers(self.program, node)
+            self.plain[node] = node not in self.filled and (node.op == "call" or covers(self.program, node))
             if node not in self.arrays:
                 self.arrays[node] = self.names.fresh(self._label(node) or self._array_name(node))
                 if node.op == "call" and not node.attr.batch:
                     self.fresh.add(node)
                     continue                                    # the routine makes it
                 shape = self._shape(node.shape)
-                kind = "empty" if self.plain[node] else "zeros"
+                kind = "empty" if self.plain[node] or node in self.filled else "zeros"
                 self.top.append(f"{self.arrays[node]} = np.{kind}({shape}{self._dtype(node)})")
-            elif not self.plain[node]:
+            elif not self.plain[node] and node not in self.filled:
                 self.zeroed.append(f"{self.arrays[node]}[{':' if node.shape else '...'}] = 0.0")
         for item, home in self.program.homes.items():
-            if item.kind not in ("def", "acc", "scan"):
+            if item.node not in self.values:
+                continue
+            if item.contraction is not None and item.contraction.array is not None:
+                self.buffers[item.node] = self.locals[item.node] = self.arrays[item.contraction.array]
                 continue
             label = self._label(item.node)
-            name = self.names.fresh(label) if label else self.names.numbered("s" if item.kind == "acc" else "t")
+            numbered = "s" if item.kind in ("acc", "dot") else "t"
+            name = self.names.fresh(label) if label else self.names.numbered(numbered)
             self.locals[item.node] = name
             if home.storage:
                 self.buffers[item.node] = name if home.in_array else self.names.fresh(name + "_all")
@@ -138,6 +145,7 @@ class BodyPrinter:
         for item in self.program.homes:
             if item.kind in ("store", "scatter"):
                 found[item.node] = None
+        found.update(dict.fromkeys(node for node in self.filled if node is not None))
         found.update(dict.fromkeys(node for nodes in self.called.values() for node in nodes if node is not None))
         for _, node in self.graph.outputs:
             if node.is_array and node.op != "input":
@@ -263,14 +271,9 @@ class BodyPrinter:
         """A local for each read that is worth one, in the body that it belongs to."""
         for node, owner, first, path in reads_worth_a_local(self.program):
             text = self._read(node, {}, lambda n, path=path: self._known(n, path))[0]
-            name = self.names.fresh(self._read_name(text))
+            name = self.names.fresh(name_of_read(text))
             self.hoisted[owner, node] = name
             self._at(self.before, first, f"{name} = {text}")
-
-    def _read_name(self, text: str) -> str:
-        array, _, index = text.partition("[")
-        tail = re.sub(r"[^A-Za-z0-9]", "", index.replace("-", "m"))
-        return f"{array}_{tail}"[:24]
 
     # -- statements ---------------------------------------------------------------------------
 
@@ -395,6 +398,9 @@ class BodyPrinter:
             lines.append(f"    raise {item.check.error}({item.check.message!r})")
         elif item.kind == "call":
             lines += self._call(item, note)
+        elif item.contraction is not None:
+            self.used.add("matmul")
+            lines.append(product(item, self._matrix, self._size) + note)
         elif item.kind == "store":
             value = self._expression(item, item.body, path, lines)[0]
             lines.append(f"{self._store_target(item)} = {value}{note}")
@@ -474,6 +480,16 @@ class BodyPrinter:
         lines = [f"{'    ' * k}for {name} in range({extent(dim, self.dims, self.graph)}):"
                  for k, (name, dim) in enumerate(zip(index, attr.shape, strict=False))]
         return [*lines, f"{'    ' * len(index)}{', '.join(targets)} = {attr.routine}({operands}){note}"]
+
+    def _matrix(self, node: Node) -> tuple[str, tuple[Axis, ...]]:
+        """The array that holds an operand or the result of a matrix product, with its axes in order."""
+        if node in self.buffers:
+            return self.buffers[node], self.program.homes[self.values[node]].storage
+        array = node.args[0]
+        return self.variables.get(array) or self.arrays[array], tuple(index.attr for index in node.args[1:])
+
+    def _size(self, axes: Sequence[Axis]) -> str:
+        return extent(prod((axis.dim for axis in axes), start=Dim.of(1)), self.dims, self.graph)
 
     def result(self, node: Node, lines: list[str]) -> str:
         """The text of a scalar output, as it stands in the return statement; `lines` gets what comes before."""

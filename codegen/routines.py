@@ -17,6 +17,7 @@ Matrix = Any        # np.ndarray in the text that is pasted
 
 
 PASTED: dict[str, str] = {}                 # texts of routines that are the user's own functions
+OWN = ("matmul",)                           # what the printer itself calls, no routine of a graph
 NEEDED: dict[str, tuple[str, ...]] = {}     # and the functions that such a routine consists of, callee first
 
 
@@ -133,3 +134,25 @@ def pinv(matrix: Matrix) -> Matrix:
 def argsort(x: Matrix) -> Matrix:
     """The indices that sort a vector; equal elements keep their order."""
     return np.argsort(x, kind="mergesort")
+
+
+def matmul(left: Matrix, right: Matrix, out: Matrix) -> None:
+    """Write left @ right into `out`: by the library if the matrices are large, in loops if they are small."""
+    rows, inner = left.shape
+    columns = right.shape[1]
+    if inner > 1 and rows * inner * columns > 2000 and out.flags.c_contiguous:
+        np.dot(left, right, out)
+    elif right.flags.c_contiguous:
+        out[:] = 0.0
+        for k in range(inner):
+            for i in range(rows):
+                factor = left[i, k]
+                for j in range(columns):
+                    out[i, j] += factor * right[k, j]
+    else:
+        for i in range(rows):
+            for j in range(columns):
+                total = out.dtype.type(0.0)
+                for k in range(inner):
+                    total += left[i, k] * right[k, j]
+                out[i, j] = total

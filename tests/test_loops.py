@@ -389,5 +389,5 @@ def test_an_adjoint_that_is_a_sum_is_finished_before_it_is_multiplied_by_another
     def scores(x: Any, W1: Any, W2: Any, y: Any) -> Any:
         return np.sum(np.maximum(np.maximum(x @ W1.T, 0) @ W2.T, 0) * y)
 
-    f = gradc.compile(scores, {"x": "n d", "W1": "h d", "W2": "k h", "y": "n k"}, wrt="W1", jit=False)
+    f = gradc.compile(scores, {"x": "n 5", "W1": "7 5", "W2": "6 7", "y": "n 6"}, wrt="W1", jit=False)
     assert max(line.count("  ") for line in loops(f.grad.source)) == 2      # n, and two of d, h, k: never all four
