@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gradc.ir.cast import cast
 from gradc.ir.dims import Dim
 from gradc.ir.errors import ShapeError
 from gradc.ir.graph import Check, Node, Part
@@ -147,7 +148,8 @@ def _filtered(t: Trace, long: Array, short: Array, offset: Dim, size: Dim) -> Ar
         graph.apply("greater_equal", place, 0), graph.apply("less", place, graph.dim(long.shape[0]))]
     element = read_under(t, long, [place], guards)
     product = t.arrays.apply("mul", Array(element), Array(t.arrays.over(short, [k]).node)).node
-    return Array(graph.reduce("sum", k, product, guards), (i,))
+    total = graph.reduce("sum", k, product, guards)
+    return Array(cast(total, "bool") if long.dtype == short.dtype == "bool" else total, (i,))
 
 
 def read_under(t: Trace, array: Array, indices: Sequence[Node], guards: Sequence[Node]) -> Node:

@@ -110,7 +110,8 @@ def _clip(t: Trace, x: Any, low: Any, high: Any) -> Any:
 
 def _scaled(t: Trace, x: Any, i: Any) -> Any:
     """x times a power of two, which as a number of its own would leave the range before the product does."""
-    return t.apply("mul", x, converted(t, t.apply("exp2", i), t.value(t.lift(x)).dtype))
+    power = t.apply("detach", t.apply("exp2", i))               # or two of them would become the power of the sum
+    return t.apply("mul", x, converted(t, power, t.value(t.lift(x)).dtype))
 
 
 @known("frexp")
@@ -157,6 +158,7 @@ def _signbit(t: Trace, x: Any) -> Any:
 
 @known("copysign", pointwise=True)
 def _copysign(t: Trace, x: Any, y: Any) -> Any:
+    x, y = map(t.value, t.promotion.alike([t.lift(x), t.lift(y), Array(t.graph.const(1.0))])[:2])
     size = t.apply("abs", x)
     return t.apply("select", _signbit(t, y), -size, size)
 

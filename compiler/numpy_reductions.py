@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from gradc.ir.cast import cast
 from gradc.ir.dims import Dim
 from gradc.ir.errors import ShapeError
 from gradc.ir.table import REDUCTIONS
@@ -26,6 +27,7 @@ def reduced(t: Trace, op: str, x: Any, axis: Any, keepdims: bool, where: Any = N
     array = t.lift(x)
     rank = len(array.axes)
     chosen = positions(t, axis, rank)
+    truth = array.dtype == "bool" and op in ("max", "min") and (initial is None or t.lift(initial).dtype == "bool")
     if where is None or where is True:
         found = t.arrays.reduce(op, array, chosen)
         some = _some(t, array, chosen) if initial is not None and REDUCTIONS[op].identity is None else None
@@ -38,6 +40,7 @@ def reduced(t: Trace, op: str, x: Any, axis: Any, keepdims: bool, where: Any = N
         joined = t.operated(pair, found, t.lift(initial))
         found = joined if some is None or REDUCTIONS[op].identity is not None else t.operated(
             "select", some, joined, t.lift(initial))
+    found = found._replace(node=cast(found.node, "bool")) if truth else found      # the largest truth value is one
     return kept(t, found, chosen, keepdims, rank)
 
 

@@ -78,7 +78,12 @@ class Trace:
             raise self.refused("a mask selects elements, and their number is not known", MASK_ADVICE)
         if isinstance(value, (bool, np.bool_)):
             return Array(self.graph.const(bool(value)))
+        if isinstance(value, (np.ndarray, np.longdouble)) and value.dtype.kind == "f" and value.dtype.itemsize > 8:
+            raise self.refused(f"a value of dtype {value.dtype} meets a traced array",
+                               "Convert it to float64 yourself, so that nothing is narrowed silently.")
         if isinstance(value, (int, np.integer)):
+            if not -(2**63) <= int(value) < 2**63:
+                raise self.refused(f"the integer {value} does not fit into 64 bits", "Write it as a float.")
             return Array(self.graph.const(int(value)))
         if isinstance(value, (float, np.floating)):
             return Array(self.graph.const(float(value)))
