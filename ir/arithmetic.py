@@ -202,8 +202,8 @@ for _dtype in ("float32", "float64"):
     entry(_dtype, 1, numpy=_dtype, exact=lambda mp, x: x, spelling=_dtype + "({0})", imports="numpy", result=_dtype,
           partials=lambda o, y, x: [o.const(1.0)], internal=True,
           note="the value in this precision; its adjoint is cast back to that of the operand")
-entry("int64", 1, numpy=lambda np, x: x.astype(np.int64), exact=lambda mp, x: int(x), spelling="truncated({0})",
-      imports="kernels", result="int", partials=ZERO, internal=True, kink=lambda o, y, x: o.eq(o.trunc(x), x),
+entry("truncated", 1, numpy=lambda np, x: x.astype(np.int64), exact=lambda mp, x: int(x), imports="kernels",
+      result="int", partials=ZERO, internal=True, domain=(ANY,), kink=lambda o, y, x: o.eq(o.trunc(x), x),
       note="cut to a whole number, as NumPy's astype does it; derivative zero by definition")
 entry("real", 1, numpy=lambda np, x: np.multiply(x, 1.0), exact=lambda mp, x: x,
       spelling="float({0})", partials=lambda o, y, x: [o.const(1.0)], internal=True,

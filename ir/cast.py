@@ -23,7 +23,7 @@ def cast(node: Node, dtype: str) -> Node:
     >>> from .graph import Graph
     >>> g = Graph()
     >>> cast(g.input("x"), "float32"), cast(g.const(True), "int64"), cast(g.const(0.1, "float32"), "float64")
-    (%1 = float32 %0, %2 = const 1 , %4 = const 0.10000000149011612 )
+    (%1 = float32 %0, %3 = const 1 , %5 = const 0.10000000149011612 )
     """
     graph = node.graph
     if node.dtype == dtype:
@@ -37,6 +37,8 @@ def cast(node: Node, dtype: str) -> Node:
         return graph.apply("not_equal", node, 0)
     if node.dtype == "bool":
         return graph.apply("select", node, graph.const(1, dtype), graph.const(0, dtype))
+    if dtype == "int64":
+        return graph.apply("truncated", node)
     return graph.apply("real" if node.dtype == "int64" and dtype == "float64" else dtype, node)
 
 
