@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Sequence
 
 from gradc.codegen.expression import Text, bracket
-from gradc.ir.cast import CASTS
 from gradc.ir.dims import Axis, axis_order
 from gradc.ir.graph import Graph, Node, scatter_parts, store_parts
 from gradc.ir.routines import ROUTINES
@@ -228,7 +227,7 @@ def operation(node: Node, operands: Sequence[Text]) -> Text:
     """A pointwise operation as one writes it in a formula."""
     entry = OPERATIONS[node.op]
     p = entry.precedence
-    if node.op in (*CASTS, "detach"):
+    if node.op in ("real", "detach"):
         return operands[0]
     if _INFIX.fullmatch(entry.spelling):
         left, right = operands

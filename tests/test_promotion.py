@@ -287,3 +287,9 @@ def test_binary_exponents_are_those_of_numpy() -> None:
     g = gradc.compile(lambda x, i: np.ldexp(x, i), {"x": "n", "i": "int n"}, jit=False)
     with np.errstate(over="ignore"):
         np.testing.assert_array_equal(g(values, exponents), np.ldexp(values, exponents))
+
+
+def test_an_explanation_shows_the_casts() -> None:
+    f = gradc.compile(lambda x, y: np.sum(x * y), {"x": "float32 n", "y": "n"}, jit=False)
+    assert "float64(x[i])" in str(f.explain())
+    assert "float64 = float64(%" in str(f.graph)
