@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from gradc.ir.cast import CASTS
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import (
     NO_AXES,
@@ -85,7 +86,8 @@ class Choices:
 
 _INDEX_OPS = frozenset((
     "add", "sub", "mul", "neg", "floordiv", "mod", "less", "less_equal", "greater", "greater_equal", "eq", "not_equal"))
-CHEAP = frozenset(("add", "sub", "mul", "neg", "read", "real", "detach", *_INDEX_OPS))
+PASSING = (*CASTS, "detach")                                     # their operand's value
+CHEAP = frozenset(("add", "sub", "mul", "neg", "read", *PASSING, *_INDEX_OPS))
 
 
 def merged_reductions(graph: Graph, nodes: Sequence[Node]) -> set[Node]:
@@ -142,9 +144,9 @@ class _Builder:
             return False
         if node in self.choices.inline or self._is_index(node):
             return False
-        if node in self.graph.names and node.op not in ("neg", "detach", "real"):
+        if node in self.graph.names and node.op not in ("neg", *PASSING):
             return True
-        if node.op in ("neg", "detach", "real") and not node.args[0].args:
+        if node.op in ("neg", *PASSING) and not node.args[0].args:
             return False
         return self.uses.get(node, 0) > 1
 

@@ -284,6 +284,11 @@ def sinc(x: float) -> float:
     return wave / (3.141592653589793 * x) if x != 0.0 else 1.0
 
 
+def truncated(x: float) -> int:
+    """x cut to a whole number; what has none in 64 bits (NaN too) is the least of them, as NumPy's astype gives it."""
+    return int(x) if -9.2233720368547758e18 <= x < 9.2233720368547758e18 else -9223372036854775807 - 1
+
+
 class Kernel(NamedTuple):
     """What a kernel needs around it: the functions to paste, callee first, and the import lines."""
 
@@ -311,6 +316,7 @@ KERNELS = {
     "sinc_derivative": Kernel(("sinc_series", "sinc_derivative"), ("import numpy as np",)),
     "softplus": Kernel(("softplus",), ("from numpy import exp, log1p",)),
     "tanh_slope": Kernel(("tanh_slope",), ("from numpy import exp",)),
+    "truncated": Kernel(("truncated",), ()),
     "unit": Kernel(("unit",), ("from numpy import hypot, inf, sign",)),
     "xlogy": Kernel(("xlogy",), ("from numpy import log",)),
     "xlogx": Kernel(("xlogx",), ("from numpy import log",)),

@@ -8,7 +8,7 @@ The product is the chain rule. The sum is the fan-in: over the uses of a value i
 the points at which a broadcast value is used. The local partials come from the operation table; what
 reductions, scans, reads and stores pass on is in `pullback`. An adjoint carries *guards*: the
 conditions under which it counts at all. Where they fail it is a strong zero, which no infinite partial
-turns into a NaN.
+turns into a NaN. It has the dtype of its primal: what comes back from double precision is cast.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from gradc.ir.cast import cast
 from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part
 
 from .pullback import array_adjoint, local_pullback
@@ -64,10 +65,11 @@ def reverse(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Iterable[Node
             continue
         for x, value, conditions, domain in local_pullback(graph, y, y_, guards, uses, scattered, kinks):
             over = domain - x.axes                              # the axes of the use itself, not of value
+            value = cast(value, x.dtype)
             uses[x].append(Contribution(value, over, conditions, y.op, max(y.args.count(x), 1)))
     for x in wrt:
         if x not in adjoints:
-            adjoints[x] = graph.scatter_add(x.shape, (), x.dtype) if x.is_array else graph.const(0.0)
+            adjoints[x] = graph.scatter_add(x.shape, (), x.dtype) if x.is_array else graph.const(0.0, x.dtype)
     if every is not None:
         every.update(adjoints)
     return {x: adjoints[x] for x in wrt}

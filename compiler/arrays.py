@@ -180,7 +180,8 @@ class Arrays:
 
     def _like(self, nodes: Sequence[Node]) -> str:
         """The float dtype of some operands, which truth values and whole literals among them take on."""
-        return promoted([n.dtype for n in nodes if n.op != "const" and n.dtype.startswith("float")] or ["float64"])
+        given = [n.dtype for n in nodes if n.dtype == "float32" or (n.op != "const" and n.dtype == "float64")]
+        return promoted(given or ["float64"])
 
     def _arithmetic(self, op: str, nodes: Sequence[Node]) -> Node:
         graph, entry = self.graph, OPERATIONS[op]

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradc.ir.cast import cast
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.errors import UnsupportedError
-from gradc.ir.graph import Node, Part
+from gradc.ir.graph import DTYPES, Node, Part
 
 from .arrays import ONE, Array, ArrayError, Item, NewAxis, Slice, whole_dim
 
@@ -26,7 +27,7 @@ def assigned(trace: Trace, array: Array, items: Sequence[Item], value: Array, *,
     """The array with a part replaced; `distinct` says that no place is named twice."""
     given = sum(not isinstance(item, NewAxis) for item in items)
     items = [*items, *(Slice(trace.graph.const(0), 1, dim) for dim in array.shape[given:])]
-    value = _fitting(trace, array, value)
+    value = _fitting(array, value)
     plain = [_start(item) for item in items]
     if all(start is not None for start in plain):
         return _as_part(trace, array, items, [start for start in plain if start is not None], value)
@@ -46,7 +47,7 @@ def assigned(trace: Trace, array: Array, items: Sequence[Item], value: Array, *,
 
 def accumulated(trace: Trace, array: Array, items: Sequence[Item], value: Array) -> Array:
     """The array with values added at places, each as often as it is named: `np.add.at`."""
-    value = _fitting(trace, array, value)
+    value = _fitting(array, value)
     indices, axes = trace.arrays.index_nodes(array.shape, items)
     trace.bounds.require("the array", array.shape, indices, [], None)
     part = Part(_over(trace, value, axes), tuple(indices))
@@ -61,7 +62,7 @@ def chosen(trace: Trace, array: Array, mask: Array, value: Array, *, same: bool)
     if not same and len(value.axes) > len(array.axes) - len(mask.axes):
         raise ArrayError("an array is assigned to places that a mask selects, whose number is not known",
                          "Assign a number, or what the same mask selects: y[mask] = x[mask].", UnsupportedError)
-    value = _fitting(trace, array, value)
+    value = _fitting(array, value)
     return trace.arrays.apply("select", spread(trace, mask, len(array.axes)), value, array)
 
 
@@ -71,15 +72,12 @@ def spread(trace: Trace, mask: Array, rank: int) -> Array:
     return trace.element(mask, items)
 
 
-def _fitting(trace: Trace, array: Array, value: Array) -> Array:
+def _fitting(array: Array, value: Array) -> Array:
     """The value in a dtype that the array can hold."""
-    kinds = ("bool", "int64", "float32", "float64")
-    if array.dtype.startswith("float"):
-        return value._replace(node=trace.arrays.real(value.node))
-    if kinds.index(value.dtype) > kinds.index(array.dtype):
+    if not array.dtype.startswith("float") and DTYPES.index(value.dtype) > DTYPES.index(array.dtype):
         raise ArrayError(f"values of {value.dtype} are assigned to an array of {array.dtype}, which NumPy would cut",
                          "Make the array real where it begins: np.zeros(n), or x.astype(float).", UnsupportedError)
-    return value._replace(node=trace.arrays.number(value.node)) if array.dtype == "int64" else value
+    return value._replace(node=cast(value.node, array.dtype))
 
 
 def _start(item: Item) -> Dim | None:
@@ -109,9 +107,10 @@ def _as_part(trace: Trace, array: Array, items: Sequence[Item], starts: Sequence
     trace.bounds.require("the array", array.shape, [
         graph.apply("add", graph.axis(a), graph.dim(o)) for a, o in zip(axes, starts, strict=True)], [], None)
     kept = [axis for axis, item in zip(axes, items, strict=True) if isinstance(item, Slice)]
-    before, after = trace.alike([arrays.plain(array), Array(_over(trace, value, kept), axes)])
+    before = arrays.plain(array)
     whole = graph.store(before.axes, before.node)
-    return trace.whole(graph.store_parts(array.shape, [(axes, tuple(starts), (), after.node)], base=whole))
+    return trace.whole(graph.store_parts(array.shape, [(axes, tuple(starts), (), _over(trace, value, kept))],
+                                         base=whole))
 
 
 def _hit(trace: Trace, items: Sequence[Item], indices: Sequence[Node], own: Sequence[Axis]) -> list[Node]:

@@ -13,6 +13,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from gradc.ir.cast import cast as in_dtype
 from gradc.ir.errors import ArgumentError, ShapeError
 from gradc.ir.graph import Node
 
@@ -87,7 +88,11 @@ def _operand(trace: Trace, algebra: LinearAlgebra, name: str, declared: Node, ar
                             f"and a traced value of {len(array.axes)} is given",
                             "Give a value of the rank that it was compiled for.", ShapeError)
     if declared.dtype.startswith("float"):
-        array = array._replace(node=trace.arrays.real(array.node))
+        if declared.dtype == "float32" and array.dtype == "float64" and array.axes:
+            raise trace.refused(f"the argument {name} of a compiled function is float32, and a traced array of float64 "
+                                f"is given", f"Write {name}.astype(np.float32), so that nothing is narrowed silently.",
+                                ArgumentError)
+        array = array._replace(node=in_dtype(array.node, declared.dtype))
     elif declared.dtype != array.dtype:
         raise trace.refused(f"the argument {name} of a compiled function is {declared.dtype}, and a traced value of "
                             f"{array.dtype} is given", "Declare both in the same way.", ArgumentError)

@@ -25,6 +25,7 @@ from . import formula_arrays, formula_calls, indexing
 from .arrays import Array, ArrayError, Arrays
 from .bounds import Bounds, check_reads
 from .names import Usage, usage
+from .numpy_dtypes import Promotion
 from .shapes import Arguments, Declaration, declarations
 from .syntax import Statement, another_name, check_name, refuse, statements
 
@@ -112,7 +113,7 @@ class Walker:
         self.listed = declared
         self.statement: Statement
         self._declare(declared)
-        self.bounds = Bounds(self.graph)
+        self.bounds, self.promotion = Bounds(self.graph), Promotion(self.graph)
 
     # -- arguments ----------------------------------------------------------------------------
 

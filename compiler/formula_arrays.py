@@ -71,6 +71,7 @@ class FormulaTrace(Trace):
     def __init__(self, walker: Walker, node: ast.AST) -> None:
         self.walker, self.node = walker, node
         self.graph, self.arrays, self.bounds = walker.graph, walker.arrays, walker.bounds
+        self.promotion = walker.promotion
         self.filename = self.needed_whole = ""
 
     def refused(self, message: str, advice: str, error: type[GradcError] = UnsupportedError) -> GradcError:

@@ -24,6 +24,7 @@ from gradc.ir.graph import Graph
 from .annotations import annotated
 from .calls import copied
 from .numpy_constructors import CONSTRUCTORS
+from .numpy_dtypes import number_type
 from .numpy_table import call, constructed, trace_of
 from .shapes import Declaration, declaration, declarations
 from .structures import NOTHING, Entries, Fixed, Leaf, Tree, entries, fill, grow, unused
@@ -165,6 +166,8 @@ def _seen(trace: Trace, value: Any, copies: dict[int, Any]) -> Any:
         return StandIn(trace, value, copies) if value.__name__ in MODULES else value
     if isinstance(value, types.FunctionType) and _is_users(value):
         return _copied(value, trace, copies)
+    if isinstance(value, type) and issubclass(value, (np.number, np.bool_)) and np.dtype(value).type is value:
+        return number_type(value)
     if callable(value) and not isinstance(value, type):
         name = _name_of(value)
         if name is not None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gradc.ir.cast import cast
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.errors import ShapeError
-from gradc.ir.graph import Graph, Node, sorted_axes
+from gradc.ir.graph import Graph, Node, promoted, sorted_axes
 from gradc.ir.routines import ROUTINES
 
 from .arrays import ONE, Array, ArrayError, Arrays
@@ -65,8 +66,8 @@ class LinearAlgebra:
                                  f"{len(operand.axes)} dimensions", "Give it the dimensions of its rows and columns.")
         if entry.dtype == "":
             operands = tuple(operand._replace(node=self.arrays.real(operand.node)) for operand in operands)
-        if len({operand.dtype for operand in operands}) > 1:
-            raise ArrayError(f"the operands of {routine} are float32 and float64", "Give both the same type.")
+            dtype = promoted([operand.dtype for operand in operands])
+            operands = tuple(operand._replace(node=cast(operand.node, dtype)) for operand in operands)
         outer: list[Axis] = sorted_axes({axis for o in operands for axis in o.node.axes - set(o.axes)})
         leading = self._leading([o.shape[:len(o.axes) - rank] for o, rank in zip(operands, cores, strict=True)])
         nodes = [self.stored(self._spread(operand, outer, leading, rank))

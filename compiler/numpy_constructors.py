@@ -11,46 +11,42 @@ from typing import Any
 
 import numpy as np
 
+from gradc.ir.cast import cast
 from gradc.ir.dims import Dim
 from gradc.ir.errors import ShapeError
 from gradc.ir.graph import Node
 
 from .arrays import Array, whole_dim
-from .numpy_functions import FUNCTIONS, Function, converted, known
+from .numpy_dtypes import converted, named
+from .numpy_functions import FUNCTIONS, Function, known
 from .numpy_shapes import sizes
 from .traced import Trace, Traced
 
 
-def _kind(t: Trace, dtype: Any, default: str = "float64") -> str:
-    """The dtype of a constant: numbers do not promote, so single precision is double precision here."""
-    if dtype is None:
-        return default
-    wanted = np.dtype(dtype)
-    if wanted.kind not in "biuf":
-        raise t.refused(f"an array of {wanted} cannot be traced", "Use real numbers, whole numbers or truth values.")
-    return {"b": "bool", "f": "float64"}.get(wanted.kind, "int64")
+def _kind(dtype: Any, default: str = "float64") -> str:
+    """The dtype of what is made."""
+    return default if dtype is None else named(dtype)
 
 
-def _constant(t: Trace, value: float, dtype: str) -> Node:
-    return t.graph.const({"bool": bool, "int64": int}.get(dtype, float)(value))
+def _constant(t: Trace, value: int, dtype: str) -> Node:
+    return cast(t.graph.const(value), dtype)
 
 
-def _filled(value: float) -> Function:
+def _filled(value: int) -> Function:
     def fill(t: Trace, shape: Any, dtype: Any = None, order: str = "C") -> Any:
         del order
-        return t.value(Array(_constant(t, value, _kind(t, dtype)), t.arrays.order(sizes(t, shape))))
+        return t.value(Array(_constant(t, value, _kind(dtype)), t.arrays.order(sizes(t, shape))))
 
     return fill
 
 
-def _filled_like(value: float) -> Function:
+def _filled_like(value: int) -> Function:
     def fill(t: Trace, a: Any, dtype: Any = None, order: str = "K", shape: Any = None) -> Any:
         del order
         array = t.lift(a)
         axes = array.axes if shape is None else t.arrays.order(sizes(t, shape))
-        kind = _kind(t, dtype, array.dtype)
-        node = t.graph.const(value, kind) if kind.startswith("float") else _constant(t, value, kind)
-        return t.value(Array(node, axes))
+        kind = _kind(dtype, array.dtype)
+        return t.value(Array(_constant(t, value, kind), axes))
 
     return fill
 
@@ -74,7 +70,7 @@ def _full_like(t: Trace, a: Any, fill_value: Any, dtype: Any = None) -> Any:
 
 def _where(t: Trace, on: Node, axes: Sequence[Any], dtype: Any) -> Any:
     """1 where a condition on the indices holds, else 0."""
-    kind = _kind(t, dtype)
+    kind = _kind(dtype)
     if kind == "bool":
         return t.value(Array(on, tuple(axes)))
     return t.value(Array(t.graph.apply("select", on, _constant(t, 1, kind), _constant(t, 0, kind)), tuple(axes)))
@@ -129,17 +125,18 @@ def _linspace(t: Trace, start: Any, stop: Any, num: Any = 50, endpoint: bool = T
     (along,) = t.arrays.order([dim])
     last = dim - 1 if endpoint else dim
     steps = last.constant
-    start, stop = t.value(t.lift(start)), t.value(t.lift(stop))
+    kind = t.promotion.common([t.lift(start), t.lift(stop), t.lift(1.0)])
+    start, stop = (converted(t, end, kind) for end in (start, stop))
     count: Any = max(1, steps) if steps is not None else t.apply("max", t.value(Array(t.graph.dim(last))), 1)
     step = (stop - start) / count
     rank = step.ndim
-    index = t.value(Array(t.graph.axis(along), (along,)))[(slice(None), *[None] * rank)]
-    found = t.apply("add", start, index * step)
+    place = t.value(Array(t.graph.axis(along), (along,)))[(slice(None), *[None] * rank)]
+    found = t.apply("add", start, converted(t, place, kind) * step)
     if endpoint:
-        at_end = t.apply("eq", index, t.value(Array(t.graph.dim(last))))
+        at_end = t.apply("eq", place, t.value(Array(t.graph.dim(last))))
         if steps != 0:
             final = at_end if steps is not None else at_end & t.apply("greater", t.value(Array(t.graph.dim(last))), 0)
-            found = t.apply("select", final, stop * 1.0, found)
+            found = t.apply("select", final, stop, found)
     if axis:
         found = FUNCTIONS["moveaxis"](t, found, 0, axis)
     found = found if dtype is None else converted(t, found, dtype)
@@ -148,13 +145,13 @@ def _linspace(t: Trace, start: Any, stop: Any, num: Any = 50, endpoint: bool = T
 
 @known("logspace")
 def _logspace(t: Trace, start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: Any = 10.0) -> Any:
-    return t.apply("pow", base, _linspace(t, start, stop, num, endpoint))
+    return converted(t, t.apply("pow", base, _linspace(t, start, stop, num, endpoint)), float)
 
 
 @known("geomspace")
 def _geomspace(t: Trace, start: Any, stop: Any, num: Any = 50, endpoint: bool = True) -> Any:
     """Powers between two numbers of one sign: by logarithms, which as in NumPy need positive ends."""
-    start = t.value(t.lift(start))
+    start, stop = converted(t, start, float), converted(t, stop, float)
     ratio = t.apply("log", t.apply("div", stop, start))
     return start * t.apply("exp", _linspace(t, 0.0, ratio, num, endpoint))
 
@@ -174,8 +171,8 @@ def _meshgrid(t: Trace, *xi: Any, indexing: str = "xy", sparse: bool = False, co
 @known("indices")
 def _indices(t: Trace, dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
     axes = t.arrays.order(sizes(t, dimensions))
-    kind = _kind(t, dtype)
-    nodes = [t.graph.axis(axis) if kind == "int64" else t.graph.apply("real", t.graph.axis(axis)) for axis in axes]
+    kind = _kind(dtype)
+    nodes = [cast(t.graph.axis(axis), kind) for axis in axes]
     if sparse:
         raise t.refused("np.indices(..., sparse=True) has no meaning here", "Write np.arange(n)[:, None] and its like.")
     return FUNCTIONS["stack"](t, [t.value(Array(node, axes)) for node in nodes], 0)

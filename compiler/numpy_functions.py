@@ -20,6 +20,7 @@ from gradc.ir.table import OPERATIONS
 
 from .arrays import ONE, Array, ArrayError, NewAxis, Slice
 from .masked import Selected, selected_call
+from .numpy_dtypes import converted
 from .syntax import nearest
 from .traced import Trace, Traced
 from .views import VIEWS, viewed
@@ -32,6 +33,8 @@ METHODS: dict[str, str] = {name: name for name in (
     "transpose", "reshape", "ravel", "flatten", "squeeze", "swapaxes", "clip", "round", "trace", "diagonal", "repeat",
     "take", "astype", "copy", "conj", "conjugate", "item", "choose", "compress", "searchsorted", "nonzero", "fill",
     "put", "ptp", "tolist")}
+ACCUMULATING = ("sum", "prod", "mean", "var", "std", "cumsum", "cumprod", "nansum", "nanprod", "nanmean", "nanvar",
+                "nanstd", "nancumsum", "nancumprod", "cumulative_sum", "cumulative_prod", "trace")  # in their dtype=
 _SELECTS = "The number of places is not known: write np.where(mask, x, y), or reduce at once, np.sum(x[mask])."
 _COMPLEX = "All numbers are real here: write np.cos and np.sin, or np.convolve for a filter."
 REFUSED: dict[str, str] = {
@@ -63,8 +66,12 @@ def call(name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
     if "where" in given and (name in POINTWISE or "where" not in function.__code__.co_varnames):
         raise trace.refused(f"{spelled(name)}(..., where=...) has no meaning here",
                             "Write np.where(condition, x, y) around it.")
-    dtype = given.pop("dtype", None)
+    code = function.__code__
+    own = "dtype" in code.co_varnames[:code.co_argcount]        # the function knows what to do with it
+    dtype = None if own else given.pop("dtype", None)
     try:
+        if dtype is not None and (name in POINTWISE or name in ACCUMULATING):
+            args = [converted(trace, a, dtype) if k == 0 or name in POINTWISE else a for k, a in enumerate(args)]
         if any(isinstance(a, Selected) for a in (*args, *given.values())):
             result = selected_call(trace, name, name in POINTWISE, args, given)
         else:
@@ -94,20 +101,6 @@ def spelled(name: str) -> str:
     if name.startswith("scipy."):
         return name
     return f"scipy.special.{name[8:]}" if name.startswith("special.") else f"np.{name}"
-
-
-def converted(t: Trace, x: Any, dtype: Any) -> Any:
-    """A value in the kind of a dtype; real values stay in the precision that they have."""
-    array, wanted = t.lift(x), np.dtype(dtype)
-    if wanted.kind == "f" and wanted.itemsize >= 4:
-        return t.value(array._replace(node=t.arrays.real(array.node)))
-    if wanted.kind in "iu" and array.dtype in ("bool", "int64"):
-        return t.value(array._replace(node=t.arrays.number(array.node)))
-    if wanted.kind == "b":
-        return t.value(array) if array.dtype == "bool" else t.apply("not_equal", x, 0)
-    if wanted.kind == "c":
-        raise t.refused(f"an array of {array.dtype} cannot become {wanted}", "Keep real and imaginary part apart.")
-    raise t.refused(f"an array of {array.dtype} cannot become {wanted}", "Real values stay real here.")
 
 
 def trace_of(values: Iterable[Any]) -> Trace | None:
@@ -150,14 +143,14 @@ def _pointwise() -> None:
             for name in names:
                 FUNCTIONS.setdefault(name, entry(op.name))
     for name, meant in (("true_divide", "div"), ("divide", "div"), ("absolute", "abs"), ("power", "pow"),
-                        ("float_power", "pow"), ("remainder", "mod"), ("special.expit", "sigmoid"),
+                        ("remainder", "mod"), ("special.expit", "sigmoid"),
                         ("special.erf", "erf"),
                         ("special.erfc", "erfc"), ("special.erfinv", "erfinv"), ("special.gamma", "gamma"),
                         ("special.gammaln", "loggamma"), ("special.loggamma", "loggamma"), ("special.psi", "digamma"),
-                        ("special.digamma", "digamma"), ("special.polygamma", "polygamma"), ("special.beta", "beta"),
+                        ("special.digamma", "digamma"), ("special.beta", "beta"),
                         ("special.j0", "j0"), ("special.j1", "j1"), ("special.jv", "jn"), ("special.jn", "jn"),
-                        ("special.y0", "y0"), ("special.y1", "y1"), ("special.yn", "yn"), ("special.i0", "i0"),
-                        ("special.i1", "i1"), ("special.iv", "besseli"), ("special.expn", "expint"),
+                        ("special.y0", "y0"), ("special.y1", "y1"), ("special.i0", "i0"),
+                        ("special.i1", "i1"), ("special.iv", "besseli"),
                         ("special.xlogy", "xlogy"), ("special.log1p", "log1p"), ("special.expm1", "expm1"),
                         ("special.exp2", "exp2"), ("special.cbrt", "cbrt"), ("special.softplus", "softplus")):
         FUNCTIONS[name] = entry(meant)

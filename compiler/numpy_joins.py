@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gradc.ir.cast import cast
 from gradc.ir.dims import Dim
 from gradc.ir.errors import ShapeError
 from gradc.ir.graph import Node
@@ -163,10 +164,8 @@ def _with_constants(t: Trace, array: Array, ends: Sequence[tuple[Dim, Dim]],
         for dim, value, at in ((before, low, 0), (after, high, 2)):
             if dim != Dim.of(0):
                 shape = [dim if i == k else size for i, size in enumerate(array.shape)]
-                number = t.lift(value)
-                if array.dtype.startswith("float") and number.node.op == "const":
-                    number = t.alike([array, number])[1]
-                parts.insert(at and len(parts), Array(number.node, t.arrays.order(shape)))
+                number = cast(t.lift(value).node, array.dtype)
+                parts.insert(at and len(parts), Array(number, t.arrays.order(shape)))
         array = t.joined(parts, k) if len(parts) > 1 else array
     return array
 

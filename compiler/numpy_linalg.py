@@ -15,6 +15,7 @@ import numpy as np
 from .arrays import Array
 from .linear_algebra import LinearAlgebra
 from .numpy_functions import FUNCTIONS, METHODS, known, positions
+from .numpy_pointwise import number
 from .numpy_reductions import norm
 from .traced import Trace, Traced
 
@@ -306,7 +307,7 @@ def _quantile(t: Trace, a: Any, q: Any, axis: Any = None, method: str = "linear"
     if method != "linear" or isinstance(q, Traced) or np.ndim(q) or not 0 <= q <= 1:
         raise t.refused("np.quantile is known for one literal q from 0 to 1 and the linear method",
                         "Call it once for each q.")
-    array = t.value(t.lift(a))
+    array = number(t, a)
     chosen = sorted(positions(t, axis, array.ndim))
     rest = [k for k in range(array.ndim) if k not in chosen]
     moved = FUNCTIONS["transpose"](t, array, (*rest, *chosen))

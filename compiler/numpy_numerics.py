@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from gradc.ir.cast import cast
 from gradc.ir.dims import Dim
 from gradc.ir.errors import ShapeError
 from gradc.ir.graph import Check, Node, Part
 
 from .arrays import Array, Slice
 from .numpy_constructors import powers
+from .numpy_dtypes import converted
 from .numpy_functions import FUNCTIONS, kept, known, positions
 from .numpy_pointwise import number
 from .traced import Trace, Traced
@@ -120,7 +122,7 @@ def _polynomial(t: Trace, x: Any, c: Any) -> Any:
 @known("convolve")
 def _convolve(t: Trace, a: Any, v: Any, mode: str = "full") -> Any:
     """sum over k of a[i - k] v[k], over the points that both have."""
-    long, short = t.lift(a), t.lift(v)
+    long, short = t.promotion.precise([t.lift(a), t.lift(v)])
     if len(long.axes) != 1 or len(short.axes) != 1:
         raise t.refused("np.convolve and np.correlate take arrays of one dimension",
                         "Use gradc.nn.conv1d or conv2d, or np.einsum of shifted slices.", ShapeError)
@@ -146,7 +148,8 @@ def _filtered(t: Trace, long: Array, short: Array, offset: Dim, size: Dim) -> Ar
         graph.apply("greater_equal", place, 0), graph.apply("less", place, graph.dim(long.shape[0]))]
     element = read_under(t, long, [place], guards)
     product = t.arrays.apply("mul", Array(element), Array(t.arrays.over(short, [k]).node)).node
-    return Array(graph.reduce("sum", k, product, guards), (i,))
+    total = graph.reduce("sum", k, product, guards)
+    return Array(cast(total, "bool") if long.dtype == short.dtype == "bool" else total, (i,))
 
 
 def read_under(t: Trace, array: Array, indices: Sequence[Node], guards: Sequence[Node]) -> Node:
@@ -179,7 +182,7 @@ def _below(t: Trace, table: Array, value: Array, compare: str) -> Array:
     rank = len(value.axes)
     lifted = t.element(value, [*(Slice(t.graph.const(0), 1, dim) for dim in value.shape)])
     column = t.lift(kept(t, lifted, [rank], True, rank + 1))
-    return t.arrays.reduce("sum", t.arrays.apply(compare, table, column), [rank])
+    return t.arrays.reduce("sum", t.operated(compare, table, column), [rank])
 
 
 @known("searchsorted")
@@ -202,7 +205,7 @@ def _interp(t: Trace, x: Any, xp: Any, fp: Any, left: Any = None, right: Any = N
     """Linear between the points of a table that increases, constant beyond it."""
     if period is not None:
         raise t.refused("np.interp(..., period=...) has no meaning here", "Take x modulo the period.")
-    points, values = t.value(t.lift(xp)), t.value(t.lift(fp))
+    points, values, x = (converted(t, one, float) for one in (xp, fp, x))       # as in NumPy, whatever they are
     t.arrays.equal(points.array.shape[0], values.array.shape[0])
     last = points.shape[0] - 1
     count = t.value(_below(t, points.array, t.lift(x), "less_equal"))

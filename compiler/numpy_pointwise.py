@@ -16,7 +16,8 @@ import numpy as np
 from gradc.ir.errors import ShapeError
 
 from .arrays import Array
-from .numpy_functions import FUNCTIONS, POINTWISE, Function, converted, known
+from .numpy_dtypes import converted
+from .numpy_functions import FUNCTIONS, POINTWISE, Function, known
 from .traced import Trace
 
 
@@ -68,7 +69,7 @@ COMPOSED: dict[str, Function] = {
         t, x, ends.pop("min", a_min), ends.pop("max", a_max), **ends),
     "real": _same, "imag": lambda t, x: _same(t, x).imag, "conj": _same, "conjugate": _same, "real_if_close": _same,
     "isreal": lambda t, x: t.apply("eq", x, x) | True, "iscomplex": lambda t, x: t.apply("not_equal", x, x) & False,
-    "ldexp": lambda t, x, i: t.apply("mul", x, t.apply("exp2", i)),
+    "ldexp": lambda t, x, i: _scaled(t, _scaled(t, x, t.apply("floordiv", i, 2)), i - t.apply("floordiv", i, 2)),
     "modf": lambda t, x: (x - t.apply("trunc", x), t.apply("trunc", x)),
     "divmod": lambda t, x, y: (t.apply("floordiv", x, y), t.apply("mod", x, y)),
     "isclose": lambda t, a, b, rtol=1e-5, atol=1e-8: t.apply("eq", a, b) | t.apply(
@@ -81,7 +82,11 @@ COMPOSED: dict[str, Function] = {
     "special.log_expit": lambda t, x: -t.apply("softplus", -x),
     "special.ndtr": lambda t, x: 0.5 * t.apply("erfc", -x / math.sqrt(2)),
     "special.betaln": lambda t, a, b: t.apply("loggamma", a) + t.apply("loggamma", b) - t.apply("loggamma", a + b),
-    "special.factorial": lambda t, x: t.apply("gamma", x + 1.0),
+    "special.factorial": lambda t, x: t.apply("gamma", converted(t, x, float) + 1.0),
+    "special.polygamma": lambda t, n, x: t.apply("polygamma", n, converted(t, x, float)),
+    "special.yn": lambda t, n, x: t.apply("yn", n, converted(t, x, float)),
+    "special.expn": lambda t, n, x: t.apply("expint", n, converted(t, x, float)),
+    "float_power": lambda t, x, y: t.apply("pow", converted(t, x, float), converted(t, y, float)),
     "special.rgamma": lambda t, x: 1.0 / t.apply("gamma", x),
     "special.exp10": lambda t, x: t.apply("pow", 10.0, x), "special.sinc": lambda t, x: t.apply("sinc", x),
     "special.cosm1": lambda t, x: -2.0 * t.apply("sin", 0.5 * x) ** 2,
@@ -101,6 +106,25 @@ def _clip(t: Trace, x: Any, low: Any, high: Any) -> Any:
     if low is None and high is None:
         return x
     return t.apply("max", x, low) if high is None else t.apply("min", x, high)
+
+
+def _scaled(t: Trace, x: Any, i: Any) -> Any:
+    """x times a power of two, which as a number of its own would leave the range before the product does."""
+    power = t.apply("detach", t.apply("exp2", i))               # or two of them would become the power of the sum
+    return t.apply("mul", x, converted(t, power, t.value(t.lift(x)).dtype))
+
+
+@known("frexp")
+def _frexp(t: Trace, x: Any) -> Any:
+    """Mantissa, from 0.5 to below 1 in size, and exponent; the logarithm may be one off beside a power of two."""
+    size = abs(_same(t, x))
+    plain = t.apply("isfinite", size) & t.apply("greater", size, 0.0)
+    near = converted(t, t.apply("floor", t.apply("log2", t.apply("select", plain, size, 1.0))), int)
+    mantissa = COMPOSED["ldexp"](t, size, -near)                # about 1 to 2
+    more = t.apply("select", t.apply("less", mantissa, 1.0), 0, t.apply(
+        "select", t.apply("greater_equal", mantissa, 2.0), 2, 1))
+    exponent = t.apply("select", plain, near + more, 0)
+    return COMPOSED["ldexp"](t, x, -exponent), exponent
 
 
 @known("fmax", pointwise=True)
@@ -134,6 +158,7 @@ def _signbit(t: Trace, x: Any) -> Any:
 
 @known("copysign", pointwise=True)
 def _copysign(t: Trace, x: Any, y: Any) -> Any:
+    x, y = map(t.value, t.promotion.alike([t.lift(x), t.lift(y), Array(t.graph.const(1.0))])[:2])
     size = t.apply("abs", x)
     return t.apply("select", _signbit(t, y), -size, size)
 
@@ -252,6 +277,6 @@ def _copies() -> dict[str, Callable[..., Any]]:
 
 FUNCTIONS |= _copies()
 FUNCTIONS |= {
-    "astype": lambda t, x, kind, order="K", casting="unsafe", subok=True, copy=True: converted(t, x, kind),
+    "astype": lambda t, x, dtype, order="K", casting="unsafe", subok=True, copy=True: converted(t, x, dtype),
     "item": lambda t, x: x.reshape(()) if x.ndim else x,
 }

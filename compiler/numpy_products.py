@@ -74,15 +74,18 @@ def _contracted(t: Trace, terms: Sequence[str], arrays: Sequence[Array], result:
                         "Write each letter of the operands at most once.")
     order = t.arrays.order([dims[c] for c in (*result, *summed)])
     axes = dict(zip((*result, *summed), order, strict=True))
+    arrays = t.promotion.precise(arrays)
+    truth = all(array.dtype == "bool" for array in arrays)      # NumPy's product of truth values is one
     product = None
     for term, array in zip(terms, arrays, strict=True):
         stretched = {old: t.graph.const(0) if old.dim == ONE != axes[c].dim else t.graph.axis(axes[c])
                      for old, c in zip(array.axes, term, strict=True)}
-        node = t.arrays.number(t.graph.substitute(array.node, stretched))
-        product = node if product is None else t.graph.apply("mul", product, node)
+        node = t.graph.substitute(array.node, stretched)
+        node = node if truth else t.arrays.number(node)
+        product = node if product is None else t.graph.apply("and" if truth else "mul", product, node)
     assert product is not None
     for letter in reversed(summed):
-        product = t.graph.reduce("sum", axes[letter], product)
+        product = t.graph.reduce("any" if truth else "sum", axes[letter], product)
     return t.value(Array(product, tuple(axes[c] for c in result)))
 
 

@@ -10,11 +10,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from gradc.ir.cast import cast
 from gradc.ir.dims import Dim
 from gradc.ir.errors import ShapeError
 from gradc.ir.table import REDUCTIONS
 
 from .arrays import Array
+from .numpy_dtypes import converted
 from .numpy_functions import FUNCTIONS, Function, kept, known, positions
 from .numpy_pointwise import condition, number
 from .traced import Trace, Traced
@@ -25,6 +27,7 @@ def reduced(t: Trace, op: str, x: Any, axis: Any, keepdims: bool, where: Any = N
     array = t.lift(x)
     rank = len(array.axes)
     chosen = positions(t, axis, rank)
+    truth = array.dtype == "bool" and op in ("max", "min") and (initial is None or t.lift(initial).dtype == "bool")
     if where is None or where is True:
         found = t.arrays.reduce(op, array, chosen)
         some = _some(t, array, chosen) if initial is not None and REDUCTIONS[op].identity is None else None
@@ -34,9 +37,10 @@ def reduced(t: Trace, op: str, x: Any, axis: Any, keepdims: bool, where: Any = N
         some = t.arrays.reduce("any", mask, chosen)
     if initial is not None:
         pair = {"sum": "add", "prod": "mul", "max": "max", "min": "min"}[op]
-        joined = t.arrays.apply(pair, found, t.lift(initial))
-        found = joined if some is None or REDUCTIONS[op].identity is not None else t.arrays.apply(
+        joined = t.operated(pair, found, t.lift(initial))
+        found = joined if some is None or REDUCTIONS[op].identity is not None else t.operated(
             "select", some, joined, t.lift(initial))
+    found = found._replace(node=cast(found.node, "bool")) if truth else found      # the largest truth value is one
     return kept(t, found, chosen, keepdims, rank)
 
 
@@ -108,7 +112,12 @@ def _mean(t: Trace, x: Any, axis: Any = None, keepdims: bool = False, where: Any
     array = t.lift(x)
     array, mask = _alike(t, array, condition(t, where).array, len(array.axes))
     total = reduced(t, "sum", t.value(array), axis, keepdims, t.value(mask))
-    return t.apply("div", total, reduced(t, "sum", t.value(mask), axis, keepdims))
+    return total / _as_in(t, reduced(t, "sum", t.value(mask), axis, keepdims), total)
+
+
+def _as_in(t: Trace, count: Any, total: Any) -> Any:
+    """A count of elements in the precision of their sum, as NumPy divides by it."""
+    return converted(t, count, total.dtype) if total.array.dtype.startswith("float") else count
 
 
 @known("var")
@@ -121,7 +130,7 @@ def _var(t: Trace, x: Any, axis: Any = None, ddof: Any = 0, keepdims: bool = Fal
     total = reduced(t, "sum", centred * centred, axis, keepdims, where)
     if where is not None:
         mask = _alike(t, t.lift(x), condition(t, where).array, len(t.lift(x).axes))[1]
-        return total / _freedom(t, reduced(t, "sum", t.value(mask), axis, keepdims), ddof, 0)
+        return total / _freedom(t, _as_in(t, reduced(t, "sum", t.value(mask), axis, keepdims), total), ddof, 0)
     array = t.lift(x)
     return total / _freedom(t, _count(t, array, positions(t, axis, len(array.axes))), ddof)
 
@@ -310,7 +319,7 @@ FUNCTIONS |= {"cumsum": _running("sum"), "cumprod": _running("prod"), "nancumsum
 @known("cov")
 def _cov(t: Trace, m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Any:
     def rows(x: Any) -> Any:
-        x = t.value(t.lift(x))
+        x = converted(t, x, float)                              # as in NumPy, whatever the precision of x
         return x[None] if x.ndim == 1 else x if rowvar else x.T
 
     table = rows(m)

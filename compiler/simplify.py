@@ -289,7 +289,13 @@ def _split_product(body: Node, axis: Axis) -> tuple[Node | None, Node | None]:
     return outside, inside
 
 
+def _single(_graph: Graph, a: Node) -> Node | None:
+    """Single precision that went through double precision is itself."""
+    return a.args[0] if a.op == "float64" and a.args[0].dtype == "float32" else None
+
+
 _RULES: dict[str, Rule] = {
     "add": _add, "sub": _sub, "mul": _mul, "div": _div, "neg": _neg, "pow": _pow, "select": _select,
     "not": _not, "and": _and, "or": _or, "max": _extremum("max"), "min": _extremum("min"),
+    "float32": _single,
 }

@@ -18,12 +18,13 @@ import numpy as np
 
 from gradc.ir.dims import Dim
 from gradc.ir.errors import GradcError, UnsupportedError
-from gradc.ir.graph import Check, Graph, Node, promoted
+from gradc.ir.graph import Check, Graph, Node
 
 from .arrays import Array, ArrayError, Arrays, Item, NewAxis, Slice, whole_dim
 from .assignment import accumulated, are_distinct, assigned, chosen
 from .bounds import Bounds
 from .masked import Selected
+from .numpy_dtypes import Promotion
 from .views import View, basic, transposed
 
 LARGEST_CONSTANT = 256      # elements of an array that is not an argument
@@ -48,7 +49,7 @@ class Trace:
     def __init__(self, graph: Graph, filename: str) -> None:
         self.graph, self.filename = graph, filename
         self.needed_whole = ""                                  # the argument that is an index and is no whole number
-        self.arrays, self.bounds = Arrays(graph), Bounds(graph)
+        self.arrays, self.bounds, self.promotion = Arrays(graph), Bounds(graph), Promotion(graph)
 
     # -- errors -------------------------------------------------------------------------------
 
@@ -77,7 +78,12 @@ class Trace:
             raise self.refused("a mask selects elements, and their number is not known", MASK_ADVICE)
         if isinstance(value, (bool, np.bool_)):
             return Array(self.graph.const(bool(value)))
+        if isinstance(value, (np.ndarray, np.longdouble)) and value.dtype.kind == "f" and value.dtype.itemsize > 8:
+            raise self.refused(f"a value of dtype {value.dtype} meets a traced array",
+                               "Convert it to float64 yourself, so that nothing is narrowed silently.")
         if isinstance(value, (int, np.integer)):
+            if not -(2**63) <= int(value) < 2**63:
+                raise self.refused(f"the integer {value} does not fit into 64 bits", "Write it as a float.")
             return Array(self.graph.const(int(value)))
         if isinstance(value, (float, np.floating)):
             return Array(self.graph.const(float(value)))
@@ -112,7 +118,7 @@ class Trace:
     def joined(self, items: Sequence[Array], position: int) -> Array:
         """Several arrays one after the other along a dimension that they have: a store of parts."""
         graph, arrays = self.graph, self.arrays
-        items = self.alike(items)
+        items = self.promotion.alike(items)
         shape = list(items[0].shape)
         offset = Dim.of(0)
         parts = []
@@ -129,18 +135,6 @@ class Trace:
         shape[position] = offset
         return self.whole(graph.store_parts(shape, parts))
 
-    def alike(self, items: Sequence[Array]) -> list[Array]:
-        """Arrays that are put together, in one dtype; constants do not promote."""
-        floats = [item.dtype for item in items if item.dtype.startswith("float")]
-        if floats:
-            items = [item._replace(node=self.arrays.real(item.node)) for item in items]
-            dtype = promoted([item.dtype for item in items if item.node.op != "const"] or floats)
-            return [item._replace(node=self.graph.const(item.node.value, dtype)) if item.node.op == "const" else item
-                    for item in items]
-        if any(item.dtype != "bool" for item in items):
-            return [item._replace(node=self.arrays.number(item.node)) for item in items]
-        return list(items)
-
     def whole(self, array: Node) -> Array:
         """An array node (an input, a store) read over axes of its own."""
         axes = self.arrays.order(array.shape)
@@ -148,7 +142,12 @@ class Trace:
 
     def apply(self, op: str, *values: Any) -> Traced:
         """A pointwise operation of the table on broadcast operands."""
-        return self.run(lambda: self.arrays.apply(op, *map(self.lift, values)))
+        return self.run(lambda: self.operated(op, *map(self.lift, values)))
+
+    def operated(self, op: str, *arrays: Array) -> Array:
+        """A pointwise operation of the table on operands that are promoted and broadcast as in NumPy."""
+        op, operands = self.promotion.operands(op, arrays)
+        return self.arrays.apply(op, *operands) if op else operands[0]
 
     def run(self, step: Callable[[], Array]) -> Traced:
         """A step whose mistakes are told with the user's line."""

@@ -198,6 +198,13 @@ entry("with_partials", None, numpy=lambda np, value, *rest: np.broadcast_arrays(
           None, *rest[len(rest) // 2:len(rest) // 2 * 2], *(len(rest) + 1) // 2 * [None]],
       note="an operation of the user's own: the value, the operands, then the partial derivative by each of them; "
            "what has none has derivative zero")
+for _dtype in ("float32", "float64"):
+    entry(_dtype, 1, numpy=_dtype, exact=lambda mp, x: x, spelling=_dtype + "({0})", imports="numpy", result=_dtype,
+          partials=lambda o, y, x: [o.const(1.0)], internal=True,
+          note="the value in this precision; its adjoint is cast back to that of the operand")
+entry("truncated", 1, numpy=lambda np, x: x.astype(np.int64), exact=lambda mp, x: int(x), imports="kernels",
+      result="int", partials=ZERO, internal=True, domain=(ANY,), kink=lambda o, y, x: o.eq(o.trunc(x), x),
+      note="cut to a whole number, as NumPy's astype does it; derivative zero by definition")
 entry("real", 1, numpy=lambda np, x: np.multiply(x, 1.0), exact=lambda mp, x: x,
       spelling="float({0})", partials=lambda o, y, x: [o.const(1.0)], internal=True,
       note="an integer or truth value as a float")

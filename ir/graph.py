@@ -51,7 +51,7 @@ from .nodes import (
     whole_axes,
 )
 from .routines import ROUTINES
-from .table import OPERATIONS, REDUCTIONS
+from .table import OPERATIONS, REDUCTIONS, RESULTS
 
 __all__ = [
     "ARRAYS",
@@ -222,7 +222,7 @@ class Graph:
 
     def _typed(self, op: str, rule: str, args: tuple[Node, ...]) -> tuple[tuple[Node, ...], str]:
         values = args[1:] if op == "select" else args
-        dtype = {"bool": "bool", "int": "int64"}.get(rule)
+        dtype = RESULTS.get(rule)
         if dtype is None:
             known = [a.dtype for a in values]
             if "float32" in known and all(a.op == "const" for a in values):
@@ -235,7 +235,7 @@ class Graph:
                 dtype = "float64"
             if dtype == "bool" and op not in ("select", "and", "or", "not"):
                 dtype = "int64"
-        if dtype == "float32":  # weak constants and integers take part without promoting
+        if dtype == "float32" and rule != dtype:  # weak constants and integers take part without promoting
             args = tuple(
                 self.const(a.value, "float32") if a.op == "const" and a.dtype == "float64" else a
                 for a in args
@@ -293,7 +293,7 @@ class Graph:
             changed = self.substitute_all((body, *kept), {axis: self.axis(canonical)})
             body, kept = changed[0], tuple(sorted(changed[1:], key=lambda n: n.id))
         rule = REDUCTIONS[op].result
-        dtype = {"bool": "bool", "int": "int64"}.get(rule, body.dtype)
+        dtype = RESULTS.get(rule, body.dtype)
         if (rule == "float" and not dtype.startswith("float")) or dtype == "bool" != rule:
             dtype = "float64" if rule == "float" else "int64"
         return self._make(op, (body, *kept), canonical, frozenset(free), dtype)

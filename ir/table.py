@@ -49,7 +49,7 @@ class Operation:
     precedence  of the spelling's outermost operator (ATOM for a call)
     imports     module that the spelled function is imported from, "" for none, "kernels" for one of
                 the helper functions that are copied into the generated text
-    result      dtype rule: "real" (promoted operands), "float", "bool", "int"
+    result      dtype rule: "real" (promoted operands), "float", "bool", "int", "float32", "float64"
     formula     names in formula strings (also the IR's name unless `internal`)
     sympy       names of SymPy classes with the same operands
     domain      one interval an operand from which tests draw; integer operands give int bounds
@@ -102,6 +102,9 @@ class Reduction:
 
 # Precedence of generated operators, Python's own order.
 TERNARY, OR, AND, NOT, COMPARE, ADD, MULTIPLY, UNARY, POWER, ATOM = 1, 2, 3, 4, 5, 10, 11, 12, 13, 20
+
+# The dtype of a result by its rule, where the operands do not decide it.
+RESULTS = {"bool": "bool", "int": "int64", "float32": "float32", "float64": "float64"}
 
 OPERATIONS: dict[str, Operation] = {}
 REDUCTIONS: dict[str, Reduction] = {}

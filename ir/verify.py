@@ -29,8 +29,9 @@ from .graph import (
     store_parts,
 )
 from .routines import ROUTINES
-from .table import OPERATIONS, REDUCTIONS
+from .table import OPERATIONS, REDUCTIONS, RESULTS
 
+_ALLOWED = {"float": {"float64", "float32"}, **{rule: {dtype} for rule, dtype in RESULTS.items()}}
 SCANS = {"sum": 1, "prod": 1, "linrec": 2}
 
 
@@ -114,7 +115,7 @@ def _operation(node: Node) -> None:
     if node.op == "select" and node.args[0].dtype != "bool":
         _fail(node, f"its condition must be a truth value, not {node.args[0].dtype}")
     dtypes = {a.dtype for a in values}
-    allowed = {"bool": {"bool"}, "int": {"int64"}, "float": {"float64", "float32"}}.get(entry.result)
+    allowed = _ALLOWED.get(entry.result)
     if allowed is None:
         allowed = dtypes if dtypes != {"bool"} else {"bool", "int64"}
     if node.dtype not in allowed:
@@ -125,7 +126,7 @@ def _reduction(node: Node) -> None:
     if not node.args:
         _fail(node, "it has no body")
     body, rule, axis = node.args[0], REDUCTIONS[node.op].result, node.attr
-    allowed = {"bool": {"bool"}, "int": {"int64"}, "float": {"float64", "float32"}}.get(rule)
+    allowed = _ALLOWED.get(rule)
     if allowed is None:
         allowed = {body.dtype} if body.dtype != "bool" else {"int64"}
     if node.dtype not in allowed:

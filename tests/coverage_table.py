@@ -19,7 +19,7 @@ class Case(NamedTuple):
     within   the range of the numbers, in absolute value; `signed` says that both signs are drawn
     seed     of the numbers, chosen so that steps of a difference do not cross a jump
     smallest the smallest size at which the function has a value; below it a call is refused, or NumPy refuses it
-    single   whether single precision stays so where NumPy keeps it
+    single   whether the dtype for single precision is NumPy's (`item` gives a Python number there)
     """
 
     name: str
@@ -92,7 +92,7 @@ ELEMENTWISE = [
     Case("divmod", lambda x, y: np.divmod(x, y)[0] + np.divmod(x, y)[1], {"x": X, "y": W}, seed=SEED),
     Case("divmod of Python", lambda x, y: divmod(x, y)[0] + divmod(x, y)[1], {"x": X, "y": W}, seed=SEED),
     Case("modf", lambda x: np.modf(x)[0] + 2 * np.modf(x)[1], {"x": X}),
-    Case("ldexp", lambda x, i: np.ldexp(x, i), {"x": V, "i": "int n"}, single=False),
+    Case("ldexp", lambda x, i: np.ldexp(x, i), {"x": V, "i": "int n"}),
     Case("polygamma", lambda x: scipy.special.polygamma(1, x), {"x": V}, signed=False),
     Case("jv, yn, iv, kv", lambda x: scipy.special.jv(2, x) + scipy.special.yn(1, x) + scipy.special.iv(2, x), {"x": V},
          signed=False),
@@ -323,11 +323,11 @@ SHAPES = [
     Case("meshgrid ij", lambda x, y: np.meshgrid(x, y, indexing="ij")[0] + np.meshgrid(x, y, indexing="ij", sparse=True)[1],
          {"x": V, "y": W}),
     Case("meshgrid of three", lambda x, y: np.meshgrid(x, y, x)[2] * np.meshgrid(x, y, x)[0], {"x": V, "y": W}),
-    Case("sizes in arithmetic", lambda x: x / x.shape[0] + x.size * 0.5 + np.sum(x) / x.shape[1] + np.size(x, 0) + np.ndim(x), {"x": X},
-         single=False),
+    Case("sizes in arithmetic", lambda x: x / x.shape[0] + x.size * 0.5 + np.sum(x) / x.shape[1] + np.size(x, 0) + np.ndim(x), {"x": X}),
     Case("astype", lambda x, i: x.astype(float) + i.astype(np.float64) + (x > 0).astype(int), {"x": V, "i": "int n"}),
     Case("copies", lambda x: x.copy() + np.copy(x) + np.ascontiguousarray(x) + np.asarray(x, dtype=float), {"x": X}),
-    Case("trim and item", lambda x: x[0].item() * 2 if hasattr(x, "item") else x[0], {"x": V}),
+    Case("trim and item", lambda x: x[0].item() * 2 if hasattr(x, "item") else x[0], {"x": V},
+         single=False),
     Case("iteration", lambda x: sum(row * (k + 1) for k, row in enumerate(x)), {"x": "3 n"}),
     Case("unpacking", lambda x: x[0] * 2 if len(x) == 3 else x[1], {"x": "3 n"}),
 ]

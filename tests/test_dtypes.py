@@ -82,6 +82,9 @@ def test_whole_numbers_and_truth_values_take_part_and_are_never_differentiated()
             gradc.compile(f, wrt=name, jit=False).grad(DOUBLE, i, b)
 
 
+LONG = np.dtype(np.longdouble).name
+NARROW = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "bool", "float16")
+
 VALUES: list[tuple[Any, str]] = [
     (np.ones(3) * 1j, "the argument x has dtype complex128, which has no place in a real function"),
     (np.complex64(1), "the argument x has dtype complex64"),
@@ -89,6 +92,7 @@ VALUES: list[tuple[Any, str]] = [
     (np.array([None, 1]), "the argument x has dtype object"),
     (np.array(["a"]), "the argument x has dtype <U1"),
     (np.array(["2020-01-01"], "M8[D]"), "the argument x has dtype datetime64"),
+    (np.ones(3, np.longdouble), f"the argument x has dtype {LONG}: convert it to float64 yourself"),
 ]
 
 
@@ -98,6 +102,44 @@ def test_arguments_that_are_not_real_are_refused(value: Any, message: str, args:
     with pytest.raises(gradc.ArgumentError) as caught:
         gradc.compile(lambda x: np.sum(x), args, jit=False)(value)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+def test_narrower_numbers_are_widened_to_those_that_are_declared(dtype: str) -> None:
+    values = np.array([1, 0, 1]).astype(dtype)
+    for declared, wanted in (("n", np.float64), ("float32 n", np.float32)):
+        f = gradc.compile(lambda x: x * x + 1, {"x": declared}, jit=False)
+        assert f(values).dtype == wanted
+        close(f(values), values.astype(float) ** 2 + 1)
+        assert gradc.compile(lambda x: np.sum(x * x), {"x": declared}, jit=False).grad(values).dtype == wanted
+    counted = gradc.compile(lambda x: x + 1, {"x": "int n"}, jit=False)
+    if dtype == "float16":
+        with pytest.raises(gradc.ArgumentError, match="the argument x must be int64, but it has dtype float16"):
+            counted(values)
+    else:
+        assert counted(values).dtype == np.int64
+
+
+def test_unsigned_numbers_of_64_bits_are_no_whole_numbers_here() -> None:
+    with pytest.raises(gradc.ArgumentError, match="the argument x must be int64, but it has dtype uint64"):
+        gradc.compile(lambda x: x + 1, {"x": "int n"}, jit=False)(np.array([1], np.uint64))
+
+
+def test_truth_values_and_constants_take_on_whole_numbers_of_any_width() -> None:
+    f = gradc.compile(lambda x: (x > 0.5).astype(np.uint8) + np.zeros(3, np.int32), {"x": "3"}, jit=False)
+    assert f(DOUBLE).tolist() == [0, 0, 1]
+    assert f(DOUBLE).dtype == np.int64
+
+
+def test_a_compiled_function_of_single_precision_is_given_no_double_precision() -> None:
+    inner = gradc.compile(lambda x: np.sum(x * x), {"x": "float32 n"}, jit=False)
+    outer = gradc.compile(lambda x: inner(x.astype(np.float32)), {"x": "n"}, jit=False)
+    close(outer.grad(DOUBLE), 2 * DOUBLE, 1e-6)
+    assert outer.grad(DOUBLE).dtype == np.float64
+    with pytest.raises(gradc.ArgumentError, match="is float32, and a traced array of float64 is given"):
+        gradc.compile(lambda x: inner(x), {"x": "n"}, jit=False)
+    wide = gradc.compile(lambda x: np.sum(x * x), {"x": "n"}, jit=False)
+    assert gradc.compile(lambda x: wide(x), {"x": "float32 n"}, jit=False).grad(SINGLE).dtype == np.float32
 
 
 INSIDE: list[tuple[Callable[[Any], Any], str, str]] = [
@@ -110,6 +152,24 @@ INSIDE: list[tuple[Callable[[Any], Any], str, str]] = [
     (lambda x: x.astype(complex), "an array of float64 cannot become complex128", "Keep real and imaginary part apart"),
     (lambda x: x + np.zeros(3, dtype=complex), "an array of complex128 cannot be traced", ""),
     (lambda x: np.sum(x, dtype=complex), "an array of float64 cannot become complex128", "Keep real"),
+    (lambda x: np.asarray(x, dtype=complex), "an array of float64 cannot become complex128", "Keep real"),
+    (lambda x: np.complex128(x), "an array of float64 cannot become complex128", "Keep real"),
+    (lambda x: x.astype(np.float16), "an array of float64 cannot become float16", "Write np.float32 or np.float64"),
+    (lambda x: np.float16(x), "an array of float64 cannot become float16", "Write np.float32 or np.float64"),
+    (lambda x: x + np.zeros(3, np.float16), "an array of float16 cannot be traced", "Write np.float32 or np.float64"),
+    (lambda x: x.astype(np.longdouble), f"an array of float64 cannot become {LONG}", "Write np.float32 or np.float64"),
+    (lambda x: x + np.ones(3, np.longdouble), f"an array of {LONG} cannot be traced", "Write np.float32 or np.float64"),
+    (lambda x: x + np.asarray([1.0], np.longdouble), f"a value of dtype {LONG} meets a traced array", "Convert it to"),
+    (lambda x: x * np.longdouble(2), f"a value of dtype {LONG} meets a traced array", "Convert it to float64 yourself"),
+    (lambda x: x.astype(object), "an array of float64 cannot become object", "Use real numbers"),
+    (lambda x: x.astype(str), "an array of float64 cannot become <U", "Use real numbers"),
+    (lambda x: x + np.zeros(3, object), "an array of object cannot be traced", "Use real numbers"),
+    (lambda x: x.astype(np.int8), "an array of float64 cannot become int8, in which NumPy would wrap", "write int, or"),
+    (lambda x: x.astype(np.uint64), "an array of float64 cannot become uint64, in which", "write int, or np.int64"),
+    (lambda x: x * 2**64, "the integer 18446744073709551616 does not fit into 64 bits", "Write it as a float"),
+    (lambda x: x * np.array([2**63], np.uint64), "the integer 9223372036854775808 does not fit into 64", "Write it as"),
+    (lambda x: (x > 0) - (x > 1), "the difference of truth values", "Write ^ or ~ for truth values"),
+    (lambda x: -(x > 0), "the negative of truth values", "Write ^ or ~ for truth values"),
 ]
 
 

@@ -22,7 +22,7 @@ COMPARISONS = 20_000  # in all; `python -m tests.accuracy` compares many more
 DIFFERENTIABLE = sorted(set(SERIES) | set(VALUES))
 NUMBERS = [name for name, entry in OPERATIONS.items() if entry.result != "bool" and name != "select"]
 # By definition or by meaning: their derivative is not that of their value.
-DEFINED = {"detach", "real", "stop_gradient", "with_partials"}
+DEFINED = {"detach", "real", "float32", "float64", "stop_gradient", "with_partials"}
 
 
 def quantities_of(op: str) -> int:
@@ -132,6 +132,7 @@ KINKS: dict[str, list[tuple[float, ...]]] = {
     "floor": [(2.0,), (0.0,)],
     "ceil": [(-3.0,)],
     "trunc": [(2.0,)],
+    "truncated": [(2.0,)],
     "round": [(2.5,), (-0.5,)],
     "floordiv": [(4.0, 2.0)],
     "mod": [(4.0, 2.0)],
@@ -143,7 +144,7 @@ KINKS: dict[str, list[tuple[float, ...]]] = {
     "atan2": [(0.0, 0.0)],
 }
 # No slope on one side: the value jumps, or ends (a sum of squares is never negative).
-JUMPS = {"sign", "floor", "ceil", "trunc", "round", "floordiv", "mod", "unit", "atan2", "root_of_squares"}
+JUMPS = {"sign", "floor", "ceil", "trunc", "truncated", "round", "floordiv", "mod", "unit", "atan2", "root_of_squares"}
 
 
 def test_every_operation_with_a_kink_has_a_point_here() -> None:

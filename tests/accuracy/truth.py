@@ -215,6 +215,7 @@ SERIES: dict[str, Callable[..., arb_series]] = {
     "floor": lambda x: series(x[0].floor()),
     "ceil": lambda x: series(x[0].ceil()),
     "trunc": lambda x: series(x[0].ceil() if x[0] < 0 else x[0].floor()),
+    "truncated": lambda x: series(x[0].ceil() if x[0] < 0 else x[0].floor()),
     "round": nearest,
     "floordiv": lambda a, b: series((a[0] / b[0]).floor()),
     "mod": lambda a, b: a - b * (a[0] / b[0]).floor(),
