@@ -160,7 +160,7 @@ def test_reductions_whose_result_is_empty_are_empty_as_in_numpy(jit: bool) -> No
             value, saved = function.forward(np.zeros(shape))
             assert value.shape == (0,)
             assert function.backward(saved, np.zeros(0)).shape == shape
-    for function, shapes, message in ((f, [(3, 0), (0, 0)], "m(ax|in)"), (g, [(3, 0)], "mean")):
+    for function, shapes, message in ((f, [(3, 0), (0, 0)], "m(ax|in)"), (g, [(3, 0)], "(mean|logsumexp)")):
         for shape in shapes:
             with pytest.raises(gradc.DomainError, match=f"{message} over an empty axis of dimension m"):
                 function(np.zeros(shape))
