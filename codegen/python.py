@@ -28,6 +28,7 @@ from .expression import (
     is_wrapped,
     leaf,
     operation,
+    scan_step,
 )
 from .items import Item
 from .loop_bounds import at_least_zero, at_most, bound_of
@@ -451,10 +452,8 @@ class BodyPrinter:
         kind, _, inclusive, _ = item.node.attr
         name = self.locals[item.node]
         state = self.states[item.node]
-        if kind == "linrec":
-            step = f"{state} = {bracket(texts[0], 11)} * {state} + {bracket(texts[1], 10)}"
-        else:
-            step = f"{state} = {state} {'*' if kind == 'prod' else '+'} {bracket(texts[0], 12)}"
+        self.used |= {f"{kind}imum"} if kind in ("max", "min") else set()
+        step = scan_step(kind, state, texts)
         show = f"{name} = {state}{note}"
         lines += [step, show] if inclusive else [show, step]
         if home.storage:

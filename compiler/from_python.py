@@ -214,7 +214,10 @@ class Either:
         return call(self._name, args, keywords)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._function, name)
+        own = getattr(self._function, name)
+        if isinstance(self._function, np.ufunc) and name in ("reduce", "accumulate", "outer", "at", "reduceat"):
+            return Either(self._trace, f"{self._name}.{name}", own)
+        return own
 
 
 def _copied(function: Any, trace: Trace, copies: dict[int, Any]) -> Any:

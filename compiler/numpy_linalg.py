@@ -14,7 +14,7 @@ import numpy as np
 
 from .arrays import Array
 from .linear_algebra import LinearAlgebra
-from .numpy_functions import FUNCTIONS, METHODS, known, positions
+from .numpy_functions import FUNCTIONS, METHODS, known, positions, trace_of
 from .numpy_reductions import norm
 from .traced import Trace, Traced
 
@@ -303,9 +303,13 @@ def _median(t: Trace, a: Any, axis: Any = None, keepdims: bool = False) -> Any:
 @known("quantile")
 def _quantile(t: Trace, a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Between the two nearest elements in order, in proportion; ties of whole places give the element itself."""
-    if method != "linear" or isinstance(q, Traced) or np.ndim(q) or not 0 <= q <= 1:
-        raise t.refused("np.quantile is known for one literal q from 0 to 1 and the linear method",
-                        "Call it once for each q.")
+    if method != "linear" or trace_of((q,)) is not None or not np.all((np.asarray(q) >= 0) & (np.asarray(q) <= 1)):
+        raise t.refused("np.quantile is known for literals q from 0 to 1 and the linear method",
+                        "Sort by np.sort and choose between its elements.")
+    if np.ndim(q):                                              # sorted once: equal nodes are one node
+        rows = [_quantile(t, a, float(one), axis, method, keepdims) for one in np.ravel(q)]
+        found = FUNCTIONS["stack"](t, rows or [_quantile(t, a, 0.5, axis, method, keepdims)])[:len(rows)]
+        return found if np.ndim(q) == 1 else found.reshape((*np.shape(q), *found.shape[1:]))
     array = t.value(t.lift(a))
     chosen = sorted(positions(t, axis, array.ndim))
     rest = [k for k in range(array.ndim) if k not in chosen]
@@ -346,9 +350,7 @@ def _neighbours(t: Trace, values: Any, below: Any, size: Any) -> tuple[Any, Any]
 
 @known("percentile")
 def _percentile(t: Trace, a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
-    if isinstance(q, Traced) or np.ndim(q):
-        return _quantile(t, a, q, axis, method, keepdims)
-    return _quantile(t, a, q / 100, axis, method, keepdims)
+    return _quantile(t, a, q if trace_of((q,)) else np.asarray(q) / 100, axis, method, keepdims)
 
 
 METHODS |= {"argsort": "argsort", "sort": "ndarray.sort"}

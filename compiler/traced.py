@@ -21,7 +21,7 @@ from gradc.ir.errors import GradcError, UnsupportedError
 from gradc.ir.graph import Check, Graph, Node, promoted
 
 from .arrays import Array, ArrayError, Arrays, Item, NewAxis, Slice, whole_dim
-from .assignment import accumulated, are_distinct, assigned, chosen
+from .assignment import are_distinct, assigned, chosen
 from .bounds import Bounds
 from .masked import Selected
 from .views import View, basic, transposed
@@ -494,12 +494,7 @@ class Traced:
         """NumPy's ufuncs on traced values."""
         from .numpy_functions import call
 
-        if method == "at" and ufunc in (np.add, np.subtract):
-            return self.add_at(*inputs, minus=ufunc is np.subtract)
-        if method != "__call__":
-            raise self.tracer.refused(f"np.{ufunc.__name__}.{method} has no meaning here",
-                                     "Write np.sum, np.max, np.cumsum or np.einsum.")
-        return call(ufunc.__name__, inputs, keywords)
+        return call(ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}", inputs, keywords)
 
     def __array_function__(self, function: Any, _types: Any, args: Any, keywords: Any) -> Any:
         """NumPy's other functions on traced values."""
@@ -508,15 +503,6 @@ class Traced:
         module = function.__module__.removeprefix("numpy").removeprefix(".")
         name = f"{module}.{function.__name__}" if module in ("linalg", "fft") else function.__name__
         return call(name, args, keywords)
-
-    def add_at(self, place: Any, key: Any, value: Any, *, minus: bool = False) -> None:
-        """`np.add.at` and `np.subtract.at`: the first argument holds the sum from now on."""
-        trace = self.tracer
-        if not isinstance(place, Traced):
-            raise trace.refused("np.add.at of an array that is not traced", "Make it by np.zeros inside the function.")
-        added = trace.apply("neg", value) if minus else value
-        place.array = trace.run(lambda: accumulated(
-            trace, place.array, trace.items(place.array.shape, key), trace.lift(added))).array
 
 
 def _is_mask(key: Any) -> bool:

@@ -166,6 +166,18 @@ REDUCTIONS = [
     Case("running sum at an index", lambda x: np.cumsum(x)[2] * np.cumsum(x)[1:] + np.cumsum(x)[::-1][1:], {"x": "4"}),
     Case("running sum on a diagonal", lambda A: np.trace(np.cumsum(A, axis=1)) + np.diag(np.cumprod(A, axis=0)), {"A": S}),
     Case("running product reshaped", lambda x: np.cumprod(x, axis=1).reshape(-1), {"x": X}),
+    Case("ufuncs reduced", lambda x: np.add.reduce(x) * np.multiply.reduce(x, 0) + np.maximum.reduce(x, axis=None)
+         + np.minimum.reduce(x, axis=-2) * np.hypot.reduce(x) + np.logaddexp.reduce(x, axis=(0, 1))
+         + np.add.reduce(x, axis=0, initial=2.0, where=x > 0), {"x": X}),
+    Case("ufuncs reduced, kept", lambda x: np.add.reduce(x, axis=1, keepdims=True) * np.fmax.reduce(x, keepdims=True), {"x": X}, seed=2),
+    Case("ufuncs reduced over a list", lambda x, y: np.maximum.reduce([x, y, x * y]) + np.add.reduce((x, y)), {"x": V, "y": V}),
+    Case("truth values reduced", lambda x: np.logical_and.reduce(x > -1) | np.logical_or.reduce(x > 1, axis=0), {"x": X}),
+    Case("ufuncs accumulated", lambda x: np.add.accumulate(x) * np.multiply.accumulate(x, axis=1), {"x": X}),
+    Case("running maximum", lambda x: np.maximum.accumulate(x, axis=1) * np.minimum.accumulate(x), {"x": T}),
+    Case("running maximum of sums", lambda x: np.cumsum(x) - np.maximum.accumulate(np.cumsum(x)), {"x": V}),
+    Case("running minimum of whole numbers", lambda x, i: np.minimum.accumulate(i) * x, {"x": V, "i": "int n"}),
+    Case("outer operations", lambda x, y: np.add.outer(x, y) * np.subtract.outer(x, y) + np.maximum.outer(x, y)
+         + np.multiply.outer(x, [1.0, 2.0])[..., 1:2], {"x": X, "y": W}),
     Case("diff", lambda x: np.diff(x) ** 2, {"x": V}),
     Case("second differences", lambda x: np.diff(x, 2, axis=0) + np.diff(x, n=1, axis=-2)[1:], {"x": "5 m"}),
     Case("diff with ends", lambda x: np.diff(x, prepend=0.0, append=x[-1:] * 2), {"x": V}, smallest=1),
@@ -220,6 +232,7 @@ PRODUCTS = [
     Case("kron of ranks", lambda A, x: np.kron(A, x), {"A": A, "x": W}),
     Case("cross", lambda x, y: np.cross(x, y), {"x": "3", "y": "3"}),
     Case("cross of rows", lambda x, y: np.cross(x, y), {"x": "n 3", "y": "3"}),
+    Case("cross of declared sizes", lambda x, y: np.cross(x[:3], y[1:]), {"x": V, "y": V}, smallest=4),
     Case("cross of columns", lambda x, y: np.cross(x, y, axis=0), {"x": "3 n", "y": "3 n"}),
     Case("linalg.cross", lambda x, y: np.linalg.cross(x, y), {"x": "n 3", "y": "n 3"}),
     Case("trace", lambda A: np.trace(A) + A.trace(1) + np.trace(A, -1) + np.linalg.trace(A), {"A": S}),

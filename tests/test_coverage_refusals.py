@@ -53,7 +53,7 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (lambda x: scipy.special.logsumexp(x, return_sign=True), N, "scipy.special.logsumexp(..., return_sign=...)"),
     (lambda x: np.cumulative_sum(x, include_initial=True), N, "include_initial= has no meaning here"),
     (lambda x: np.cumulative_sum(x), M, "axis= is needed for an array of several dimensions"),
-    (lambda x: np.cross(x, x), {"x": "n 2"}, "np.cross takes vectors of three elements"),
+    (lambda x: np.cross(x, x), {"x": "n 2"}, "np.cross takes vectors of three elements, and here the dimension is 2"),
     (lambda x: np.diagonal(x), N, "a diagonal of an array of one dimension"),
     (lambda x: np.diag(x), {"x": "n n n"}, "np.diag of an array of 3 dimensions"),
     (lambda x: np.tril(x), N, "a triangle of an array of one dimension"),
@@ -80,7 +80,12 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (lambda x: np.interp(x, x, x, period=1.0), N, "np.interp(..., period=...)"),
     (lambda x, i: np.bincount(i, minlength=None), PLACES, "np.bincount without minlength="),
     (_add_at_outside, N, "np.add.at of an array that is not traced"),
-    (lambda x: np.multiply.at(x, [0], 2.0), N, "np.multiply.at has no meaning here"),
+    (lambda x: np.multiply.at(x, [0], 2.0), N, "np.multiply.at is not known on traced arrays"),
+    (lambda x: np.add.reduceat(x, [0, 2]), N, "np.add.reduceat is not known on traced arrays"),
+    (lambda x: np.subtract.reduce(x), N, "np.subtract.reduce is not known on traced arrays"),
+    (lambda x: np.logaddexp.accumulate(x), N, "np.logaddexp.accumulate is not known on traced arrays"),
+    (lambda x: np.sin.outer(x, x), N, "np.sin.outer is not known on traced arrays"),
+    (lambda x: np.block([[x], []]), N, "no arrays are joined"),
     (lambda x: x[x > 0], N, "a mask selects elements, and their number is not known"),
     (lambda x: x[x > 0][0], N, "an index of elements that a mask selects"),
     (lambda x: len(x[x > 0]), N, "len() of elements that a mask selects"),
@@ -137,7 +142,7 @@ def test_masks_index_arrays_and_running_sums_compile_once_for_every_size() -> No
         y[i] += x[::-1][i] ** 2
         y[x < 0] = 0.5
         np.add.at(y, i, x[i])
-        return np.sum(x[x > 0]) * np.sum(y * np.cumsum(y)[::-1])
+        return np.sum(x[x > 0]) * np.sum(y * np.cumsum(y)[::-1] + np.maximum.accumulate(x) ** 2)
 
     f = gradc.compile(score, {"x": "n", "i": "int m"}, cache=False)
     plain = gradc.compile(score, {"x": "n", "i": "int m"}, jit=False)

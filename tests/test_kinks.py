@@ -46,6 +46,8 @@ TABLE = [
     ("max(A)", {"A": "n m"}, (np.ones((2, 2)),), [0.25] * 4),
     ("max(A[i, j] for i in range(n) for j in range(m) if i != j)", {"A": "n m"}, (np.ones((2, 2)),),
      [0.0, 0.5, 0.5, 0.0]),
+    (lambda x: np.sum(np.maximum.accumulate(x) * [1.0, 2.0, 4.0, 8.0]), {"x": "4"}, (np.array([1.0, 2.0, 2.0, 1.0]),),
+     [1.0, 2.0 + 2.0 + 4.0, 2.0 + 4.0, 0.0]),
     ("max(x[j] for i in range(n) for j in range(n))", {"x": "n"}, (ONES,), [THIRD, THIRD, THIRD]),
     ("max(max(x[j] for j in range(n)) for i in range(n))", {"x": "n"}, (ONES,), [THIRD, THIRD, THIRD]),
     # a tie with a constant gives 0: relu and clip
@@ -212,6 +214,7 @@ RAISES = [
     ("atan2(x, y)", None, (0.0, 0.0), "stands on a kink"),
     ("floor(x) * x", None, (1.0,), "stands on a kink"),
     ("max(x)", {"x": "n"}, (ONES,), r"max\(x\) has a tie"),
+    (lambda x: np.sum(np.minimum.accumulate(x)), {"x": "n"}, (np.array([2.0, 1.0, 1.0]),), "a running minimum has a tie"),
     ("sum(abs(A[i, j]) for i in range(n) for j in range(n))", {"A": "n n"}, (np.eye(2),), "stands on a kink"),
     (sympy.Abs(X), None, (0.0,), "abs stands on a kink"),
 ]

@@ -103,6 +103,9 @@ CASES: dict[str, tuple[Callable[..., Any], Sequence[Any]]] = {
     "median, odd": (lambda x: np.median(x, axis=1), (B,)),
     "median of all": (lambda x: np.median(x, keepdims=True), (B,)),
     "quantile": (lambda x: np.quantile(x, 0.3), (b,)),
+    "quantiles": (lambda x: np.quantile(x, [0.1, 0.5, 0.75], axis=1, keepdims=True), (B,)),
+    "percentiles": (lambda x: np.percentile(x, np.array([[0, 25], [60, 100]])), (b,)),
+    "no quantiles": (lambda x: np.quantile(x, [], axis=0), (B,)),
     "percentile": (lambda x: np.percentile(x, 80, axis=0), (B,)),
 }
 
@@ -255,8 +258,9 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (lambda a: np.linalg.matrix_power(a, 0.5), {"a": "n n"}, "no whole number"),
     (lambda a, b: scipy.linalg.solve(a, b, assume_a="banded"), {"a": "n n", "b": "n"}, "assume_a='banded'"),
     (lambda a, b: scipy.linalg.solve_triangular(a, b, trans=3), {"a": "n n", "b": "n"}, "trans=3"),
-    (lambda x: np.quantile(x, [0.1, 0.2]), {"x": "n"}, "one literal q"),
-    (lambda x: np.percentile(x, 10, method="lower"), {"x": "n"}, "one literal q"),
+    (lambda x: np.quantile(x, [0.1, x[0]]), {"x": "n"}, "np.quantile is known for literals q from 0 to 1"),
+    (lambda x: np.percentile(x, [50, 120]), {"x": "n"}, "np.quantile is known for literals q from 0 to 1"),
+    (lambda x: np.percentile(x, 10, method="lower"), {"x": "n"}, "and the linear method"),
 ]
 
 

@@ -252,7 +252,7 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (lambda x: x[0.5], {"x": "n"}, "an index is no whole number"),
     (lambda x: x[0, 0, 0], {"x": "n"}, "3 indices for an array of 1 dimensions"),
     (lambda x: np.exp(x, where=x > 0), {"x": "n"}, "np.exp(..., where=...) has no meaning here"),
-    (lambda x: np.add.reduce(x), {"x": "n"}, "np.add.reduce has no meaning here"),
+    (lambda x: np.add.reduceat(x), {"x": "n"}, "np.add.reduceat is not known on traced arrays"),
     (lambda x: x + 1j, {"x": "n"}, "a value of type complex meets a traced array"),
     (lambda x: np.linalg.norm(x, 3), {"x": "n n"}, "np.linalg.norm with ord=3"),
     (lambda x: x + np.frombuffer(bytes(8 * 300)), {"x": "300"}, "an array of 300 numbers that is no argument"),
