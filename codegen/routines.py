@@ -116,6 +116,15 @@ def eigh(matrix: Matrix) -> tuple[Matrix, Matrix]:
     return values, np.ascontiguousarray(vectors)
 
 
+def qr(matrix: Matrix) -> tuple[Matrix, Matrix]:
+    """Orthonormal columns Q and an upper triangle R with A = Q R."""
+    rows, columns = matrix.shape
+    if rows == 0 or columns == 0:       # Numba's LAPACK takes no empty array
+        return np.empty((rows, 0), matrix.dtype), np.empty((0, columns), matrix.dtype)
+    orthogonal, triangular = np.linalg.qr(matrix)
+    return np.ascontiguousarray(orthogonal), np.ascontiguousarray(triangular)
+
+
 def svd(matrix: Matrix) -> tuple[Matrix, Matrix, Matrix]:
     """The thin singular value decomposition: left vectors, values in descending order, right vectors as rows."""
     rows, columns = matrix.shape

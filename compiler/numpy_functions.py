@@ -34,10 +34,13 @@ METHODS: dict[str, str] = {name: name for name in (
     "put", "ptp", "tolist")}
 _SELECTS = "The number of places is not known: write np.where(mask, x, y), or reduce at once, np.sum(x[mask])."
 _COMPLEX = "All numbers are real here: write np.cos and np.sin, or np.convolve for a filter."
+_EIGENVALUES = ("They may be complex, and all numbers are real here: of a symmetric matrix write np.linalg.eigh or "
+                "np.linalg.eigvalsh, else np.linalg.svd.")
 REFUSED: dict[str, str] = {
     **dict.fromkeys(("nonzero", "flatnonzero", "argwhere", "unique", "where"), _SELECTS),
     **dict.fromkeys(("fft.fft", "fft.ifft", "fft.rfft", "fft.irfft", "fft.fft2", "fft.ifft2", "fft.rfft2", "fft.irfft2",
                      "fft.fftn", "fft.ifftn", "fft.rfftn", "fft.irfftn", "fft.hfft", "fft.ihfft", "angle"), _COMPLEX),
+    **dict.fromkeys(("linalg.eig", "linalg.eigvals", "scipy.linalg.eig", "scipy.linalg.eigvals"), _EIGENVALUES),
     "tolist": "Index the array, or return it: its numbers are not known yet.",
 }
 

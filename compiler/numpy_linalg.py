@@ -33,6 +33,13 @@ class EighResult(NamedTuple):
     eigenvectors: Any
 
 
+class QRResult(NamedTuple):
+    """As NumPy's: orthonormal columns and an upper triangle."""
+
+    Q: Any
+    R: Any
+
+
 class SVDResult(NamedTuple):
     """As NumPy's: left vectors as columns, singular values, right vectors as rows."""
 
@@ -146,6 +153,33 @@ def _cho_solve(t: Trace, c_and_lower: Any, b: Any) -> Any:
         return la.solve_triangular(t.lift(factor), half, lower=lower, transposed=lower)
 
     return _step(t, step)
+
+
+@known("linalg.qr")
+def _qr(t: Trace, a: Any, mode: str = "reduced") -> Any:
+    """Of a matrix that is known to be wide the first columns are factored, and Q' turns the others."""
+    shape = t.lift(a).shape[-2:]
+    square = len(shape) == 2 and shape[0] == shape[1]
+    if mode not in ("reduced", "r") and not (mode == "complete" and square):
+        raise t.refused(f"np.linalg.qr with mode={mode!r} is not known" + (
+                        ": it completes the columns in a way that has no derivative" if mode == "complete" else ""),
+                        'Write mode="reduced", or mode="r" for the triangle alone.')
+    gap = (shape[0] - shape[1]).constant if len(shape) == 2 else None
+    if gap is not None and gap < 0:
+        matrix, rows = t.value(t.lift(a)), t.value(t.lift(a)).shape[-2]
+        first, others = matrix[..., :rows], matrix[..., rows:]
+        orthogonal, triangle = _steps(t, lambda la: la.call("qr", t.lift(first)))
+        turned = FUNCTIONS["matmul"](t, FUNCTIONS["swapaxes"](t, orthogonal, -1, -2), others)
+        triangle = FUNCTIONS["concatenate"](t, [triangle, turned], -1)
+    else:
+        orthogonal, triangle = _steps(t, lambda la: la.call("qr", t.lift(a)))
+    return triangle if mode == "r" else QRResult(orthogonal, triangle)
+
+
+@known("scipy.linalg.qr")
+def _scipy_qr(t: Trace, a: Any, mode: str = "full") -> Any:
+    found = _qr(t, a, {"full": "complete", "economic": "reduced"}.get(mode, mode))
+    return (found,) if mode == "r" else tuple(found)
 
 
 @known("linalg.matrix_power")

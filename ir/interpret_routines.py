@@ -40,6 +40,7 @@ MEANINGS: dict[str, Meaning] = {
     "slogdet": lambda a: (np.array(tuple(np.linalg.slogdet(a))),),
     "adjugate": _adjugate,
     "eigh": lambda a: tuple(np.linalg.eigh(a)),
+    "qr": lambda a: tuple(np.linalg.qr(a)),
     "svd": lambda a: tuple(np.linalg.svd(a, full_matrices=False)),
     "pinv": lambda a: (np.linalg.pinv(a, rcond=max(a.shape) * np.finfo(a.dtype).eps),),
     "argsort": lambda x: (np.argsort(x, kind="stable"),),

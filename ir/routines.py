@@ -57,6 +57,12 @@ def _singular(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
     return (rows, rank), (rank,), (rank, columns)
 
 
+def _factors(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
+    rows, columns = shapes[0]
+    rank = rows.minimum(columns)
+    return (rows, rank), (rank, columns)
+
+
 def _solution(summary: str) -> Routine:
     return Routine((MATRIX, EITHER), ("solution",), _like(1), f"solution x of {summary}")
 
@@ -74,6 +80,8 @@ ROUTINES: dict[str, Routine] = {
     "adjugate": Routine((MATRIX,), ("adjugate",), _transposed, "transposed matrix of the cofactors"),
     "eigh": Routine((MATRIX,), ("eigenvalues", "eigenvectors"), lambda shapes: (shapes[0][:1], shapes[0]),
                     "eigenvalues and eigenvectors of a symmetric matrix"),
+    "qr": Routine((MATRIX,), ("orthogonal", "triangular"), _factors,
+                  "orthonormal columns Q and an upper triangle R with A = Q R"),
     "svd": Routine((MATRIX,), ("left", "singular", "right"), _singular, "thin singular value decomposition"),
     "pinv": Routine((MATRIX,), ("inverse",), _transposed, "Moore-Penrose inverse"),
     "argsort": Routine((VECTOR,), ("order",), _like(0), "indices that sort a vector, equal elements in their order",

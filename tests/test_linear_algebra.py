@@ -79,6 +79,12 @@ CASES: dict[str, tuple[Callable[..., Any], Sequence[Any]]] = {
     "eigh of the upper triangle": (lambda a: np.linalg.eigh(a, UPLO="U")[1] ** 2, (S,)),
     "eigh, a batch": (lambda a: np.linalg.eigh(a)[1] ** 2, (definite(3, 2),)),
     "scipy eigh": (lambda a: scipy.linalg.eigh(a)[1] ** 2 + scipy.linalg.eigvalsh(a, lower=False), (S,)),
+    "orthonormal columns": (lambda a: np.linalg.qr(a)[0], (TALL,)),
+    "triangle": (lambda a: np.linalg.qr(a, mode="r"), (TALL,)),
+    "both factors": (lambda a: np.linalg.qr(a).Q @ np.sin(np.linalg.qr(a).R), (TALL,)),
+    "factors, square": (lambda a: np.linalg.qr(a)[0] + np.linalg.qr(a)[1] ** 2, (A,)),
+    "factors, a batch": (lambda a: np.linalg.qr(a)[0] @ np.linalg.qr(a)[1] ** 2, (RANDOM.standard_normal((2, 4, 3)),)),
+    "factors, SciPy's": (lambda a: scipy.linalg.qr(a, mode="economic")[0] + scipy.linalg.qr(a, mode="r")[0][0], (TALL,)),
     "singular values, tall": (lambda a: np.linalg.svd(a, compute_uv=False), (TALL,)),
     "singular values, wide": (lambda a: np.linalg.svdvals(a), (WIDE,)),
     "left vectors": (lambda a: np.linalg.svd(a, full_matrices=False)[0] ** 2, (TALL,)),
@@ -170,7 +176,7 @@ def test_the_public_checker_passes_both_orders(name: str) -> None:
     assert gradc.check_gradients(gradc.compile(function, jit=False).at(*args), *args, order=2).ok
 
 
-COMPILED = ("solve a matrix", "solve, a batch", "cholesky", "lower triangular, transposed", "upper triangular",
+COMPILED = ("both factors", "factors, a batch", "solve a matrix", "solve, a batch", "cholesky", "lower triangular, transposed", "upper triangular",
             "det", "sign and logabsdet", "eigh, a batch", "right vectors", "pinv, tall", "sort, first axis", "inv",
             "upper triangular, transposed", "cho_solve, lower", "median of all")
 
@@ -243,6 +249,25 @@ def test_vectors_of_equal_eigenvalues_have_no_derivative_and_the_values_have() -
         left.grad(np.eye(3))
 
 
+def test_factors_without_a_derivative_are_refused_when_called() -> None:
+    f = gradc.compile(lambda a: np.sum(np.linalg.qr(a).Q), {"a": "m n"}, jit=False)
+    dependent = TALL.copy()
+    dependent[:, 2] = 2 * dependent[:, 0]
+    with pytest.raises(gradc.DomainError, match="columns of a matrix depend on each other, and its factors Q and R"):
+        f.grad(dependent)
+    with pytest.raises(gradc.DomainError, match="more columns than rows has factors Q and R without a derivative"):
+        f.grad(WIDE)
+    close(f(WIDE), np.sum(np.linalg.qr(WIDE).Q))
+    wide = gradc.compile(lambda a: np.linalg.qr(a).Q @ np.linalg.qr(a).R ** 2, {"a": "3 5"}, jit=False)
+    close(wide(WIDE), np.linalg.qr(WIDE).Q @ np.linalg.qr(WIDE).R ** 2)
+    assert gradc.check_gradients(wide, WIDE, order=2).ok
+    complete = gradc.compile(lambda a: scipy.linalg.qr(a)[0] + np.linalg.qr(a, "complete").R, {"a": "n n"}, jit=False)
+    close(complete(A), sum(scipy.linalg.qr(A)))
+    assert gradc.check_gradients(complete, A, order=2).ok
+    assert f.grad(np.zeros((3, 0))).shape == (3, 0)
+    assert gradc.compile(lambda a: np.sum(np.linalg.qr(a).R), {"a": "m n"}).grad(np.zeros((0, 0))).shape == (0, 0)
+
+
 REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (lambda a: np.linalg.inv(a), {"a": "2 3"}, "cannot be equal"),
     (lambda a: np.linalg.inv(a), {"a": "n"}, "inv takes a matrix, not an array of 1 dimensions"),
@@ -252,6 +277,11 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (lambda a, b: np.linalg.solve(a, b), {"a": "n n", "b": ""}, "the right-hand side is a number"),
     (lambda a, b: np.linalg.solve(a, b), {"a": "n n", "b": "1 n"}, "the dimensions n and 1 cannot be equal"),
     (lambda a, b: np.linalg.solve(a, b), {"a": "float32 n n", "b": "n"}, "the operands of solve are float32 and float64"),
+    (lambda a: np.linalg.qr(a, "complete"), {"a": "m n"}, "np.linalg.qr with mode='complete' is not known: it completes"),
+    (lambda a: np.linalg.qr(a, "raw"), {"a": "m n"}, "np.linalg.qr with mode='raw' is not known"),
+    (lambda a: np.linalg.qr(a), {"a": "n"}, "qr takes a matrix, not an array of 1 dimensions"),
+    (lambda a: np.linalg.eigvals(a), {"a": "n n"}, "np.linalg.eigvals is not known on traced arrays"),
+    (lambda a: np.linalg.eig(a)[1], {"a": "n n"}, "np.linalg.eig is not known on traced arrays"),
     (lambda a: np.linalg.svd(a), {"a": "m n"}, "full_matrices=True"),
     (lambda a, b: np.linalg.lstsq(a, b, rcond=0.5)[0], {"a": "m n", "b": "m"}, "lstsq with rcond=0.5 is not known"),
     (lambda a: np.linalg.eigh(a, UPLO="X"), {"a": "n n"}, "UPLO='X'"),
@@ -286,7 +316,7 @@ def test_a_call_travels_as_text_and_has_no_value_in_high_precision() -> None:
 
 
 @pytest.mark.parametrize(("line", "message"), [
-    ("call qr result 0 over 0 of %0", "qr is no routine"),
+    ("call lu result 0 over 0 of %0", "lu is no routine"),
     ("call inv result 1 over 0 of %0", "inv has 1 operands and 1 results"),
     ("call inv result 0 over 1 of %0", "an operand of inv has 2 dimensions"),
 ])
@@ -303,7 +333,7 @@ def test_the_verifier_looks_at_calls() -> None:
     graph.outputs = [("value", node)]
     prepare(graph)
     for attr, args, message in (
-            (node.attr._replace(routine="qr"), (a,), "it names no routine"),
+            (node.attr._replace(routine="lu"), (a,), "it names no routine"),
             (node.attr._replace(result=2), (a,), "inv has no result 2"),
             (node.attr, (a, a), "it takes 1 operands"),
             (node.attr._replace(batch=1), (a,), "is no array of 1 dimensions and those of inv"),
