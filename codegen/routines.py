@@ -82,6 +82,13 @@ def inv(matrix: Matrix) -> Matrix:
     return np.ascontiguousarray(np.linalg.inv(matrix))
 
 
+def inv_or_nan(matrix: Matrix) -> Matrix:
+    """The inverse of a matrix, or NaN where it is singular."""
+    if np.linalg.slogdet(matrix)[0] == 0.0:
+        return np.full_like(matrix, np.nan)
+    return np.ascontiguousarray(np.linalg.inv(matrix))
+
+
 def det(matrix: Matrix) -> Matrix:
     """The determinant, as the one element of an array."""
     found = np.empty(1, matrix.dtype)

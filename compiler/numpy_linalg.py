@@ -7,6 +7,7 @@ that it agrees with differences of the function itself. What is not known is ref
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -285,9 +286,13 @@ def _cond(t: Trace, x: Any, p: Any = None) -> Any:
     if p in (None, 2, -2):
         values = _svdvals(t, x)
         most, least = FUNCTIONS["max"](t, values, -1), FUNCTIONS["min"](t, values, -1)
-        return least / most if p == -2 else most / least
-    size = FUNCTIONS["linalg.norm"]
-    return size(t, x, p, (-2, -1)) * size(t, _inv(t, x), p, (-2, -1))
+        found = least / most if p == -2 else most / least
+    else:
+        size = FUNCTIONS["linalg.norm"]
+        inverse = _step(t, lambda la: la.call("inv_or_nan", la.square(t.lift(x), "cond"))[0])
+        found = size(t, x, p, (-2, -1)) * size(t, inverse, p, (-2, -1))
+    known = FUNCTIONS["all"](t, t.apply("not", t.apply("isnan", x)), (-2, -1))
+    return t.apply("select", t.apply("isnan", found) & known, math.inf, found)
 
 
 @known("linalg.norm scipy.linalg.norm linalg.matrix_norm")

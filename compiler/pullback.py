@@ -62,6 +62,8 @@ def local_pullback(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapp
         array, rank = y.args[0], y.attr
         if array in active:
             part = Part(y_, y.args[1:1 + rank], (*y.args[1 + rank:], *_sorted(guards)))
+            for tie in _ties_in_order(graph, y, active) if kinks == "raise" else ():
+                _refuse(graph, tie, guards.union(y.args[1 + rank:]), "an array that is sorted has a tie")
             scattered[array].append(part)
     elif y.op == "scan":
         yield from _scan(graph, y, y_, guards, active, kinks)
@@ -185,6 +187,23 @@ def _extremum(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[N
         _refuse(graph, graph.ops.greater(count, 1.0), guards, f"{_place(graph, y)} has a tie")
     if body in active:
         yield Pulled(body, y_ / count, guards.union((hit, *conditions)), domain)
+
+
+def _ties_in_order(graph: Graph, y: Node, active: Mapping[Node, Any]) -> Iterator[Node]:
+    """For a read at a place in an order, as of a sorted array: whether the elements beside it in it are equal."""
+    for index in y.args[1:1 + y.attr]:
+        order = index.args[0] if index.op == "read" else index
+        if order.op != "call" or order.attr.routine != "argsort" or order.args[0] not in active:
+            continue
+        *heads, place = index.args[1:1 + index.attr]
+        before, after = graph.ops.greater(place, 0), graph.ops.less(place + 1, graph.dim(order.shape[-1]))
+
+        def element(at: Node, guards: Sequence[Node], order: Node = order, heads: Sequence[Node] = heads) -> Node:
+            return graph.read(order.args[0], [*heads, graph.read(order, [*heads, at], guards)], guards)
+
+        here = element(place, ())
+        yield graph.ops.or_(graph.ops.and_(before, graph.ops.eq(element(place - 1, [before]), here)),
+                            graph.ops.and_(after, graph.ops.eq(element(place + 1, [after]), here)))
 
 
 def _scan(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node, Any],

@@ -239,6 +239,7 @@ _RULES: dict[str, Rule] = {
     "solve_upper": _solution("solve_upper", "solve_upper_transposed"),
     "solve_upper_transposed": _solution("solve_upper_transposed", "solve_upper"),
     "inv": _inverse,
+    "inv_or_nan": _inverse,
     "det": _determinant,
     "slogdet": _slogdet,
     "adjugate": _adjugate,

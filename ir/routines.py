@@ -75,6 +75,7 @@ ROUTINES: dict[str, Routine] = {
     "solve_upper": _solution("U x = b with the upper triangle of U"),
     "solve_upper_transposed": _solution("U' x = b with the upper triangle of U"),
     "inv": Routine((MATRIX,), ("inverse",), _like(0), "inverse of a matrix"),
+    "inv_or_nan": Routine((MATRIX,), ("inverse",), _like(0), "inverse of a matrix, or NaN where there is none"),
     "det": Routine((MATRIX,), ("determinant",), _numbers(1), "determinant of a matrix, as the one element of an array"),
     "slogdet": Routine((MATRIX,), ("sign_log",), _numbers(2), "sign of the determinant, and logarithm of its size"),
     "adjugate": Routine((MATRIX,), ("adjugate",), _transposed, "transposed matrix of the cofactors"),

@@ -214,6 +214,10 @@ RAISES = [
     ("atan2(x, y)", None, (0.0, 0.0), "stands on a kink"),
     ("floor(x) * x", None, (1.0,), "stands on a kink"),
     ("max(x)", {"x": "n"}, (ONES,), r"max\(x\) has a tie"),
+    (lambda x: np.sum(np.sort(x)[::-1] * [1.0, 2.0, 3.0]), {"x": "3"}, (np.array([2.0, 1.0, 2.0]),),
+     "an array that is sorted has a tie"),
+    (lambda x: np.median(np.exp(x), axis=1)[0], {"x": "n m"}, (np.array([[2.0, 1.0, 2.0]]),), "sorted has a tie"),
+    (lambda x: np.quantile(x, 0.4), {"x": "n"}, (np.array([2.0, 1.0, 2.0]),), "sorted has a tie"),
     (lambda x: np.sum(np.minimum.accumulate(x)), {"x": "n"}, (np.array([2.0, 1.0, 1.0]),), "a running minimum has a tie"),
     ("sum(abs(A[i, j]) for i in range(n) for j in range(n))", {"A": "n n"}, (np.eye(2),), "stands on a kink"),
     (sympy.Abs(X), None, (0.0,), "abs stands on a kink"),
@@ -238,6 +242,13 @@ def test_compiled_code_refuses_kinks_too() -> None:
     assert f.grad(np.array([1.0, 0.0, -2.0])).tolist() == [1.0, 0.0, -1.0]
     with pytest.raises(DomainError, match="stands on a kink"):
         f.grad(np.array([0.0, 1.0, 1.0]))
+
+
+def test_a_tie_away_from_the_median_is_no_kink() -> None:
+    f = gradc.compile(lambda x: np.median(x), {"x": "n"}, jit=False, kinks="raise")
+    assert f.grad([1.0, 1.0, 2.0, 4.0, 4.0]).tolist() == [0.0, 0.0, 1.0, 0.0, 0.0]
+    g = gradc.compile(lambda x, i: np.sum(x[i[np.argsort([2.0, 2.0])]]), {"x": "n", "i": "int n"}, kinks="raise")
+    assert g.grad([1.0, 1.0], [0, 1]).tolist() == [1.0, 1.0]
 
 
 def test_a_kink_in_an_untaken_branch_is_none() -> None:

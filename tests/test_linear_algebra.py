@@ -249,6 +249,16 @@ def test_vectors_of_equal_eigenvalues_have_no_derivative_and_the_values_have() -
         left.grad(np.eye(3))
 
 
+@pytest.mark.parametrize("p", [None, -2, 1, "fro"])
+@pytest.mark.parametrize("jit", [False, True])
+def test_the_condition_of_a_singular_matrix_is_infinite_as_in_numpy(p: Any, jit: bool) -> None:
+    f = gradc.compile(lambda a: np.linalg.cond(a, p), {"a": "b n n"}, jit=jit)
+    matrices = np.array([np.diag([1.0, 0.0, 2.0]), np.zeros((3, 3)), A[:3, :3]])
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(f(matrices), np.linalg.cond(matrices, p), rtol=1e-9)
+    np.testing.assert_allclose(evaluate(f.graph, {"a": matrices})[0], f(matrices), rtol=1e-9)
+
+
 def test_factors_without_a_derivative_are_refused_when_called() -> None:
     f = gradc.compile(lambda a: np.sum(np.linalg.qr(a).Q), {"a": "m n"}, jit=False)
     dependent = TALL.copy()
