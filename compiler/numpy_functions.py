@@ -34,11 +34,14 @@ METHODS: dict[str, str] = {name: name for name in (
     "put", "ptp", "tolist")}
 _SELECTS = "The number of places is not known: write np.where(mask, x, y), or reduce at once, np.sum(x[mask])."
 _COMPLEX = "All numbers are real here: write np.cos and np.sin, or np.convolve for a filter."
+_FOURIER = ("All numbers are real here: with angle = 2*np.pi*np.outer(k, t)/n the real part is np.cos(angle) @ x, the "
+            "imaginary part -np.sin(angle) @ x. For a filter write np.convolve.")
 _EIGENVALUES = ("They may be complex, and all numbers are real here: of a symmetric matrix write np.linalg.eigh or "
                 "np.linalg.eigvalsh, else np.linalg.svd.")
 REFUSED: dict[str, str] = {
     **dict.fromkeys(("nonzero", "flatnonzero", "argwhere", "unique", "where"), _SELECTS),
-    **dict.fromkeys(("fft.fft", "fft.ifft", "fft.rfft", "fft.irfft", "fft.fft2", "fft.ifft2", "fft.rfft2", "fft.irfft2",
+    **dict.fromkeys(("fft.fft", "fft.rfft"), _FOURIER),
+    **dict.fromkeys(("fft.ifft", "fft.irfft", "fft.fft2", "fft.ifft2", "fft.rfft2", "fft.irfft2",
                      "fft.fftn", "fft.ifftn", "fft.rfftn", "fft.irfftn", "fft.hfft", "fft.ihfft", "angle"), _COMPLEX),
     **dict.fromkeys(("linalg.eig", "linalg.eigvals", "scipy.linalg.eig", "scipy.linalg.eigvals"), _EIGENVALUES),
     "tolist": "Index the array, or return it: its numbers are not known yet.",
@@ -179,8 +182,9 @@ def positions(t: Trace, axis: Any, rank: int) -> list[int]:
     found = []
     for one in axes:
         if not isinstance(one, (int, np.integer)) or not -rank <= one < rank:
-            raise t.refused(f"there is no axis {one} in an array of {rank} dimensions",
-                            f"Write an axis from 0 to {max(rank - 1, 0)}.", ShapeError)
+            what = "an axis is no number" if isinstance(one, Traced) else (
+                f"there is no axis {one} in an array of {rank} dimensions")
+            raise t.refused(what, t.or_static(one, f"Write an axis from 0 to {max(rank - 1, 0)}."), ShapeError)
         found.append(int(one) % rank)
     if len(set(found)) != len(found):
         raise t.refused("an axis is named twice", "Leave out one of them.", ShapeError)

@@ -186,7 +186,8 @@ def _scipy_qr(t: Trace, a: Any, mode: str = "full") -> Any:
 @known("linalg.matrix_power")
 def _matrix_power(t: Trace, a: Any, n: Any) -> Any:
     if not isinstance(n, (int, np.integer)):
-        raise t.refused("the exponent of np.linalg.matrix_power is no whole number", "Write a literal such as 2 or -1.")
+        raise t.refused("the exponent of np.linalg.matrix_power is no whole number",
+                        t.or_static(n, "Write a literal such as 2 or -1."))
     return _step(t, lambda la: la.power(t.lift(a), int(n)))
 
 

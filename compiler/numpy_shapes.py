@@ -84,7 +84,7 @@ def sizes(t: Trace, shape: Any, *, signed: bool = False) -> list[Dim]:
         dim = whole_dim(t.lift(size).node)
         if dim is None:
             raise t.refused("a dimension of a shape is no number and no size",
-                            "Write numbers, and sizes such as x.shape[0].")
+                            t.or_static(size, "Write numbers, and sizes such as x.shape[0]."))
         if dim.constant is not None and dim.constant < 0 and not signed:
             raise t.refused(f"a dimension of a shape is {dim.constant}", "Write a whole number from 0.", ShapeError)
         found.append(dim)
@@ -259,6 +259,7 @@ def _roll(t: Trace, x: Any, shift: Any, axis: Any = None) -> Any:
     node = array.node
     for one, by in zip(axes * (count // len(axes)), shifts * (count // len(shifts)), strict=True):
         own = array.axes[positions(t, one, len(array.axes))[0]]
+        t.need_whole(t.lift(by), "a shift of np.roll")
         moved = t.graph.apply("sub", t.graph.axis(own), t.lift(by).node)
         node = t.graph.substitute(node, {own: t.graph.apply("mod", moved, t.graph.dim(own.dim))})
     return t.value(array._replace(node=node))

@@ -24,10 +24,14 @@ from .arrays import Array, ArrayError, Arrays, Item, NewAxis, Slice, whole_dim
 from .assignment import are_distinct, assigned, chosen
 from .bounds import Bounds
 from .masked import Selected
+from .syntax import nearest
 from .views import View, basic, transposed
 
 LARGEST_CONSTANT = 256      # elements of an array that is not an argument
 MASK_ADVICE = "Reduce what x[mask] selects at once, np.sum(x[mask]), or write np.where(mask, x, 0.0)."
+
+
+ATTRIBUTES = ("shape", "ndim", "size", "dtype", "T", "mT", "real", "imag")
 
 
 class Places(NamedTuple):
@@ -62,6 +66,23 @@ class Trace:
             text = linecache.getline(self.filename, frame.f_lineno).strip()
             place = f" (line {frame.f_lineno}{f': {text}' if text else ''})"
         return error(f"{message}{place}\n{advice}")
+
+    def or_static(self, value: Any, advice: str) -> str:
+        """The advice on a value that is needed as a number; where it comes from numbers alone, they can be static."""
+        waiting, names = [value.array.node] if isinstance(value, Traced) else [], set()
+        while waiting:
+            node = waiting.pop()
+            if node.op == "dim" or node.is_array or node.is_reduction:
+                return advice
+            waiting += node.args
+            if node.op == "input":
+                names.add(node.attr.name)
+        if not names:
+            return advice
+        listed = ", ".join(f'"{name}"' for name in sorted(names)) + ("," if len(names) == 1 else "")
+        named = " and ".join(sorted(names)) + (" is to stay a Python number" if len(names) == 1 else
+                                               " are to stay Python numbers")
+        return f"{advice} If {named}, compile with static=({listed})."
 
     # -- values -------------------------------------------------------------------------------
 
@@ -198,11 +219,7 @@ class Trace:
         array = self.lift(key)
         if array.dtype == "bool":
             raise self.refused("a mask selects elements, and their number is not known", MASK_ADVICE)
-        if array.dtype != "int64":
-            source = array.node.args[0] if array.node.op == "read" else array.node
-            if source.op == "input":
-                self.needed_whole = source.attr.name
-            raise self.refused("an index is no whole number", 'Declare the argument as "int", or "int m" for an array.')
+        self.need_whole(array, "an index")
         if array.node.op == "const" and array.node.value < 0:
             return Array(self.graph.dim(dim + int(array.node.value)))
         if isinstance(key, np.ndarray) and key.size and key.min() < 0:
@@ -210,21 +227,33 @@ class Trace:
                 "add", array, Array(self.graph.dim(dim))), array)
         return array
 
+    def need_whole(self, array: Array, what: str) -> None:
+        """Refuse what is no whole number; an argument that is one is read as one in another run."""
+        if array.dtype == "int64":
+            return
+        source = array.node.args[0] if array.node.op == "read" else array.node
+        if source.op == "input":
+            self.needed_whole = source.attr.name
+        raise self.refused(f"{what} is no whole number", self.or_static(
+            Traced(self, array), 'Declare the argument as "int", or "int m" for an array.'))
+
     def _slice(self, key: slice, dim: Dim) -> Slice:
         step = 1 if key.step is None else key.step
         if not isinstance(step, int) or not step:
-            raise self.refused("the step of a slice is no whole number", "Write a literal such as 2 or -1.")
+            raise self.refused("the step of a slice is no whole number",
+                               self.or_static(step, "Write a literal such as 2 or -1."))
         if dim.constant is not None and all(end is None or isinstance(end, int) for end in (key.start, key.stop)):
             chosen = range(*key.indices(dim.constant))
             return Slice(self.graph.const(chosen.start), step, Dim.of(len(chosen)))
         ends = [Dim.of(0), dim] if step > 0 else [dim - 1, Dim.of(-1)]
         for at, end in enumerate((key.start, key.stop)):
             if end is not None:
+                self.need_whole(self.lift(end), "an end of a slice")
                 node = self._pointer(end, dim).node
                 known = whole_dim(node)
                 if known is None:
-                    raise self.refused("the length of a slice is not known", "Write ends that are numbers or "
-                                       "sizes; list an argument that is one in static=.")
+                    raise self.refused("the length of a slice is not known", self.or_static(
+                        end, "Write ends that are numbers or sizes."))
                 if known.constant is None and all(factor < 0 for _, factor in known.terms):
                     self.graph.checks.append(Check(
                         self.graph.apply("eq", self.graph.dim(known), 0),
@@ -240,6 +269,22 @@ class Trace:
         indices, axes = self.arrays.index_nodes(array.shape, items)
         self.bounds.require("the array", array.shape, indices, [], None)
         return Array(self.graph.substitute(array.node, dict(zip(array.axes, indices, strict=True))), axes)
+
+
+class UnknownAttribute(UnsupportedError, AttributeError):
+    """An attribute that traced arrays do not have; `hasattr` sees that it is missing."""
+
+
+def unknown_attribute(trace: Trace, name: str) -> Exception:
+    """The error for `x.name`, with the attributes and functions that look like it."""
+    from .numpy_functions import FUNCTIONS, METHODS
+
+    if name.startswith("_"):                                    # a protocol that somebody asks for
+        return AttributeError(f"a traced array has no attribute {name}")
+    near = [f"x.{one}" for one in nearest(name, [*METHODS, *ATTRIBUTES])]
+    near += [f"np.{one}(x)" for one in nearest(name, FUNCTIONS) if one not in METHODS and hasattr(np, one)]
+    advice = f"Write {' or '.join(near[:3])}." if near else "Write it by functions of NumPy."
+    return trace.refused(f"a traced array has no attribute {name}", advice, UnknownAttribute)
 
 
 Method = Callable[[Any, Any], Any]
@@ -389,14 +434,14 @@ class Traced:
         return iter([self[i] for i in range(size)])
 
     def __bool__(self) -> bool:
-        raise self.tracer.refused("a Python branch or loop on a traced value, which has no value yet",
-                                 "Write np.where(condition, a, b), or np.maximum, np.minimum, np.clip.")
+        raise self.tracer.refused("a Python branch or loop on a traced value, which has no value yet", (
+            self.tracer.or_static(self, "Write np.where(condition, a, b), or np.maximum, np.minimum, np.clip.")))
 
     def _number(self) -> Any:
         if self.array.node.op == "const" and not self.array.axes:
             return self.array.node.value
-        raise self.tracer.refused("a traced value is needed as a Python number, and has none yet",
-                                 "Use NumPy's functions on it; a size of a loop must be a fixed dimension.")
+        raise self.tracer.refused("a traced value is needed as a Python number, and has none yet", (
+            self.tracer.or_static(self, "Use NumPy's functions on it; a size of a loop must be a fixed dimension.")))
 
     __float__ = __int__ = __index__ = __complex__ = _number
 
@@ -487,7 +532,7 @@ class Traced:
         from .numpy_functions import METHODS, call
 
         if name not in METHODS:
-            raise AttributeError(f"a traced array has no attribute {name}: gradc knows {', '.join(sorted(METHODS))}")
+            raise unknown_attribute(self.tracer, name)
         return lambda *args, **keywords: call(METHODS[name], (self, *args), keywords)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
