@@ -31,7 +31,8 @@ from .traced import Trace, Traced
 
 MODULES = ("numpy", "numpy.linalg", "numpy.fft", "numpy.polynomial", "numpy.polynomial.polynomial", "math", "scipy",
            "scipy.special", "scipy.linalg", "gradc", "gradc.nn", "gradc.compiler.nn")
-MATH = {"math.pow": "power", "math.fabs": "abs", "math.lgamma": "loggamma"}     # other names than NumPy's
+MATH = {"math.pow": "power", "math.fabs": "abs", "math.lgamma": "loggamma", "math.fsum": "sum",
+        "math.log": "math.log", "math.hypot": "math.hypot", "math.dist": "math.dist"}       # other than NumPy's
 
 
 class NeededWhole(UnsupportedError):

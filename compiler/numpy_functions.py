@@ -20,6 +20,7 @@ from gradc.ir.table import OPERATIONS
 
 from .arrays import ONE, Array, ArrayError, NewAxis, Slice
 from .masked import Selected, selected_call
+from .numpy_signatures import bound
 from .syntax import nearest
 from .traced import Trace, Traced
 from .views import VIEWS, viewed
@@ -30,7 +31,7 @@ POINTWISE: set[str] = set()                 # the names that mean something at e
 METHODS: dict[str, str] = {name: name for name in (
     "sum", "prod", "mean", "var", "std", "max", "min", "any", "all", "argmax", "argmin", "cumsum", "cumprod", "dot",
     "transpose", "reshape", "ravel", "flatten", "squeeze", "swapaxes", "clip", "round", "trace", "diagonal", "repeat",
-    "take", "astype", "copy", "conj", "conjugate", "item", "choose", "compress", "searchsorted", "nonzero", "fill",
+    "take", "astype", "copy", "conj", "conjugate", "item", "choose", "searchsorted", "nonzero", "fill",
     "put", "ptp", "tolist")}
 _SELECTS = "The number of places is not known: write np.where(mask, x, y), or reduce at once, np.sum(x[mask])."
 _COMPLEX = "All numbers are real here: write np.cos and np.sin, or np.convolve for a filter."
@@ -59,22 +60,23 @@ def call(name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
         near = [spelled(n) for n in nearest(name, FUNCTIONS)]
         raise trace.refused(f"{spelled(name)} is not known on traced arrays",
                             f"Write it by functions that are, such as {' or '.join(near) or 'np.sum and np.einsum'}.")
-    given = {key: value for key, value in keywords.items() if value is not np._NoValue and not (
+    operands, given = bound(name, function, args, keywords)
+    given = {key: value for key, value in given.items() if value is not np._NoValue and not (
         value is None and key in ("out", "where", "dtype", "initial"))}
-    for spare in ("check_finite", "overwrite_a", "overwrite_b") if name.startswith("scipy.linalg.") else ():
-        given.pop(spare, None)                                  # how SciPy goes about it, not what it gives
+    for spare in ("check_finite", "overwrite_a", "overwrite_b", "overwrite_input"):
+        given.pop(spare, None)                                  # how NumPy goes about it, not what it gives
     if "out" in given:
         raise trace.refused(f"{spelled(name)}(..., out=...) has no meaning here",
                             "Leave it out, or write y[...] = value.")
     if "where" in given and (name in POINTWISE or "where" not in function.__code__.co_varnames):
         raise trace.refused(f"{spelled(name)}(..., where=...) has no meaning here",
                             "Write np.where(condition, x, y) around it.")
-    dtype = given.pop("dtype", None)
+    dtype = None if "dtype" in function.__code__.co_varnames else given.pop("dtype", None)
     try:
-        if any(isinstance(a, Selected) for a in (*args, *given.values())):
-            result = selected_call(trace, name, name in POINTWISE, args, given)
+        if any(isinstance(a, Selected) for a in (*operands, *given.values())):
+            result = selected_call(trace, name, name in POINTWISE, operands, given)
         else:
-            result = function(trace, *args, **given)
+            result = function(trace, *operands, **given)
         if name in VIEWS and args and isinstance(args[0], Traced):
             viewed(args[0], result)
         return result if dtype is None else converted(trace, result, dtype)

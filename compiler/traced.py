@@ -473,6 +473,11 @@ class Traced:
     def __abs__(self) -> Traced:
         return self.tracer.apply("abs", self)
 
+    def __round__(self, ndigits: int | None = None) -> Any:
+        from .numpy_functions import call
+
+        return call("round", (self, ndigits or 0), {})
+
     def __invert__(self) -> Any:
         from .numpy_functions import call
 

@@ -6,6 +6,7 @@ which numbers are drawn (both signs, unless told otherwise). How a case is judge
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -470,4 +471,25 @@ CONSTRUCTORS = [
     Case("hanning and constants", lambda x: x * np.hanning(4) + np.pi * np.e, {"x": "4"}),
 ]
 
-CASES: list[Case] = [*ELEMENTWISE, *REDUCTIONS, *PRODUCTS, *SHAPES, *INDEXING, *ASSIGNMENT, *CONSTRUCTORS]
+FORMS = [
+    Case("options by position", lambda x: np.sum(x, 0, None, None, True) + np.mean(x, 0, None, None, True)
+         + np.max(x, 0, None, True) + np.var(x, 0, None, None, 0, True) + np.median(x, 0, None, False, True)
+         + np.quantile(x, 0.3, 0, None, False, "linear", True), {"x": X}, seed=1, single=False),
+    Case("options of methods by position", lambda x: x.sum(0, None, None, True) + x.max(0, None, True) * x.min(0, None, True)
+         + x.prod(0, None, None, True, 2.0) + x.std(0, None, None, 0, True), {"x": X}),
+    Case("names of NumPy's parameters", lambda x: np.sum(a=x, axis=0) + np.clip(a=x, a_min=-0.3, a_max=1.1)
+         + scipy.special.logsumexp(a=x) + np.mean(a=x) + np.transpose(a=x).T + np.squeeze(a=x[None], axis=0)
+         + np.roll(a=x, shift=1, axis=0) + np.broadcast_to(array=x, shape=x.shape) + np.asarray(a=x) + np.array(object=x), {"x": X},
+         smallest=1),
+    Case("dtypes by position", lambda x: np.asarray(x, float) + np.array(x, np.float64) + x.astype(dtype=float)
+         + np.cumsum(x, 0, np.float64) + np.zeros_like(x, int) + np.ones_like(x, dtype=bool), {"x": X}),
+    Case("reshape with an order by position", lambda x: np.reshape(x, (4, 3), "F") + np.reshape(x, (4, 3), "C"), {"x": "2 6"}),
+    Case("tile and repeat by arrays", lambda x: np.tile(x, np.array([2, 1])) * np.repeat(x, [2], axis=0), {"x": "n 3"}),
+    Case("compress as a method", lambda x: x.compress([True, False, True], axis=1) + x.compress([0, 1, 1], 1), {"x": "n 3"}),
+    Case("select and piecewise keep the dtype", lambda x: np.select((x > 1, x > 0), (x, 2.0)) + np.select([x > 0], [1.0], 2.0) * x
+         + np.piecewise(x, [x < 0], [-1.0, lambda v: v * 2]), {"x": V}, single=False),
+    Case("numbers of Python's math", lambda x: math.log(x, 2) + math.hypot(x, 2.0, x) + math.dist([x, 1.0], [2.0, x])
+         + math.fsum([x, x * x]) + math.prod([x, x]) + round(x, 1) * x + round(x) * x, {"x": ""}, signed=False),
+]
+
+CASES: list[Case] = [*ELEMENTWISE, *REDUCTIONS, *PRODUCTS, *SHAPES, *INDEXING, *ASSIGNMENT, *CONSTRUCTORS, *FORMS]

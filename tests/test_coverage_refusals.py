@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.special
 
 import gradc
@@ -48,6 +49,8 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (lambda x, k: sum(x[i] for i in range(k + 1)), K, "a traced value is needed as a Python number"),
     (lambda x, k: np.linalg.matrix_power(x, k), {"x": "n n", "k": ""}, "matrix_power is no whole number"),
     (lambda x, k: np.diff(x, k), K, "a Python branch or loop on a traced value"),
+    (lambda x: np.array(x, int), N, "an array of float64 cannot become int64"),
+    (lambda x: scipy.linalg.eigvalsh(x, np.eye(2)), {"x": "2 2"}, "scipy.linalg.eigvalsh: got an unexpected keyword argument 'b'"),
     (lambda x: np.fft.fft(x), N, "np.fft.fft is not known on traced arrays"),
     (lambda x: np.angle(x), N, "np.angle is not known on traced arrays"),
     (lambda x: np.nonzero(x), N, "np.nonzero is not known on traced arrays"),
@@ -156,6 +159,13 @@ def test_an_unknown_attribute_is_an_error_of_gradc_and_missing_for_hasattr() -> 
     f = gradc.compile(lambda x: x * (hasattr(x, "tofile") + hasattr(x[x > 0], "tofile") + 2 * hasattr(x, "shape")), N,
                       jit=False)
     close(f([1.0, 2.0]), [2.0, 4.0])
+
+
+def test_a_read_may_be_proved_by_an_equality_that_is_met_later() -> None:
+    f = gradc.compile(lambda x: x[0, 0] + np.array([1.0, 2.0, 3.0]) * x[0] + np.array([x[0, 0]])[0], M, jit=False)
+    close(f([[1.0, 2.0, 3.0]]), [3.0, 6.0, 11.0])
+    with pytest.raises(gradc.ShapeError, match="3"):
+        f([[1.0, 2.0]])
 
 
 def counted(x: Any, k: int = 2) -> Any:

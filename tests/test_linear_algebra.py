@@ -207,6 +207,8 @@ def test_one_compilation_serves_every_size_and_float32_stays() -> None:
     low = gradc.compile(lambda a: np.sum(np.linalg.inv(a)), {"a": "float32 n n"}, jit=False)
     found = low.grad(A.astype(np.float32))
     assert found.dtype == np.float32
+    power = gradc.compile(lambda a: np.linalg.matrix_power(a, 0), {"a": "float32 n n"}, jit=False)
+    assert power(A.astype(np.float32)).dtype == np.float32
     close(found, gradc.compile(lambda a: np.sum(np.linalg.inv(a)), {"a": "n n"}, jit=False).grad(A), 1e-5)
 
 
