@@ -166,6 +166,8 @@ def _seen(trace: Trace, value: Any, copies: dict[int, Any]) -> Any:
         return StandIn(trace, value, copies) if value.__name__ in MODULES else value
     if isinstance(value, types.FunctionType) and _is_users(value):
         return _copied(value, trace, copies)
+    if value is np.r_ or value is np.c_:
+        return Brackets(trace, value)
     if callable(value) and not isinstance(value, type):
         name = _name_of(value)
         if name is not None:
@@ -219,6 +221,24 @@ class Either:
         if isinstance(self._function, np.ufunc) and name in ("reduce", "accumulate", "outer", "at", "reduceat"):
             return Either(self._trace, f"{self._name}.{name}", own)
         return own
+
+
+class Brackets:
+    """`np.r_` and `np.c_`: arrays in brackets, one after the other or as columns."""
+
+    def __init__(self, trace: Trace, own: Any) -> None:
+        self._trace, self._own = trace, own
+
+    def __getitem__(self, key: Any) -> Any:
+        items = key if isinstance(key, tuple) else (key,)
+        if trace_of(items) is None:
+            return self._own[key]
+        if any(isinstance(item, (slice, str)) for item in items):
+            raise self._trace.refused("np.r_ and np.c_ of slices or texts beside traced arrays",
+                                      "Write np.concatenate or np.column_stack, and np.arange for a slice.")
+        if self._own is np.c_:
+            return call("column_stack", (items,), {})
+        return call("concatenate", ([constructed(self._trace, "atleast_1d", (item,), {}) for item in items],), {})
 
 
 def _copied(function: Any, trace: Trace, copies: dict[int, Any]) -> Any:

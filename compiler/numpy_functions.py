@@ -62,7 +62,7 @@ def call(name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
                             f"Write it by functions that are, such as {' or '.join(near) or 'np.sum and np.einsum'}.")
     operands, given = bound(name, function, args, keywords)
     given = {key: value for key, value in given.items() if value is not np._NoValue and not (
-        value is None and key in ("out", "where", "dtype", "initial"))}
+        value is None and key in ("out", "where", "dtype", "initial")) and not (key == "where" and value is True)}
     for spare in ("check_finite", "overwrite_a", "overwrite_b", "overwrite_input"):
         given.pop(spare, None)                                  # how NumPy goes about it, not what it gives
     if "out" in given:

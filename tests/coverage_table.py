@@ -485,6 +485,8 @@ FORMS = [
          + np.cumsum(x, 0, np.float64) + np.zeros_like(x, int) + np.ones_like(x, dtype=bool), {"x": X}),
     Case("reshape with an order by position", lambda x: np.reshape(x, (4, 3), "F") + np.reshape(x, (4, 3), "C"), {"x": "2 6"}),
     Case("tile and repeat by arrays", lambda x: np.tile(x, np.array([2, 1])) * np.repeat(x, [2], axis=0), {"x": "n 3"}),
+    Case("arrays in brackets", lambda x, y: np.r_[x, y, 1.0] * np.r_[2.0, y, x] + np.c_[x, x, [1.0, 2.0, 3.0]].sum(), {"x": "3", "y": V}),
+    Case("where=True", lambda x: np.add(x, 1.0, where=True) + np.sum(x, where=True) + x.max(where=True, initial=-9.0), {"x": X}),
     Case("compress as a method", lambda x: x.compress([True, False, True], axis=1) + x.compress([0, 1, 1], 1), {"x": "n 3"}),
     Case("select and piecewise keep the dtype", lambda x: np.select((x > 1, x > 0), (x, 2.0)) + np.select([x > 0], [1.0], 2.0) * x
          + np.piecewise(x, [x < 0], [-1.0, lambda v: v * 2]), {"x": V}, single=False),

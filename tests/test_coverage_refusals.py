@@ -51,6 +51,7 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (lambda x, k: np.diff(x, k), K, "a Python branch or loop on a traced value"),
     (lambda x: np.array(x, int), N, "an array of float64 cannot become int64"),
     (lambda x: scipy.linalg.eigvalsh(x, np.eye(2)), {"x": "2 2"}, "scipy.linalg.eigvalsh: got an unexpected keyword argument 'b'"),
+    (lambda x: np.r_[x, 1:4], N, "np.r_ and np.c_ of slices or texts beside traced arrays"),
     (lambda x: np.fft.fft(x), N, "np.fft.fft is not known on traced arrays"),
     (lambda x: np.angle(x), N, "np.angle is not known on traced arrays"),
     (lambda x: np.nonzero(x), N, "np.nonzero is not known on traced arrays"),
