@@ -60,9 +60,19 @@ def call(name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
         near = [spelled(n) for n in nearest(name, FUNCTIONS)]
         raise trace.refused(f"{spelled(name)} is not known on traced arrays",
                             f"Write it by functions that are, such as {' or '.join(near) or 'np.sum and np.einsum'}.")
+    return _run(trace, name, function, args, keywords)
+
+
+def constructed(trace: Trace, name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
+    """A function that makes an array from sizes and numbers, traced or not."""
+    return _run(trace, name, FUNCTIONS[name], args, keywords)
+
+
+def _run(trace: Trace, name: str, function: Function, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
     operands, given = bound(name, function, args, keywords)
-    given = {key: value for key, value in given.items() if value is not np._NoValue and not (
-        value is None and key in ("out", "where", "dtype", "initial")) and not (key == "where" and value is True)}
+    given = {key: value for key, value in given.items() if not (
+        value is np._NoValue or (key == "where" and value is True)
+        or (value is None and key in ("out", "where", "dtype", "initial", "like")))}
     for spare in ("check_finite", "overwrite_a", "overwrite_b", "overwrite_input"):
         given.pop(spare, None)                                  # how NumPy goes about it, not what it gives
     if "out" in given:
@@ -89,17 +99,9 @@ def call(name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
         raise
 
 
-def constructed(trace: Trace, name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
-    """A function that makes an array from sizes and numbers, traced or not."""
-    try:
-        return FUNCTIONS[name](trace, *args, **keywords)
-    except ArrayError as error:
-        raise trace.refused(error.message, error.advice, error.error) from None
-
-
 def spelled(name: str) -> str:
     """A name of the table as the user writes it."""
-    if name.startswith("scipy."):
+    if name.startswith(("scipy.", "math.")):
         return name
     return f"scipy.special.{name[8:]}" if name.startswith("special.") else f"np.{name}"
 

@@ -336,28 +336,28 @@ def _in_place(operator: Method) -> Method:
 class Traced:
     """An array, or a number, of a function that is being traced; see the module."""
 
-    __slots__ = ("_array", "tracer", "version", "view")
+    __slots__ = ("_array", "seen_through", "tracer", "version")
     __array_priority__ = 1000.0
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, trace: Trace, array: Array) -> None:
         self.tracer, self._array = trace, array
         self.version = 0                                        # how often the memory of an array was assigned to
-        self.view: View | None = None                           # of whose memory this is a part
+        self.seen_through: View | None = None                   # of whose memory this is a part
 
     @property
     def array(self) -> Array:
         """What stands here now; of a view, after its memory was assigned to, what it shows then."""
-        if self.view is not None:
-            self._array = self.view.current(self._array)
+        if self.seen_through is not None:
+            self._array = self.seen_through.current(self._array)
         return self._array
 
     @array.setter
     def array(self, array: Array) -> None:
         self._array = array
         self.version += 1
-        if self.view is not None:
-            self.view = self.view.written(array)
+        if self.seen_through is not None:
+            self.seen_through = self.seen_through.written(array)
 
     @property
     def last(self) -> Array:
@@ -443,6 +443,10 @@ class Traced:
         raise self.tracer.refused("a traced value is needed as a Python number, and has none yet", (
             self.tracer.or_static(self, "Use NumPy's functions on it; a size of a loop must be a fixed dimension.")))
 
+    def __array__(self, *_options: Any, **_more: Any) -> Any:
+        raise self.tracer.refused("a traced array is needed as NumPy's own array, and has no numbers yet",
+                                 "Leave it as it is: np.float64(x) and the like change nothing here.")
+
     __float__ = __int__ = __index__ = __complex__ = _number
 
     def __gradc_stop_gradient__(self) -> Traced:
@@ -503,7 +507,7 @@ class Traced:
             def put(value: Array) -> None:
                 self[key] = trace.value(value)
 
-            found.view = View(self, lambda: self[key].array, put, key)
+            found.seen_through = View(self, lambda: self[key].array, put, key)
         return found
 
     def _matching(self, mask: Traced) -> Traced:
@@ -520,7 +524,7 @@ class Traced:
 
     def __setitem__(self, key: Any, value: Any) -> None:
         trace, array = self.tracer, self.array
-        if isinstance(value, Traced) and value.view is not None and value.view.is_item(self, key):
+        if isinstance(value, Traced) and value.seen_through is not None and value.seen_through.is_item(self, key):
             return                                              # y[key] += 1 has assigned to the view already
         if _is_mask(key):
             self._matching(key)

@@ -481,6 +481,8 @@ FORMS = [
          + scipy.special.logsumexp(a=x) + np.mean(a=x) + np.transpose(a=x).T + np.squeeze(a=x[None], axis=0)
          + np.roll(a=x, shift=1, axis=0) + np.broadcast_to(array=x, shape=x.shape) + np.asarray(a=x) + np.array(object=x), {"x": X},
          smallest=1),
+    Case("constructors by position", lambda x: np.logspace(0, 1, 4, True, 10.0, float) * x + np.arange(0, 4, 1, float)
+         + np.zeros(4, float, "C") + np.full(4, 2, order="C") + np.ones(4, like=None), {"x": "4"}),
     Case("dtypes by position", lambda x: np.asarray(x, float) + np.array(x, np.float64) + x.astype(dtype=float)
          + np.cumsum(x, 0, np.float64) + np.zeros_like(x, int) + np.ones_like(x, dtype=bool), {"x": X}),
     Case("reshape with an order by position", lambda x: np.reshape(x, (4, 3), "F") + np.reshape(x, (4, 3), "C"), {"x": "2 6"}),
