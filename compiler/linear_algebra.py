@@ -66,6 +66,8 @@ class LinearAlgebra:
         if entry.dtype == "":
             operands = tuple(operand._replace(node=self.arrays.real(operand.node)) for operand in operands)
         if len({operand.dtype for operand in operands}) > 1:
+            operands = tuple(self._widened(operand) for operand in operands)
+        if len({operand.dtype for operand in operands}) > 1:
             raise ArrayError(f"the operands of {routine} are float32 and float64", "Give both the same type.")
         outer: list[Axis] = sorted_axes({axis for o in operands for axis in o.node.axes - set(o.axes)})
         leading = self._leading([o.shape[:len(o.axes) - rank] for o, rank in zip(operands, cores, strict=True)])
@@ -78,6 +80,15 @@ class LinearAlgebra:
             axes = self.arrays.order(node.shape[len(outer):])
             found.append(Array(graph.read(node, [graph.axis(axis) for axis in (*outer, *axes)]), axes))
         return found
+
+    def _widened(self, operand: Array) -> Array:
+        """An array of single precision as one of double precision, which is stored over doubles."""
+        if operand.dtype != "float32" or operand.node.axes - set(operand.axes):
+            return operand
+        plain = self.arrays.plain(operand)
+        doubles = self.graph.store(plain.axes, self.graph.const(0.0))
+        offsets = tuple(Dim.of(0) for _ in plain.axes)
+        return self.whole(self.graph.store_parts(plain.shape, [(plain.axes, offsets, (), plain.node)], base=doubles))
 
     def _leading(self, shapes: Sequence[Sequence[Dim]]) -> list[Dim]:
         """The common leading dimensions of several operands, broadcast from the right."""

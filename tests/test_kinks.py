@@ -22,6 +22,11 @@ THIRD = 1 / 3
 ONES, ZEROS = np.ones(3), np.zeros(3)
 
 
+def named(value: Any) -> str:
+    """What a case is called, the same in every process."""
+    return str(getattr(value, "__name__", value))[:40]
+
+
 def gradient(expression: Any, *values: Any, args: Any = None, **options: Any) -> Any:
     """The gradient as one flat list of numbers."""
     found = gradc.compile(expression, args, jit=False, **options).grad(*values)
@@ -94,14 +99,14 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("expression", "args", "point", "wanted"), TABLE, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("expression", "args", "point", "wanted"), TABLE, ids=named)
 def test_the_table_of_kinks(expression: Any, args: Any, point: tuple[Any, ...], wanted: list[float]) -> None:
     assert gradient(expression, *point, args=args) == pytest.approx(wanted, abs=1e-15)
 
 
 @pytest.mark.parametrize(("expression", "args", "point", "wanted"),
                          [TABLE[k] for k in (0, 3, 9, 13, 18, 26, 28, 32, 38, 41, 45)],
-                         ids=lambda value: str(value)[:40])
+                         ids=named)
 def test_compiled_code_decides_as_plain_text(expression: Any, args: Any, point: tuple[Any, ...],
                                              wanted: list[float]) -> None:
     found = gradc.compile(expression, args).grad(*point)
@@ -224,7 +229,7 @@ RAISES = [
 ]
 
 
-@pytest.mark.parametrize(("expression", "args", "point", "message"), RAISES, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("expression", "args", "point", "message"), RAISES, ids=named)
 def test_a_kink_is_refused_on_request(expression: Any, args: Any, point: Any, message: str) -> None:
     f = gradc.compile(expression, args, jit=False, kinks="raise")
     f(*point)                                               # the value itself has no kink
