@@ -87,8 +87,10 @@ def _run(trace: Trace, name: str, function: Function, args: Sequence[Any], keywo
             result = selected_call(trace, name, name in POINTWISE, operands, given)
         else:
             result = function(trace, *operands, **given)
-        if name in VIEWS and args and isinstance(args[0], Traced):
-            viewed(args[0], result)
+        if name in VIEWS:
+            first = operands[0] if operands else given.get(function.__code__.co_varnames[1])
+            if isinstance(first, Traced):
+                viewed(first, result)
         return result if dtype is None else converted(trace, result, dtype)
     except ArrayError as error:
         raise trace.refused(error.message, error.advice, error.error) from None

@@ -483,6 +483,8 @@ FORMS = [
          smallest=1),
     Case("constructors by position", lambda x: np.logspace(0, 1, 4, True, 10.0, float) * x + np.arange(0, 4, 1, float)
          + np.zeros(4, float, "C") + np.full(4, 2, order="C") + np.ones(4, like=None), {"x": "4"}),
+    Case("assignment through a view by name", _called(_assign(lambda y, x: np.transpose(a=y).__setitem__(0, x[0, 0] * 2)), "x"), {"x": X},
+         smallest=1),
     Case("dtypes by position", lambda x: np.asarray(x, float) + np.array(x, np.float64) + x.astype(dtype=float)
          + np.cumsum(x, 0, np.float64) + np.zeros_like(x, int) + np.ones_like(x, dtype=bool), {"x": X}),
     Case("reshape with an order by position", lambda x: np.reshape(x, (4, 3), "F") + np.reshape(x, (4, 3), "C"), {"x": "2 6"}),
