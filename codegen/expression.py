@@ -43,17 +43,27 @@ def number(value: float | int | bool, dtype: str) -> Text:
 
 def identity(node: Node) -> str:
     """What a reduction or a scan starts from."""
-    if node.op == "scan":
-        return "1.0" if node.attr.kind == "prod" else "0.0"
-    if node.op in ("argmax", "argmin"):
+    op = node.attr.kind if node.op == "scan" else node.op
+    if op in ("argmax", "argmin"):
         return "-1"
-    if node.op in ("max", "min"):
+    if op in ("max", "min"):
         if node.dtype == "int64":
-            return str(-(2**63) + 1 if node.op == "max" else 2**63 - 1)
-        return "-inf" if node.op == "max" else "inf"
+            return str(-(2**63) + 1 if op == "max" else 2**63 - 1)
+        return "-inf" if op == "max" else "inf"
+    if node.op == "scan":
+        return "1.0" if op == "prod" else "0.0"
     start = REDUCTIONS[node.op].identity
     assert start is not None, f"{node.op} should have been expanded"
     return number(int(start) if node.dtype == "int64" else start, node.dtype)[0]
+
+
+def scan_step(kind: str, state: str, operands: Sequence[Text]) -> str:
+    """The statement that takes the state of a scan one point further."""
+    if kind == "linrec":
+        return f"{state} = {bracket(operands[0], 11)} * {state} + {bracket(operands[1], 10)}"
+    if kind in ("max", "min"):
+        return f"{state} = {kind}imum({state}, {operands[0][0]})"
+    return f"{state} = {state} {'*' if kind == 'prod' else '+'} {bracket(operands[0], 12)}"
 
 
 def dimension(dim: Dim, names: Mapping[str, str]) -> Text:

@@ -30,6 +30,7 @@ from .expression import (
     leaf,
     operation,
     product,
+    scan_step,
 )
 from .items import Item
 from .loop_bounds import at_least_zero, at_most, bound_of
@@ -457,10 +458,8 @@ class BodyPrinter:
         kind, _, inclusive, _ = item.node.attr
         name = self.locals[item.node]
         state = self.states[item.node]
-        if kind == "linrec":
-            step = f"{state} = {bracket(texts[0], 11)} * {state} + {bracket(texts[1], 10)}"
-        else:
-            step = f"{state} = {state} {'*' if kind == 'prod' else '+'} {bracket(texts[0], 12)}"
+        self.used |= {f"{kind}imum"} if kind in ("max", "min") else set()
+        step = scan_step(kind, state, texts)
         show = f"{name} = {state}{note}"
         lines += [step, show] if inclusive else [show, step]
         if home.storage:

@@ -83,6 +83,13 @@ def inv(matrix: Matrix) -> Matrix:
     return np.ascontiguousarray(np.linalg.inv(matrix))
 
 
+def inv_or_nan(matrix: Matrix) -> Matrix:
+    """The inverse of a matrix, or NaN where it is singular."""
+    if np.linalg.slogdet(matrix)[0] == 0.0:
+        return np.full_like(matrix, np.nan)
+    return np.ascontiguousarray(np.linalg.inv(matrix))
+
+
 def det(matrix: Matrix) -> Matrix:
     """The determinant, as the one element of an array."""
     found = np.empty(1, matrix.dtype)
@@ -115,6 +122,15 @@ def eigh(matrix: Matrix) -> tuple[Matrix, Matrix]:
     """Eigenvalues, ascending, and eigenvectors as columns; only the lower triangle of the matrix is read."""
     values, vectors = np.linalg.eigh(matrix)
     return values, np.ascontiguousarray(vectors)
+
+
+def qr(matrix: Matrix) -> tuple[Matrix, Matrix]:
+    """Orthonormal columns Q and an upper triangle R with A = Q R."""
+    rows, columns = matrix.shape
+    if rows == 0 or columns == 0:       # Numba's LAPACK takes no empty array
+        return np.empty((rows, 0), matrix.dtype), np.empty((0, columns), matrix.dtype)
+    orthogonal, triangular = np.linalg.qr(matrix)
+    return np.ascontiguousarray(orthogonal), np.ascontiguousarray(triangular)
 
 
 def svd(matrix: Matrix) -> tuple[Matrix, Matrix, Matrix]:

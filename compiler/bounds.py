@@ -161,6 +161,8 @@ class Bounds:
     def _append(self, index: Node, dim: Dim, guards: tuple[Node, ...], message: str) -> None:
         graph = self.graph
         low, high = self._low(index, guards), self._high(index, dim, guards)
+        if low and high:                                        # proved by a dimension met since it was asked
+            return
         least, most = self.extremes(index)
         if not guards and least is not None and most is not None:
             cases = [] if low else [self._beyond(index, least, plus({}, least, -1, -1), None)]

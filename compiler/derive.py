@@ -37,8 +37,12 @@ def _scalar_output(graph: Graph) -> tuple[str, Node]:
     key, output = graph.outputs[0]
     if output.is_array:
         shape = ", ".join(map(str, output.shape))
+        advice = "reduce it, for example with sum(...)"
+        if all(dim.constant == 1 for dim in output.shape):
+            advice = f"take its one element, by [{', '.join('0' * len(output.shape))}]" + (
+                " or Trace (trace)" if len(output.shape) == 2 else "")
         raise DerivativeError(f"the gradient needs one scalar output, this one is an array of shape ({shape}): "
-                              "reduce it, for example with sum(...), or use .backward with a cotangent")
+                              f"{advice}, or use .backward with a cotangent")
     if not output.dtype.startswith("float"):
         raise DerivativeError(f"the output is {output.dtype} and has no derivative: return a real number "
                               "(1.0 in place of 1)")

@@ -200,7 +200,7 @@ def _label(found: Anatomy, node: Node, numbers: Mapping[Node, int], wires: int) 
     if node.op in _SIGNS:
         return _infix_label(found, node, numbers) if wires == 1 else _SIGNS[node.op]
     if node.op == "scan":
-        return {"sum": "cumsum", "prod": "cumprod"}.get(node.attr.kind, "scan")
+        return {"sum": "cumsum", "prod": "cumprod", "max": "cummax", "min": "cummin"}.get(node.attr.kind, "scan")
     return node.attr.routine if node.op == "call" else _WORDS.get(node.op, node.op)
 
 

@@ -78,6 +78,11 @@ class FormulaTrace(Trace):
         """The error with a caret, in the words of a formula."""
         return self.walker.refused(self.node, _plain(message), _plain(advice), error=error)
 
+    def or_static(self, value: Any, advice: str) -> str:
+        """The advice alone: a formula has no static arguments."""
+        del value
+        return advice
+
 
 def _plain(text: str) -> str:
     """A message of the tracer without the modules, which a formula does not name."""

@@ -32,7 +32,8 @@ from .traced import Trace, Traced
 
 MODULES = ("numpy", "numpy.linalg", "numpy.fft", "numpy.polynomial", "numpy.polynomial.polynomial", "math", "scipy",
            "scipy.special", "scipy.linalg", "gradc", "gradc.nn", "gradc.compiler.nn")
-MATH = {"math.pow": "power", "math.fabs": "abs", "math.lgamma": "loggamma"}     # other names than NumPy's
+MATH = {"math.pow": "power", "math.fabs": "abs", "math.lgamma": "loggamma", "math.fsum": "sum",
+        "math.log": "math.log", "math.hypot": "math.hypot", "math.dist": "math.dist"}       # other than NumPy's
 
 
 class NeededWhole(UnsupportedError):
@@ -168,6 +169,8 @@ def _seen(trace: Trace, value: Any, copies: dict[int, Any]) -> Any:
         return _copied(value, trace, copies)
     if isinstance(value, type) and issubclass(value, (np.number, np.bool_)) and np.dtype(value).type is value:
         return number_type(value)
+    if value is np.r_ or value is np.c_:
+        return Brackets(trace, value)
     if callable(value) and not isinstance(value, type):
         name = _name_of(value)
         if name is not None:
@@ -217,7 +220,28 @@ class Either:
         return call(self._name, args, keywords)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._function, name)
+        own = getattr(self._function, name)
+        if isinstance(self._function, np.ufunc) and name in ("reduce", "accumulate", "outer", "at", "reduceat"):
+            return Either(self._trace, f"{self._name}.{name}", own)
+        return own
+
+
+class Brackets:
+    """`np.r_` and `np.c_`: arrays in brackets, one after the other or as columns."""
+
+    def __init__(self, trace: Trace, own: Any) -> None:
+        self._trace, self._own = trace, own
+
+    def __getitem__(self, key: Any) -> Any:
+        items = key if isinstance(key, tuple) else (key,)
+        if trace_of(items) is None:
+            return self._own[key]
+        if any(isinstance(item, (slice, str)) for item in items):
+            raise self._trace.refused("np.r_ and np.c_ of slices or texts beside traced arrays",
+                                      "Write np.concatenate or np.column_stack, and np.arange for a slice.")
+        if self._own is np.c_:
+            return call("column_stack", (items,), {})
+        return call("concatenate", ([constructed(self._trace, "atleast_1d", (item,), {}) for item in items],), {})
 
 
 def _copied(function: Any, trace: Trace, copies: dict[int, Any]) -> Any:

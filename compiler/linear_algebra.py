@@ -154,11 +154,12 @@ class LinearAlgebra:
         """The upper triangle with the diagonal."""
         return self.compared(matrix, "less_equal", matrix)
 
-    def identity(self, dim: Dim) -> Array:
+    def identity(self, dim: Dim, dtype: str = "float64") -> Array:
         """The identity matrix."""
+        one, none = (self.graph.const(value, dtype) for value in (1.0, 0.0))
         axes = self.arrays.order([dim, dim])
         row, column = map(self.graph.axis, axes)
-        return Array(self.graph.ops.select(self.graph.apply("eq", row, column), 1.0, 0.0), axes)
+        return Array(self.graph.ops.select(self.graph.apply("eq", row, column), one, none), axes)
 
     def scaled_columns(self, matrix: Array, values: Array) -> Array:
         """Each column times one of `values`."""
@@ -266,4 +267,5 @@ class LinearAlgebra:
             exponent //= 2
             if exponent:
                 matrix = self.matmul(matrix, matrix)
-        return self.identity(matrix.shape[-1]) if result is None else result
+        dtype = matrix.dtype if matrix.dtype.startswith("float") else "float64"
+        return self.identity(matrix.shape[-1], dtype) if result is None else result

@@ -72,7 +72,10 @@ class Selected:
         from .numpy_functions import METHODS
 
         if name not in METHODS:
-            raise AttributeError(f"elements selected by a mask have no attribute {name}: reduce them, np.sum(x[mask])")
+            from .traced import MASK_ADVICE, UnknownAttribute
+
+            raise self.tracer.refused(f"elements that a mask selects have no attribute {name}", MASK_ADVICE,
+                                      UnknownAttribute)
         return lambda *args, **keywords: self._call(METHODS[name], (self, *args), keywords)
 
     def __getitem__(self, key: Any) -> Any:

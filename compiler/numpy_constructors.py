@@ -107,7 +107,8 @@ def _arange(t: Trace, start: Any, stop: Any = None, step: Any = 1, dtype: Any = 
     if not isinstance(step, (int, np.integer)) or not step or any(
             whole_dim(t.lift(end).node) is None for end in (low, high)):
         raise t.refused("np.arange of sizes takes whole numbers and a step that is a literal other than 0",
-                        "Write np.arange(n) * step.")
+                        t.or_static(next((end for end in (step, high, low) if isinstance(end, Traced)), None),
+                                    "Write np.arange(n) * step."))
     (first,), (last,) = sizes(t, low, signed=True), sizes(t, high, signed=True)
     by = int(step)
     span = last - first if by > 0 else first - last

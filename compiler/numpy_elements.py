@@ -12,7 +12,7 @@ import numpy as np
 from gradc.ir.errors import ShapeError
 
 from .arrays import Array
-from .numpy_functions import FUNCTIONS, kept, known, positions
+from .numpy_functions import FUNCTIONS, METHODS, kept, known, positions
 from .numpy_pointwise import condition
 from .traced import Trace, Traced
 
@@ -68,6 +68,14 @@ def _compress(t: Trace, condition: Any, a: Any, axis: Any = None) -> Any:
     if axis is None:
         a, axis = FUNCTIONS["ravel"](t, a), 0
     return _take(t, a, np.flatnonzero(mask), axis)
+
+
+@known("ndarray.compress")
+def _compressed(t: Trace, self: Any, condition: Any, axis: Any = None) -> Any:
+    return _compress(t, condition, self, axis)
+
+
+METHODS["compress"] = "ndarray.compress"
 
 
 @known("extract")

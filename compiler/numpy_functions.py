@@ -21,6 +21,7 @@ from gradc.ir.table import OPERATIONS
 from .arrays import ONE, Array, ArrayError, NewAxis, Slice
 from .masked import Selected, selected_call
 from .numpy_dtypes import converted
+from .numpy_signatures import bound
 from .syntax import nearest
 from .traced import Trace, Traced
 from .views import VIEWS, viewed
@@ -31,16 +32,22 @@ POINTWISE: set[str] = set()                 # the names that mean something at e
 METHODS: dict[str, str] = {name: name for name in (
     "sum", "prod", "mean", "var", "std", "max", "min", "any", "all", "argmax", "argmin", "cumsum", "cumprod", "dot",
     "transpose", "reshape", "ravel", "flatten", "squeeze", "swapaxes", "clip", "round", "trace", "diagonal", "repeat",
-    "take", "astype", "copy", "conj", "conjugate", "item", "choose", "compress", "searchsorted", "nonzero", "fill",
+    "take", "astype", "copy", "conj", "conjugate", "item", "choose", "searchsorted", "nonzero", "fill",
     "put", "ptp", "tolist")}
 ACCUMULATING = ("sum", "prod", "mean", "var", "std", "cumsum", "cumprod", "nansum", "nanprod", "nanmean", "nanvar",
                 "nanstd", "nancumsum", "nancumprod", "cumulative_sum", "cumulative_prod", "trace")  # in their dtype=
 _SELECTS = "The number of places is not known: write np.where(mask, x, y), or reduce at once, np.sum(x[mask])."
 _COMPLEX = "All numbers are real here: write np.cos and np.sin, or np.convolve for a filter."
+_FOURIER = ("All numbers are real here: with angle = 2*np.pi*np.outer(k, t)/n the real part is np.cos(angle) @ x, the "
+            "imaginary part -np.sin(angle) @ x. For a filter write np.convolve.")
+_EIGENVALUES = ("They may be complex, and all numbers are real here: of a symmetric matrix write np.linalg.eigh or "
+                "np.linalg.eigvalsh, else np.linalg.svd.")
 REFUSED: dict[str, str] = {
     **dict.fromkeys(("nonzero", "flatnonzero", "argwhere", "unique", "where"), _SELECTS),
-    **dict.fromkeys(("fft.fft", "fft.ifft", "fft.rfft", "fft.irfft", "fft.fft2", "fft.ifft2", "fft.rfft2", "fft.irfft2",
+    **dict.fromkeys(("fft.fft", "fft.rfft"), _FOURIER),
+    **dict.fromkeys(("fft.ifft", "fft.irfft", "fft.fft2", "fft.ifft2", "fft.rfft2", "fft.irfft2",
                      "fft.fftn", "fft.ifftn", "fft.rfftn", "fft.irfftn", "fft.hfft", "fft.ihfft", "angle"), _COMPLEX),
+    **dict.fromkeys(("linalg.eig", "linalg.eigvals", "scipy.linalg.eig", "scipy.linalg.eigvals"), _EIGENVALUES),
     "tolist": "Index the array, or return it: its numbers are not known yet.",
 }
 
@@ -56,10 +63,21 @@ def call(name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
         near = [spelled(n) for n in nearest(name, FUNCTIONS)]
         raise trace.refused(f"{spelled(name)} is not known on traced arrays",
                             f"Write it by functions that are, such as {' or '.join(near) or 'np.sum and np.einsum'}.")
-    given = {key: value for key, value in keywords.items() if value is not np._NoValue and not (
-        value is None and key in ("out", "where", "dtype", "initial"))}
-    for spare in ("check_finite", "overwrite_a", "overwrite_b") if name.startswith("scipy.linalg.") else ():
-        given.pop(spare, None)                                  # how SciPy goes about it, not what it gives
+    return _run(trace, name, function, args, keywords)
+
+
+def constructed(trace: Trace, name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
+    """A function that makes an array from sizes and numbers, traced or not."""
+    return _run(trace, name, FUNCTIONS[name], args, keywords)
+
+
+def _run(trace: Trace, name: str, function: Function, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
+    operands, given = bound(name, function, args, keywords)
+    given = {key: value for key, value in given.items() if not (
+        value is np._NoValue or (key == "where" and value is True)
+        or (value is None and key in ("out", "where", "dtype", "initial", "like")))}
+    for spare in ("check_finite", "overwrite_a", "overwrite_b", "overwrite_input"):
+        given.pop(spare, None)                                  # how NumPy goes about it, not what it gives
     if "out" in given:
         raise trace.refused(f"{spelled(name)}(..., out=...) has no meaning here",
                             "Leave it out, or write y[...] = value.")
@@ -71,13 +89,16 @@ def call(name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
     dtype = None if own else given.pop("dtype", None)
     try:
         if dtype is not None and (name in POINTWISE or name in ACCUMULATING):
-            args = [converted(trace, a, dtype) if k == 0 or name in POINTWISE else a for k, a in enumerate(args)]
-        if any(isinstance(a, Selected) for a in (*args, *given.values())):
-            result = selected_call(trace, name, name in POINTWISE, args, given)
+            operands = [converted(trace, a, dtype) if k == 0 or name in POINTWISE else a
+                        for k, a in enumerate(operands)]
+        if any(isinstance(a, Selected) for a in (*operands, *given.values())):
+            result = selected_call(trace, name, name in POINTWISE, operands, given)
         else:
-            result = function(trace, *args, **given)
-        if name in VIEWS and args and isinstance(args[0], Traced):
-            viewed(args[0], result)
+            result = function(trace, *operands, **given)
+        if name in VIEWS:
+            first = operands[0] if operands else given.get(function.__code__.co_varnames[1])
+            if isinstance(first, Traced):
+                viewed(first, result)
         return result if dtype is None else converted(trace, result, dtype)
     except ArrayError as error:
         raise trace.refused(error.message, error.advice, error.error) from None
@@ -88,17 +109,9 @@ def call(name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
         raise
 
 
-def constructed(trace: Trace, name: str, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
-    """A function that makes an array from sizes and numbers, traced or not."""
-    try:
-        return FUNCTIONS[name](trace, *args, **keywords)
-    except ArrayError as error:
-        raise trace.refused(error.message, error.advice, error.error) from None
-
-
 def spelled(name: str) -> str:
     """A name of the table as the user writes it."""
-    if name.startswith("scipy."):
+    if name.startswith(("scipy.", "math.")):
         return name
     return f"scipy.special.{name[8:]}" if name.startswith("special.") else f"np.{name}"
 
@@ -169,8 +182,9 @@ def positions(t: Trace, axis: Any, rank: int) -> list[int]:
     found = []
     for one in axes:
         if not isinstance(one, (int, np.integer)) or not -rank <= one < rank:
-            raise t.refused(f"there is no axis {one} in an array of {rank} dimensions",
-                            f"Write an axis from 0 to {max(rank - 1, 0)}.", ShapeError)
+            what = "an axis is no number" if isinstance(one, Traced) else (
+                f"there is no axis {one} in an array of {rank} dimensions")
+            raise t.refused(what, t.or_static(one, f"Write an axis from 0 to {max(rank - 1, 0)}."), ShapeError)
         found.append(int(one) % rank)
     if len(set(found)) != len(found):
         raise t.refused("an axis is named twice", "Leave out one of them.", ShapeError)

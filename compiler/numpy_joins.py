@@ -20,7 +20,7 @@ from gradc.ir.graph import Node
 from .arrays import Array
 from .numpy_functions import FUNCTIONS, Function, known, positions
 from .numpy_shapes import sizes
-from .traced import Trace
+from .traced import Trace, Traced
 
 
 def _joined(t: Trace, arrays: Any, axis: int) -> Any:
@@ -192,6 +192,9 @@ def _pieces(t: Trace, x: Any, sections: Any, axis: int, *, uneven: bool) -> list
             lengths = [size // count] * count
         cuts = list(itertools.accumulate(lengths, initial=Dim.of(0)))
         cuts[-1] = size
+    elif isinstance(sections, Traced) and not sections.ndim:
+        raise t.refused("an array is split into a number of parts that is not known",
+                        t.or_static(sections, "Write a literal."))
     else:
         cuts = [Dim.of(0), *sizes(t, list(sections), signed=True), size]
     if size.constant is not None:                               # places beyond the end are the end, as in a slice

@@ -7,6 +7,7 @@ that it agrees with differences of the function itself. What is not known is ref
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from .arrays import Array
 from .linear_algebra import LinearAlgebra
-from .numpy_functions import FUNCTIONS, METHODS, known, positions
+from .numpy_functions import FUNCTIONS, METHODS, known, positions, trace_of
 from .numpy_pointwise import number
 from .numpy_reductions import norm
 from .traced import Trace, Traced
@@ -32,6 +33,13 @@ class EighResult(NamedTuple):
 
     eigenvalues: Any
     eigenvectors: Any
+
+
+class QRResult(NamedTuple):
+    """As NumPy's: orthonormal columns and an upper triangle."""
+
+    Q: Any
+    R: Any
 
 
 class SVDResult(NamedTuple):
@@ -149,10 +157,38 @@ def _cho_solve(t: Trace, c_and_lower: Any, b: Any) -> Any:
     return _step(t, step)
 
 
+@known("linalg.qr")
+def _qr(t: Trace, a: Any, mode: str = "reduced") -> Any:
+    """Of a matrix that is known to be wide the first columns are factored, and Q' turns the others."""
+    shape = t.lift(a).shape[-2:]
+    square = len(shape) == 2 and shape[0] == shape[1]
+    if mode not in ("reduced", "r") and not (mode == "complete" and square):
+        raise t.refused(f"np.linalg.qr with mode={mode!r} is not known" + (
+                        ": it completes the columns in a way that has no derivative" if mode == "complete" else ""),
+                        'Write mode="reduced", or mode="r" for the triangle alone.')
+    gap = (shape[0] - shape[1]).constant if len(shape) == 2 else None
+    if gap is not None and gap < 0:
+        matrix, rows = t.value(t.lift(a)), t.value(t.lift(a)).shape[-2]
+        first, others = matrix[..., :rows], matrix[..., rows:]
+        orthogonal, triangle = _steps(t, lambda la: la.call("qr", t.lift(first)))
+        turned = FUNCTIONS["matmul"](t, FUNCTIONS["swapaxes"](t, orthogonal, -1, -2), others)
+        triangle = FUNCTIONS["concatenate"](t, [triangle, turned], -1)
+    else:
+        orthogonal, triangle = _steps(t, lambda la: la.call("qr", t.lift(a)))
+    return triangle if mode == "r" else QRResult(orthogonal, triangle)
+
+
+@known("scipy.linalg.qr")
+def _scipy_qr(t: Trace, a: Any, mode: str = "full") -> Any:
+    found = _qr(t, a, {"full": "complete", "economic": "reduced"}.get(mode, mode))
+    return (found,) if mode == "r" else tuple(found)
+
+
 @known("linalg.matrix_power")
 def _matrix_power(t: Trace, a: Any, n: Any) -> Any:
     if not isinstance(n, (int, np.integer)):
-        raise t.refused("the exponent of np.linalg.matrix_power is no whole number", "Write a literal such as 2 or -1.")
+        raise t.refused("the exponent of np.linalg.matrix_power is no whole number",
+                        t.or_static(n, "Write a literal such as 2 or -1."))
     return _step(t, lambda la: la.power(t.lift(a), int(n)))
 
 
@@ -252,9 +288,13 @@ def _cond(t: Trace, x: Any, p: Any = None) -> Any:
     if p in (None, 2, -2):
         values = _svdvals(t, x)
         most, least = FUNCTIONS["max"](t, values, -1), FUNCTIONS["min"](t, values, -1)
-        return least / most if p == -2 else most / least
-    size = FUNCTIONS["linalg.norm"]
-    return size(t, x, p, (-2, -1)) * size(t, _inv(t, x), p, (-2, -1))
+        found = least / most if p == -2 else most / least
+    else:
+        size = FUNCTIONS["linalg.norm"]
+        inverse = _step(t, lambda la: la.call("inv_or_nan", la.square(t.lift(x), "cond"))[0])
+        found = size(t, x, p, (-2, -1)) * size(t, inverse, p, (-2, -1))
+    known = FUNCTIONS["all"](t, t.apply("not", t.apply("isnan", x)), (-2, -1))
+    return t.apply("select", t.apply("isnan", found) & known, math.inf, found)
 
 
 @known("linalg.norm scipy.linalg.norm linalg.matrix_norm")
@@ -304,9 +344,13 @@ def _median(t: Trace, a: Any, axis: Any = None, keepdims: bool = False) -> Any:
 @known("quantile")
 def _quantile(t: Trace, a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """Between the two nearest elements in order, in proportion; ties of whole places give the element itself."""
-    if method != "linear" or isinstance(q, Traced) or np.ndim(q) or not 0 <= q <= 1:
-        raise t.refused("np.quantile is known for one literal q from 0 to 1 and the linear method",
-                        "Call it once for each q.")
+    if method != "linear" or trace_of((q,)) is not None or not np.all((np.asarray(q) >= 0) & (np.asarray(q) <= 1)):
+        raise t.refused("np.quantile is known for literals q from 0 to 1 and the linear method",
+                        "Sort by np.sort and choose between its elements.")
+    if np.ndim(q):                                              # sorted once: equal nodes are one node
+        rows = [_quantile(t, a, float(one), axis, method, keepdims) for one in np.ravel(q)]
+        found = FUNCTIONS["stack"](t, rows or [_quantile(t, a, 0.5, axis, method, keepdims)])[:len(rows)]
+        return found if np.ndim(q) == 1 else found.reshape((*np.shape(q), *found.shape[1:]))
     array = number(t, a)
     chosen = sorted(positions(t, axis, array.ndim))
     rest = [k for k in range(array.ndim) if k not in chosen]
@@ -347,9 +391,7 @@ def _neighbours(t: Trace, values: Any, below: Any, size: Any) -> tuple[Any, Any]
 
 @known("percentile")
 def _percentile(t: Trace, a: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
-    if isinstance(q, Traced) or np.ndim(q):
-        return _quantile(t, a, q, axis, method, keepdims)
-    return _quantile(t, a, q / 100, axis, method, keepdims)
+    return _quantile(t, a, q if trace_of((q,)) else np.asarray(q) / 100, axis, method, keepdims)
 
 
 METHODS |= {"argsort": "argsort", "sort": "ndarray.sort"}

@@ -127,6 +127,21 @@ def _frexp(t: Trace, x: Any) -> Any:
     return COMPOSED["ldexp"](t, x, -exponent), exponent
 
 
+@known("math.log", pointwise=True)
+def _log(t: Trace, x: Any, base: Any = None) -> Any:
+    return t.apply("log", x) if base is None else t.apply("log", x) / t.apply("log", base)
+
+
+@known("math.hypot")
+def _length(t: Trace, *coordinates: Any) -> Any:
+    return t.apply("sqrt", sum(t.apply("mul", one, one) for one in coordinates))
+
+
+@known("math.dist")
+def _distance(t: Trace, p: Any, q: Any) -> Any:
+    return _length(t, *(t.apply("sub", one, other) for one, other in zip(p, q, strict=True)))
+
+
 @known("fmax", pointwise=True)
 def _fmax(t: Trace, x: Any, y: Any) -> Any:
     return _beside_nan(t, "max", x, y)
@@ -201,8 +216,8 @@ def _select(t: Trace, condlist: Sequence[Any], choicelist: Sequence[Any], defaul
     if len(condlist) != len(choicelist) or not len(condlist):
         raise t.refused(f"np.select has {len(condlist)} conditions and {len(choicelist)} choices",
                         "Write one choice for each condition.", ShapeError)
-    result = default
-    for test, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+    *choices, result = map(t.value, t.promotion.alike([t.lift(choice) for choice in (*choicelist, default)]))
+    for test, choice in zip(reversed(condlist), reversed(choices), strict=True):
         result = t.apply("select", condition(t, test), choice, result)
     return result
 
@@ -216,6 +231,7 @@ def _piecewise(t: Trace, x: Any, condlist: Any, funclist: Sequence[Any], *args: 
         raise t.refused(f"np.piecewise has {len(tests)} conditions and {len(funclist)} functions",
                         "Write one function for each condition, and perhaps one for elsewhere.", ShapeError)
     values = [f(x, *args, **keywords) if callable(f) else f for f in funclist]
+    values = list(map(t.value, t.promotion.alike([x.array, *map(t.lift, values)])))[1:]
     result = values.pop() if len(values) > len(tests) else 0
     for test, value in zip(tests, values, strict=True):
         result = t.apply("select", condition(t, test), value, result)

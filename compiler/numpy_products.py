@@ -165,13 +165,20 @@ def _cross(t: Trace, a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: in
     if axis is not None:
         axisa = axisb = axisc = axis
     move = FUNCTIONS["moveaxis"]
-    left, right = move(t, t.value(t.lift(a)), axisa, -1), move(t, t.value(t.lift(b)), axisb, -1)
-    if left.array.shape[-1] != THREE or right.array.shape[-1] != THREE:
-        raise t.refused("np.cross takes vectors of three elements, and here the dimension is "
-                        f"{left.array.shape[-1]} or {right.array.shape[-1]}",
-                        'Declare the dimension as 3: {"x": "n 3"}.', ShapeError)
-    (x, y, z), (u, v, w) = ([v[..., k] for k in range(3)] for v in (left, right))
+    (x, y, z), (u, v, w) = (_three(t, t.lift(move(t, t.value(t.lift(one)), at, -1)))
+                            for one, at in ((a, axisa), (b, axisb)))
     return move(t, FUNCTIONS["stack"](t, [y * w - z * v, z * u - x * w, x * v - y * u], -1), -1, axisc)
+
+
+def _three(t: Trace, array: Array) -> list[Traced]:
+    """The three elements along the last dimension; that it is 3 is asked at the call where it is a name."""
+    last = array.axes[-1]
+    if last.dim.constant not in (None, 3):
+        raise t.refused(f"np.cross takes vectors of three elements, and here the dimension is {last.dim}",
+                        "For vectors in the plane write x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0].", ShapeError)
+    t.arrays.equal(last.dim, THREE)
+    return [t.value(Array(t.graph.substitute(array.node, {last: t.graph.const(k)}), array.axes[:-1]))
+            for k in range(3)]
 
 
 FUNCTIONS["linalg.cross"] = lambda t, a, b, axis=-1: _cross(t, a, b, axis=axis)

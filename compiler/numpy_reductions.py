@@ -285,8 +285,11 @@ def _matrix_norm(t: Trace, x: Any, keepdims: bool = False, ord: Any = "fro") -> 
 # -- running sums and products --------------------------------------------------------------------
 
 
-def _running(kind: str, *, skip: bool = False, flat: bool = True) -> Function:
-    """`skip` leaves out what is no number; `flat` says that without an axis the array is taken as one row."""
+def running(kind: str, *, skip: bool = False, flat: bool = True) -> Function:
+    """A running sum, product, maximum or minimum.
+
+    `skip` leaves out what is no number; `flat` says that without an axis the array is taken as one row.
+    """
 
     def run(t: Trace, x: Any, axis: Any = None, include_initial: bool = False) -> Any:
         if include_initial:
@@ -300,17 +303,17 @@ def _running(kind: str, *, skip: bool = False, flat: bool = True) -> Function:
         node = t.arrays.number(array.node)
         if skip and node.dtype.startswith("float"):
             node = t.graph.apply("select", t.graph.apply("isnan", node), 0.0 if kind == "sum" else 1.0, node)
-        if kind == "sum":
-            return t.value(array._replace(node=t.graph.scan("sum", along, (node,), inclusive=True)))
+        if kind != "prod":
+            return t.value(array._replace(node=t.graph.scan(kind, along, (node,), inclusive=True)))
         before = t.graph.scan("prod", along, (node,))           # exclusive: its derivative divides by nothing
         return t.value(array._replace(node=t.graph.apply("mul", before, node)))
 
     return run
 
 
-FUNCTIONS |= {"cumsum": _running("sum"), "cumprod": _running("prod"), "nancumsum": _running("sum", skip=True),
-              "nancumprod": _running("prod", skip=True), "cumulative_sum": _running("sum", flat=False),
-              "cumulative_prod": _running("prod", flat=False)}
+FUNCTIONS |= {"cumsum": running("sum"), "cumprod": running("prod"), "nancumsum": running("sum", skip=True),
+              "nancumprod": running("prod", skip=True), "cumulative_sum": running("sum", flat=False),
+              "cumulative_prod": running("prod", flat=False)}
 
 
 # -- covariances ----------------------------------------------------------------------------------

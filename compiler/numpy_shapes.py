@@ -80,11 +80,11 @@ def _broadcast_to(t: Trace, x: Any, shape: Any) -> Any:
 def sizes(t: Trace, shape: Any, *, signed: bool = False) -> list[Dim]:
     """The dimensions of a shape that the user gives: numbers and traced sizes, below 0 only where they are `signed`."""
     found = []
-    for size in shape if isinstance(shape, (tuple, list)) else (shape,):
+    for size in shape if isinstance(shape, (tuple, list)) or np.ndim(shape) else (shape,):
         dim = whole_dim(t.lift(size).node)
         if dim is None:
             raise t.refused("a dimension of a shape is no number and no size",
-                            "Write numbers, and sizes such as x.shape[0].")
+                            t.or_static(size, "Write numbers, and sizes such as x.shape[0]."))
         if dim.constant is not None and dim.constant < 0 and not signed:
             raise t.refused(f"a dimension of a shape is {dim.constant}", "Write a whole number from 0.", ShapeError)
         found.append(dim)
@@ -96,6 +96,8 @@ def _reshape(t: Trace, x: Any, shape: Any = None, *more: Any, newshape: Any = No
              copy: Any = None) -> Any:
     del copy
     array = t.lift(x)
+    if len(more) == 1 and isinstance(more[0], str):             # np.reshape(x, shape, order)
+        order, more = more[0], ()
     if order == "F":                                            # the first index runs fastest
         given = (shape, *more) if more else shape if isinstance(shape, (tuple, list)) else (shape,)
         return _reshape(t, t.value(array).T, tuple(given)[::-1]).T
@@ -259,6 +261,7 @@ def _roll(t: Trace, x: Any, shift: Any, axis: Any = None) -> Any:
     node = array.node
     for one, by in zip(axes * (count // len(axes)), shifts * (count // len(shifts)), strict=True):
         own = array.axes[positions(t, one, len(array.axes))[0]]
+        t.need_whole(t.lift(by), "a shift of np.roll")
         moved = t.graph.apply("sub", t.graph.axis(own), t.lift(by).node)
         node = t.graph.substitute(node, {own: t.graph.apply("mod", moved, t.graph.dim(own.dim))})
     return t.value(array._replace(node=node))
@@ -267,7 +270,7 @@ def _roll(t: Trace, x: Any, shift: Any, axis: Any = None) -> Any:
 @known("tile")
 def _tile(t: Trace, A: Any, reps: Any) -> Any:
     x = t.value(t.lift(A))
-    counts = list(reps) if isinstance(reps, (tuple, list)) else [reps]
+    counts = list(reps) if isinstance(reps, (tuple, list)) or np.ndim(reps) else [reps]
     while x.ndim < len(counts):
         x = _expand_dims(t, x, 0)
     counts = [1] * (x.ndim - len(counts)) + counts
@@ -285,6 +288,8 @@ def _repeat(t: Trace, a: Any, repeats: Any, axis: Any = None) -> Any:
         a, axis = ravelled(t, a), 0
     array = t.lift(a)
     at = positions(t, axis, len(array.axes))[0]
+    if isinstance(repeats, (list, tuple, np.ndarray)) and np.size(repeats) == 1:
+        repeats = np.ravel(repeats)[0]
     if isinstance(repeats, (list, tuple, np.ndarray)) and np.ndim(repeats):
         places = np.repeat(np.arange(len(repeats)), repeats)
         t.run(lambda: Array(t.graph.dim(t.arrays.equal(array.shape[at], Dim.of(len(repeats))))))

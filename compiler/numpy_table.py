@@ -14,6 +14,7 @@ from . import (  # noqa: F401  (they fill the table)
     numpy_products,
     numpy_reductions,
     numpy_shapes,
+    numpy_ufuncs,
 )
 from .numpy_functions import FUNCTIONS, call, constructed, trace_of
 

@@ -62,9 +62,11 @@ def local_pullback(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapp
         array, rank = y.args[0], y.attr
         if array in active:
             part = Part(y_, y.args[1:1 + rank], (*y.args[1 + rank:], *_sorted(guards)))
+            for tie in _ties_in_order(graph, y, active) if kinks == "raise" else ():
+                _refuse(graph, tie, guards.union(y.args[1 + rank:]), "an array that is sorted has a tie")
             scattered[array].append(part)
     elif y.op == "scan":
-        yield from _scan(graph, y, y_, guards, active)
+        yield from _scan(graph, y, y_, guards, active, kinks)
     elif y.op == "store":
         yield from _store(graph, y, y_, active)
     elif y.op == "scatter_add":
@@ -187,7 +189,25 @@ def _extremum(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[N
         yield Pulled(body, y_ / count, guards.union((hit, *conditions)), domain)
 
 
-def _scan(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node, Any]) -> Iterator[Pulled]:
+def _ties_in_order(graph: Graph, y: Node, active: Mapping[Node, Any]) -> Iterator[Node]:
+    """For a read at a place in an order, as of a sorted array: whether the elements beside it in it are equal."""
+    for index in y.args[1:1 + y.attr]:
+        order = index.args[0] if index.op == "read" else index
+        if order.op != "call" or order.attr.routine != "argsort" or order.args[0] not in active:
+            continue
+        *heads, place = index.args[1:1 + index.attr]
+        before, after = graph.ops.greater(place, 0), graph.ops.less(place + 1, graph.dim(order.shape[-1]))
+
+        def element(at: Node, guards: Sequence[Node], order: Node = order, heads: Sequence[Node] = heads) -> Node:
+            return graph.read(order.args[0], [*heads, graph.read(order, [*heads, at], guards)], guards)
+
+        here = element(place, ())
+        yield graph.ops.or_(graph.ops.and_(before, graph.ops.eq(element(place - 1, [before]), here)),
+                            graph.ops.and_(after, graph.ops.eq(element(place + 1, [after]), here)))
+
+
+def _scan(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node, Any],
+          kinks: str) -> Iterator[Pulled]:
     """Adjoints of running sums, products and linear recurrences.
 
     With exclusive prefixes P[i+1] = x[i] P[i] the state's adjoint runs backward as
@@ -204,6 +224,12 @@ def _scan(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node,
         after = graph.scan("sum", axis, (y_,), inclusive=inclusive, reverse=not reverse)
         yield Pulled(y.args[0], after, guards, y.axes)
         return
+    if kind in ("max", "min"):
+        share, count = _running_extremum(graph, y, y_)
+        if kinks == "raise":
+            _refuse(graph, graph.ops.greater(count, 1.0), guards, f"a running {kind}imum has a tie")
+        yield Pulled(y.args[0], share, guards | {graph.ops.eq(y.args[0], y)}, y.axes)
+        return
     if inclusive:
         raise DerivativeError("an inclusive running product has no derivative rule: write it exclusively")
     factor = y.args[0]
@@ -212,6 +238,23 @@ def _scan(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node,
         yield Pulled(factor, behind * y, guards, y.axes)
     if kind == "linrec" and y.args[1] in active:
         yield Pulled(y.args[1], behind, guards, y.axes)
+
+
+def _running_extremum(graph: Graph, y: Node, y_: Node) -> tuple[Node, Node]:
+    """What a running extremum passes to an element that is one, and how many elements have been that extremum.
+
+    While the extremum stays the same, all elements equal to it share its adjoint equally: the number of them so far
+    is a recurrence that starts again where the extremum changes, and the shares are summed by one that runs back.
+    """
+    o, (kind, axis, inclusive, reverse) = graph.ops, y.attr
+    if not inclusive:
+        raise DerivativeError(f"an exclusive running {kind} has no derivative rule: write it inclusively")
+    stays = o.eq(graph.scan(kind, axis, y.args, reverse=reverse), y)
+    again, hit = o.select(stays, 1.0, 0.0), o.select(o.eq(y.args[0], y), 1.0, 0.0)
+    count = again * graph.scan("linrec", axis, (again, hit), reverse=reverse) + hit
+    share = y_ / count
+    later = graph.scan("linrec", axis, (again, o.select(stays, share, 0.0)), reverse=not reverse)
+    return share + later, count
 
 
 def _store(graph: Graph, y: Node, y_: Node, active: Mapping[Node, Any]) -> Iterator[Pulled]:

@@ -3,8 +3,10 @@
 A rule takes the operands, the results and the cotangent of one result as matrices and gives the cotangents of
 the operands, in terms of products and of routines, so that they have derivatives in their turn. Sources: Giles,
 "Collected matrix derivative results for forward and reverse mode algorithmic differentiation" (2008); Murray,
-"Differentiation of the Cholesky decomposition", arXiv:1602.07527; Townsend, "Differentiating the singular value
-decomposition" (2016); Golub and Pereyra, "The differentiation of pseudo-inverses" (1973), eq. 4.12.
+"Differentiation of the Cholesky decomposition", arXiv:1602.07527; Walter and Lehmann, "Algorithmic differentiation
+of linear algebra functions with application in optimum experimental design", arXiv:1001.1654; Townsend,
+"Differentiating the singular value decomposition" (2016); Golub and Pereyra, "The differentiation of
+pseudo-inverses" (1973), eq. 4.12.
 """
 
 from __future__ import annotations
@@ -183,6 +185,40 @@ def _svd(use: Use) -> tuple[Array]:
     return (la.transposed(share) if use.number == 2 else share,)
 
 
+def _qr(use: Use) -> tuple[Array]:
+    """(Q_ + Q S) R^-T, S symmetric with the lower triangle of R R_' - Q_' Q, for a full rank (Walter and Lehmann)."""
+    la, (orthogonal, triangle), cotangent = use.algebra, use.results, use.cotangent
+    _refuse_rank(la, use.operands[0], triangle)
+    if use.number == 1:
+        inner = la.matmul(triangle, la.transposed(cotangent))
+    else:
+        inner = la.apply("neg", la.matmul(la.transposed(cotangent), orthogonal))
+    below = la.lower(inner)
+    symmetric = la.apply("add", below, la.transposed(la.compared(inner, "greater", inner)))
+    share = la.matmul(orthogonal, symmetric)
+    share = share if use.number == 1 else la.apply("add", cotangent, share)
+    return (la.transposed(la.call("solve_upper", triangle, la.transposed(share))[0]),)
+
+
+def _refuse_rank(la: LinearAlgebra, matrix: Array, triangle: Array) -> None:
+    """Checks that the factors have a derivative: there are no more columns than rows, and they are independent."""
+    graph, (rows, columns) = la.graph, matrix.shape[-2:]
+    wide = graph.apply("less", graph.dim(rows), graph.dim(columns))
+    last = triangle.axes[-1]
+    size = graph.ops.abs(graph.substitute(triangle.node, {triangle.axes[-2]: graph.axis(last)}))
+    largest = graph.reduce("sum", last, size)
+    bad = graph.reduce("any", last, graph.ops.less_equal(size, largest * NEARLY))
+    for axis in triangle.axes[:-2]:
+        bad = graph.reduce("any", axis, bad)
+    for condition, message in (
+            (wide, "a matrix with more columns than rows has factors Q and R without a derivative here: factor its "
+                   "first columns alone, as many as it has rows"),
+            (bad, "the columns of a matrix depend on each other, and its factors Q and R have no derivative: use a "
+                  "function that needs none, such as np.linalg.lstsq")):
+        if not any(check.bad is condition for check in graph.checks):
+            graph.checks.append(Check(condition, message))
+
+
 def _pinv(use: Use) -> tuple[Array]:
     """-P' P_ P' + (I - A P) P_' P P' + P' P P_' (I - P A), for a constant rank."""
     la, (matrix,), (inverse,) = use.algebra, use.operands, use.results
@@ -203,10 +239,12 @@ _RULES: dict[str, Rule] = {
     "solve_upper": _solution("solve_upper", "solve_upper_transposed"),
     "solve_upper_transposed": _solution("solve_upper_transposed", "solve_upper"),
     "inv": _inverse,
+    "inv_or_nan": _inverse,
     "det": _determinant,
     "slogdet": _slogdet,
     "adjugate": _adjugate,
     "eigh": _eigh,
+    "qr": _qr,
     "svd": _svd,
     "pinv": _pinv,
 }

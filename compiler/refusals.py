@@ -108,6 +108,8 @@ def _check(graph: Graph, node: Node, needed: Conditions) -> None:
     else:
         dim = node.attr.dim
         bad = graph.apply("less", graph.dim(dim), 1)
+        if REDUCTIONS[node.op].result == "float":               # NumPy gives an empty array of means, and no maxima
+            needed = needed | {graph.apply("less", 0, graph.dim(axis.dim)) for axis in node.axes}
         message = (f"{node.op} over an empty axis of dimension {dim}{place} has no value: give it one element at "
                    f"least, or choose what it is then, as in (... if {dim} > 0 else 0.0)")
     _add(graph, graph.all_of(_without(graph, needed | {bad}, node.axes)), message)

@@ -203,7 +203,8 @@ class Symbols:
     def _array(self, node: Node) -> str:
         if node.op == "scan":
             kind, axis, inclusive, backward = node.attr
-            what = {"sum": "running sum", "prod": "running product"}.get(kind, "linear recurrence")
+            what = {"sum": "running sum", "prod": "running product", "max": "running maximum",
+                    "min": "running minimum"}.get(kind, "linear recurrence")
             over = ", ".join(self.operand(a)[0] for a in node.args)
             how = (", backward" if backward else "") + ("" if inclusive else ", each without itself")
             return f"{what} of {over} over {self.index(axis)}{how}"

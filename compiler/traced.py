@@ -21,14 +21,18 @@ from gradc.ir.errors import GradcError, UnsupportedError
 from gradc.ir.graph import Check, Graph, Node
 
 from .arrays import Array, ArrayError, Arrays, Item, NewAxis, Slice, whole_dim
-from .assignment import accumulated, are_distinct, assigned, chosen
+from .assignment import are_distinct, assigned, chosen
 from .bounds import Bounds
 from .masked import Selected
 from .numpy_dtypes import Promotion
+from .syntax import nearest
 from .views import View, basic, transposed
 
 LARGEST_CONSTANT = 256      # elements of an array that is not an argument
 MASK_ADVICE = "Reduce what x[mask] selects at once, np.sum(x[mask]), or write np.where(mask, x, 0.0)."
+
+
+ATTRIBUTES = ("shape", "ndim", "size", "dtype", "T", "mT", "real", "imag")
 
 
 class Places(NamedTuple):
@@ -63,6 +67,23 @@ class Trace:
             text = linecache.getline(self.filename, frame.f_lineno).strip()
             place = f" (line {frame.f_lineno}{f': {text}' if text else ''})"
         return error(f"{message}{place}\n{advice}")
+
+    def or_static(self, value: Any, advice: str) -> str:
+        """The advice on a value that is needed as a number; where it comes from numbers alone, they can be static."""
+        waiting, names = [value.array.node] if isinstance(value, Traced) else [], set()
+        while waiting:
+            node = waiting.pop()
+            if node.op == "dim" or node.is_array or node.is_reduction:
+                return advice
+            waiting += node.args
+            if node.op == "input":
+                names.add(node.attr.name)
+        if not names:
+            return advice
+        listed = ", ".join(f'"{name}"' for name in sorted(names)) + ("," if len(names) == 1 else "")
+        named = " and ".join(sorted(names)) + (" is to stay a Python number" if len(names) == 1 else
+                                               " are to stay Python numbers")
+        return f"{advice} If {named}, compile with static=({listed})."
 
     # -- values -------------------------------------------------------------------------------
 
@@ -197,11 +218,7 @@ class Trace:
         array = self.lift(key)
         if array.dtype == "bool":
             raise self.refused("a mask selects elements, and their number is not known", MASK_ADVICE)
-        if array.dtype != "int64":
-            source = array.node.args[0] if array.node.op == "read" else array.node
-            if source.op == "input":
-                self.needed_whole = source.attr.name
-            raise self.refused("an index is no whole number", 'Declare the argument as "int", or "int m" for an array.')
+        self.need_whole(array, "an index")
         if array.node.op == "const" and array.node.value < 0:
             return Array(self.graph.dim(dim + int(array.node.value)))
         if isinstance(key, np.ndarray) and key.size and key.min() < 0:
@@ -209,21 +226,33 @@ class Trace:
                 "add", array, Array(self.graph.dim(dim))), array)
         return array
 
+    def need_whole(self, array: Array, what: str) -> None:
+        """Refuse what is no whole number; an argument that is one is read as one in another run."""
+        if array.dtype == "int64":
+            return
+        source = array.node.args[0] if array.node.op == "read" else array.node
+        if source.op == "input":
+            self.needed_whole = source.attr.name
+        raise self.refused(f"{what} is no whole number", self.or_static(
+            Traced(self, array), 'Declare the argument as "int", or "int m" for an array.'))
+
     def _slice(self, key: slice, dim: Dim) -> Slice:
         step = 1 if key.step is None else key.step
         if not isinstance(step, int) or not step:
-            raise self.refused("the step of a slice is no whole number", "Write a literal such as 2 or -1.")
+            raise self.refused("the step of a slice is no whole number",
+                               self.or_static(step, "Write a literal such as 2 or -1."))
         if dim.constant is not None and all(end is None or isinstance(end, int) for end in (key.start, key.stop)):
             chosen = range(*key.indices(dim.constant))
             return Slice(self.graph.const(chosen.start), step, Dim.of(len(chosen)))
         ends = [Dim.of(0), dim] if step > 0 else [dim - 1, Dim.of(-1)]
         for at, end in enumerate((key.start, key.stop)):
             if end is not None:
+                self.need_whole(self.lift(end), "an end of a slice")
                 node = self._pointer(end, dim).node
                 known = whole_dim(node)
                 if known is None:
-                    raise self.refused("the length of a slice is not known", "Write ends that are numbers or "
-                                       "sizes; list an argument that is one in static=.")
+                    raise self.refused("the length of a slice is not known", self.or_static(
+                        end, "Write ends that are numbers or sizes."))
                 if known.constant is None and all(factor < 0 for _, factor in known.terms):
                     self.graph.checks.append(Check(
                         self.graph.apply("eq", self.graph.dim(known), 0),
@@ -239,6 +268,22 @@ class Trace:
         indices, axes = self.arrays.index_nodes(array.shape, items)
         self.bounds.require("the array", array.shape, indices, [], None)
         return Array(self.graph.substitute(array.node, dict(zip(array.axes, indices, strict=True))), axes)
+
+
+class UnknownAttribute(UnsupportedError, AttributeError):
+    """An attribute that traced arrays do not have; `hasattr` sees that it is missing."""
+
+
+def unknown_attribute(trace: Trace, name: str) -> Exception:
+    """The error for `x.name`, with the attributes and functions that look like it."""
+    from .numpy_functions import FUNCTIONS, METHODS
+
+    if name.startswith("_"):                                    # a protocol that somebody asks for
+        return AttributeError(f"a traced array has no attribute {name}")
+    near = [f"x.{one}" for one in nearest(name, [*METHODS, *ATTRIBUTES])]
+    near += [f"np.{one}(x)" for one in nearest(name, FUNCTIONS) if one not in METHODS and hasattr(np, one)]
+    advice = f"Write {' or '.join(near[:3])}." if near else "Write it by functions of NumPy."
+    return trace.refused(f"a traced array has no attribute {name}", advice, UnknownAttribute)
 
 
 Method = Callable[[Any, Any], Any]
@@ -290,28 +335,28 @@ def _in_place(operator: Method) -> Method:
 class Traced:
     """An array, or a number, of a function that is being traced; see the module."""
 
-    __slots__ = ("_array", "tracer", "version", "view")
+    __slots__ = ("_array", "seen_through", "tracer", "version")
     __array_priority__ = 1000.0
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, trace: Trace, array: Array) -> None:
         self.tracer, self._array = trace, array
         self.version = 0                                        # how often the memory of an array was assigned to
-        self.view: View | None = None                           # of whose memory this is a part
+        self.seen_through: View | None = None                   # of whose memory this is a part
 
     @property
     def array(self) -> Array:
         """What stands here now; of a view, after its memory was assigned to, what it shows then."""
-        if self.view is not None:
-            self._array = self.view.current(self._array)
+        if self.seen_through is not None:
+            self._array = self.seen_through.current(self._array)
         return self._array
 
     @array.setter
     def array(self, array: Array) -> None:
         self._array = array
         self.version += 1
-        if self.view is not None:
-            self.view = self.view.written(array)
+        if self.seen_through is not None:
+            self.seen_through = self.seen_through.written(array)
 
     @property
     def last(self) -> Array:
@@ -388,14 +433,18 @@ class Traced:
         return iter([self[i] for i in range(size)])
 
     def __bool__(self) -> bool:
-        raise self.tracer.refused("a Python branch or loop on a traced value, which has no value yet",
-                                 "Write np.where(condition, a, b), or np.maximum, np.minimum, np.clip.")
+        raise self.tracer.refused("a Python branch or loop on a traced value, which has no value yet", (
+            self.tracer.or_static(self, "Write np.where(condition, a, b), or np.maximum, np.minimum, np.clip.")))
 
     def _number(self) -> Any:
         if self.array.node.op == "const" and not self.array.axes:
             return self.array.node.value
-        raise self.tracer.refused("a traced value is needed as a Python number, and has none yet",
-                                 "Use NumPy's functions on it; a size of a loop must be a fixed dimension.")
+        raise self.tracer.refused("a traced value is needed as a Python number, and has none yet", (
+            self.tracer.or_static(self, "Use NumPy's functions on it; a size of a loop must be a fixed dimension.")))
+
+    def __array__(self, *_options: Any, **_more: Any) -> Any:
+        raise self.tracer.refused("a traced array is needed as NumPy's own array, and has no numbers yet",
+                                 "Leave it as it is: np.float64(x) and the like change nothing here.")
 
     __float__ = __int__ = __index__ = __complex__ = _number
 
@@ -427,6 +476,11 @@ class Traced:
     def __abs__(self) -> Traced:
         return self.tracer.apply("abs", self)
 
+    def __round__(self, ndigits: int | None = None) -> Any:
+        from .numpy_functions import call
+
+        return call("round", (self, ndigits or 0), {})
+
     def __invert__(self) -> Any:
         from .numpy_functions import call
 
@@ -452,7 +506,7 @@ class Traced:
             def put(value: Array) -> None:
                 self[key] = trace.value(value)
 
-            found.view = View(self, lambda: self[key].array, put, key)
+            found.seen_through = View(self, lambda: self[key].array, put, key)
         return found
 
     def _matching(self, mask: Traced) -> Traced:
@@ -469,7 +523,7 @@ class Traced:
 
     def __setitem__(self, key: Any, value: Any) -> None:
         trace, array = self.tracer, self.array
-        if isinstance(value, Traced) and value.view is not None and value.view.is_item(self, key):
+        if isinstance(value, Traced) and value.seen_through is not None and value.seen_through.is_item(self, key):
             return                                              # y[key] += 1 has assigned to the view already
         if _is_mask(key):
             self._matching(key)
@@ -486,19 +540,14 @@ class Traced:
         from .numpy_functions import METHODS, call
 
         if name not in METHODS:
-            raise AttributeError(f"a traced array has no attribute {name}: gradc knows {', '.join(sorted(METHODS))}")
+            raise unknown_attribute(self.tracer, name)
         return lambda *args, **keywords: call(METHODS[name], (self, *args), keywords)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
         """NumPy's ufuncs on traced values."""
         from .numpy_functions import call
 
-        if method == "at" and ufunc in (np.add, np.subtract):
-            return self.add_at(*inputs, minus=ufunc is np.subtract)
-        if method != "__call__":
-            raise self.tracer.refused(f"np.{ufunc.__name__}.{method} has no meaning here",
-                                     "Write np.sum, np.max, np.cumsum or np.einsum.")
-        return call(ufunc.__name__, inputs, keywords)
+        return call(ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}", inputs, keywords)
 
     def __array_function__(self, function: Any, _types: Any, args: Any, keywords: Any) -> Any:
         """NumPy's other functions on traced values."""
@@ -507,15 +556,6 @@ class Traced:
         module = function.__module__.removeprefix("numpy").removeprefix(".")
         name = f"{module}.{function.__name__}" if module in ("linalg", "fft") else function.__name__
         return call(name, args, keywords)
-
-    def add_at(self, place: Any, key: Any, value: Any, *, minus: bool = False) -> None:
-        """`np.add.at` and `np.subtract.at`: the first argument holds the sum from now on."""
-        trace = self.tracer
-        if not isinstance(place, Traced):
-            raise trace.refused("np.add.at of an array that is not traced", "Make it by np.zeros inside the function.")
-        added = trace.apply("neg", value) if minus else value
-        place.array = trace.run(lambda: accumulated(
-            trace, place.array, trace.items(place.array.shape, key), trace.lift(added))).array
 
 
 def _is_mask(key: Any) -> bool:

@@ -56,9 +56,9 @@ class View:
         """The view after an assignment to it."""
         if self.put is None:
             owner = self.base
-            while owner.view is not None and owner.view.base is not owner:
-                owner = owner.view.base
-            owner.view = View(owner, None, None)                # a view of itself that is out of date for good
+            while owner.seen_through is not None and owner.seen_through.base is not owner:
+                owner = owner.seen_through.base
+            owner.seen_through = View(owner, None, None)                # a view of itself that is out of date for good
             owner.version += 1
             return View(self.base, None, None)
         self.put(array)
@@ -72,8 +72,8 @@ class View:
 
 def version(value: Traced) -> int:
     """How often the memory of a value was assigned to."""
-    while value.view is not None and value.view.base is not value:
-        value = value.view.base
+    while value.seen_through is not None and value.seen_through.base is not value:
+        value = value.seen_through.base
     return value.version
 
 
@@ -94,7 +94,7 @@ def transposed(base: Traced, value: Traced) -> Traced:
     def put(array: Array) -> None:
         base.array = Array(array.node, tuple(array.axes[order.index(k)] for k in range(len(order))))
 
-    value.view = View(base, take, put)
+    value.seen_through = View(base, take, put)
     return value
 
 
@@ -107,4 +107,4 @@ def viewed(base: Traced, result: Any) -> None:
         if not several and value.last.node is base.last.node and set(value.last.axes) == set(base.last.axes):
             transposed(base, value)
         else:
-            value.view = View(base, None, None)
+            value.seen_through = View(base, None, None)

@@ -300,9 +300,9 @@ class Graph:
 
     def scan(self, kind: str, axis: Axis, body: Sequence[Node], *, inclusive: bool = False,
              reverse: bool = False) -> Node:
-        """A running sum, product or linear recurrence along one axis, which stays free.
+        """A running sum, product, extremum or linear recurrence along one axis, which stays free.
 
-        "sum" and "prod" take one operand; "linrec" takes (a, b) and is e[i+1] = a[i] e[i] + b[i] from
+        "sum", "prod", "max" and "min" take one operand; "linrec" takes (a, b) and is e[i+1] = a[i] e[i] + b[i] from
         e = 0, always exclusive. With `reverse` the axis is run from its end.
         """
         args = tuple(body)

@@ -311,11 +311,15 @@ class Run:
         if attr.reverse:
             args = [a[::-1] for a in args]
         total = self.numbers.zeros(args[0].shape, node.dtype)
-        carried: Any = self.numbers.number(node.dtype, 1 if attr.kind == "prod" else 0)
+        extremum = {"max": np.maximum, "min": np.minimum}.get(attr.kind)
+        carried: Any = self.numbers.worst(attr.kind, total) if extremum else self.numbers.number(
+            node.dtype, 1 if attr.kind == "prod" else 0)
         for i in range(len(total)):
             if not attr.inclusive:
                 total[i] = carried
-            if attr.kind == "linrec":
+            if extremum:
+                carried = extremum(carried, args[0][i])
+            elif attr.kind == "linrec":
                 carried = args[0][i] * carried + args[1][i]
             else:
                 carried = carried * args[0][i] if attr.kind == "prod" else carried + args[0][i]

@@ -93,13 +93,13 @@ class FloatNumbers:
             found = np.sum(whole, axis=axis) if op == "sum" else np.prod(whole, axis=axis)
             return self.cast(found, dtype)
         function = np.maximum if op == "max" else np.minimum
-        found = function.reduce(np.where(mask, values, self._worst(op, values)), axis=axis)
+        found = function.reduce(np.where(mask, values, self.worst(op, values)), axis=axis)
         return self.cast(found, dtype) if dtype else found
 
     def _as(self, values: Any, dtype: str) -> Any:
         return values.astype(dtype)
 
-    def _worst(self, op: str, values: Any) -> Any:
+    def worst(self, op: str, values: Any) -> Any:
         """What loses against every value: the filling for points outside the mask."""
         if values.dtype.kind in "fO":
             return self.number("float64", -np.inf if op == "max" else np.inf)

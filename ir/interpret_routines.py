@@ -28,6 +28,13 @@ def _adjugate(matrix: Any) -> tuple[Any, ...]:
     return (np.linalg.det(left) * np.linalg.det(right) * (right.T * minors) @ left.T,)
 
 
+def _inverse_or_nan(matrix: Any) -> tuple[Any, ...]:
+    try:
+        return (np.linalg.inv(matrix),)
+    except np.linalg.LinAlgError:
+        return (np.full_like(matrix, np.nan),)
+
+
 MEANINGS: dict[str, Meaning] = {
     "cholesky": lambda a: (np.linalg.cholesky(a),),
     "solve": lambda a, b: (np.linalg.solve(a, b),),
@@ -36,10 +43,12 @@ MEANINGS: dict[str, Meaning] = {
     "solve_upper": _triangular(lower=False, transposed=False),
     "solve_upper_transposed": _triangular(lower=False, transposed=True),
     "inv": lambda a: (np.linalg.inv(a),),
+    "inv_or_nan": _inverse_or_nan,
     "det": lambda a: (np.atleast_1d(np.linalg.det(a)),),
     "slogdet": lambda a: (np.array(tuple(np.linalg.slogdet(a))),),
     "adjugate": _adjugate,
     "eigh": lambda a: tuple(np.linalg.eigh(a)),
+    "qr": lambda a: tuple(np.linalg.qr(a)),
     "svd": lambda a: tuple(np.linalg.svd(a, full_matrices=False)),
     "pinv": lambda a: (np.linalg.pinv(a, rcond=max(a.shape) * np.finfo(a.dtype).eps),),
     "argsort": lambda x: (np.argsort(x, kind="stable"),),

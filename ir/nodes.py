@@ -49,7 +49,7 @@ class ScatterAttr(NamedTuple):
 
 
 class ScanAttr(NamedTuple):
-    """A `scan` node: kind ("sum", "prod", "linrec"), axis, inclusive or not, forward or backward."""
+    """A `scan` node: kind ("sum", "prod", "max", "min", "linrec"), axis, inclusive or not, forward or backward."""
 
     kind: str
     axis: Axis

@@ -57,6 +57,12 @@ def _singular(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
     return (rows, rank), (rank,), (rank, columns)
 
 
+def _factors(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
+    rows, columns = shapes[0]
+    rank = rows.minimum(columns)
+    return (rows, rank), (rank, columns)
+
+
 def _solution(summary: str) -> Routine:
     return Routine((MATRIX, EITHER), ("solution",), _like(1), f"solution x of {summary}")
 
@@ -69,11 +75,14 @@ ROUTINES: dict[str, Routine] = {
     "solve_upper": _solution("U x = b with the upper triangle of U"),
     "solve_upper_transposed": _solution("U' x = b with the upper triangle of U"),
     "inv": Routine((MATRIX,), ("inverse",), _like(0), "inverse of a matrix"),
+    "inv_or_nan": Routine((MATRIX,), ("inverse",), _like(0), "inverse of a matrix, or NaN where there is none"),
     "det": Routine((MATRIX,), ("determinant",), _numbers(1), "determinant of a matrix, as the one element of an array"),
     "slogdet": Routine((MATRIX,), ("sign_log",), _numbers(2), "sign of the determinant, and logarithm of its size"),
     "adjugate": Routine((MATRIX,), ("adjugate",), _transposed, "transposed matrix of the cofactors"),
     "eigh": Routine((MATRIX,), ("eigenvalues", "eigenvectors"), lambda shapes: (shapes[0][:1], shapes[0]),
                     "eigenvalues and eigenvectors of a symmetric matrix"),
+    "qr": Routine((MATRIX,), ("orthogonal", "triangular"), _factors,
+                  "orthonormal columns Q and an upper triangle R with A = Q R"),
     "svd": Routine((MATRIX,), ("left", "singular", "right"), _singular, "thin singular value decomposition"),
     "pinv": Routine((MATRIX,), ("inverse",), _transposed, "Moore-Penrose inverse"),
     "argsort": Routine((VECTOR,), ("order",), _like(0), "indices that sort a vector, equal elements in their order",

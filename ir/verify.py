@@ -32,7 +32,7 @@ from .routines import ROUTINES
 from .table import OPERATIONS, REDUCTIONS, RESULTS
 
 _ALLOWED = {"float": {"float64", "float32"}, **{rule: {dtype} for rule, dtype in RESULTS.items()}}
-SCANS = {"sum": 1, "prod": 1, "linrec": 2}
+SCANS = {"sum": 1, "prod": 1, "max": 1, "min": 1, "linrec": 2}
 
 
 def verify(graph: Graph) -> None:
@@ -182,7 +182,7 @@ def _read(node: Node) -> None:
 def _scan(node: Node) -> None:
     attr = node.attr
     if not isinstance(attr, ScanAttr) or attr.kind not in SCANS:
-        _fail(node, "it is no running sum, product or recurrence")
+        _fail(node, "it is no running sum, product, extremum or recurrence")
     _count(node, SCANS[attr.kind])
     _typed(node, node.args[-1].dtype)
     if attr.kind == "linrec" and attr.inclusive:

@@ -6,6 +6,7 @@ which numbers are drawn (both signs, unless told otherwise). How a case is judge
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -145,12 +146,11 @@ REDUCTIONS = [
     Case("var where", lambda x: np.var(x, where=x > -9) + np.std(x, axis=0, where=x < 9), {"x": X}),
     Case("initial", lambda x: np.sum(x, initial=2.0) + np.prod(x, axis=0, initial=3.0) + np.max(x, initial=0.1) + x.sum(initial=1),
          {"x": X}),
-    Case("dtype", lambda x: np.sum(x, dtype=np.float64) + np.mean(x, axis=0, dtype=float), {"x": X}, smallest=1),
+    Case("dtype", lambda x: np.sum(x, dtype=np.float64) + np.mean(x, axis=0, dtype=float), {"x": X}),
     Case("average with weights", lambda x, w: np.average(x, weights=w) + np.average(x, axis=1, weights=np.sum(w, axis=0))[0],
          {"x": X, "w": X}, signed=False, smallest=1),
     Case("average along an axis", lambda x, w: np.average(x, axis=0, weights=w), {"x": X, "w": V}, signed=False),
-    Case("logsumexp", lambda x, b: scipy.special.logsumexp(x, axis=1) + scipy.special.logsumexp(x, axis=1, b=abs(b)), {"x": X, "b": X},
-         smallest=1),
+    Case("logsumexp", lambda x, b: scipy.special.logsumexp(x, axis=1) + scipy.special.logsumexp(x, axis=1, b=abs(b)), {"x": X, "b": X}),
     Case("logsumexp keepdims", lambda x: scipy.special.logsumexp(x, axis=0, keepdims=True) + scipy.special.logsumexp(x), {"x": X}),
     Case("softmax over axes", lambda x: scipy.special.softmax(x, axis=(0, 1)) * scipy.special.log_softmax(x, axis=-1), {"x": X}),
     Case("norms", lambda x: np.linalg.norm(x) + np.linalg.norm(x, axis=0) + np.linalg.norm(x, 1, axis=0)
@@ -167,6 +167,18 @@ REDUCTIONS = [
     Case("running sum at an index", lambda x: np.cumsum(x)[2] * np.cumsum(x)[1:] + np.cumsum(x)[::-1][1:], {"x": "4"}),
     Case("running sum on a diagonal", lambda A: np.trace(np.cumsum(A, axis=1)) + np.diag(np.cumprod(A, axis=0)), {"A": S}),
     Case("running product reshaped", lambda x: np.cumprod(x, axis=1).reshape(-1), {"x": X}),
+    Case("ufuncs reduced", lambda x: np.add.reduce(x) * np.multiply.reduce(x, 0) + np.maximum.reduce(x, axis=None)
+         + np.minimum.reduce(x, axis=-2) * np.hypot.reduce(x) + np.logaddexp.reduce(x, axis=(0, 1))
+         + np.add.reduce(x, axis=0, initial=2.0, where=x > 0), {"x": X}),
+    Case("ufuncs reduced, kept", lambda x: np.add.reduce(x, axis=1, keepdims=True) * np.fmax.reduce(x, keepdims=True), {"x": X}, seed=2),
+    Case("ufuncs reduced over a list", lambda x, y: np.maximum.reduce([x, y, x * y]) + np.add.reduce((x, y)), {"x": V, "y": V}),
+    Case("truth values reduced", lambda x: np.logical_and.reduce(x > -1) | np.logical_or.reduce(x > 1, axis=0), {"x": X}),
+    Case("ufuncs accumulated", lambda x: np.add.accumulate(x) * np.multiply.accumulate(x, axis=1), {"x": X}),
+    Case("running maximum", lambda x: np.maximum.accumulate(x, axis=1) * np.minimum.accumulate(x), {"x": T}),
+    Case("running maximum of sums", lambda x: np.cumsum(x) - np.maximum.accumulate(np.cumsum(x)), {"x": V}),
+    Case("running minimum of whole numbers", lambda x, i: np.minimum.accumulate(i) * x, {"x": V, "i": "int n"}),
+    Case("outer operations", lambda x, y: np.add.outer(x, y) * np.subtract.outer(x, y) + np.maximum.outer(x, y)
+         + np.multiply.outer(x, [1.0, 2.0])[..., 1:2], {"x": X, "y": W}),
     Case("diff", lambda x: np.diff(x) ** 2, {"x": V}),
     Case("second differences", lambda x: np.diff(x, 2, axis=0) + np.diff(x, n=1, axis=-2)[1:], {"x": "5 m"}),
     Case("diff with ends", lambda x: np.diff(x, prepend=0.0, append=x[-1:] * 2), {"x": V}, smallest=1),
@@ -221,6 +233,7 @@ PRODUCTS = [
     Case("kron of ranks", lambda A, x: np.kron(A, x), {"A": A, "x": W}),
     Case("cross", lambda x, y: np.cross(x, y), {"x": "3", "y": "3"}),
     Case("cross of rows", lambda x, y: np.cross(x, y), {"x": "n 3", "y": "3"}),
+    Case("cross of declared sizes", lambda x, y: np.cross(x[:3], y[1:]), {"x": V, "y": V}, smallest=4),
     Case("cross of columns", lambda x, y: np.cross(x, y, axis=0), {"x": "3 n", "y": "3 n"}),
     Case("linalg.cross", lambda x, y: np.linalg.cross(x, y), {"x": "n 3", "y": "n 3"}),
     Case("trace", lambda A: np.trace(A) + A.trace(1) + np.trace(A, -1) + np.linalg.trace(A), {"A": S}),
@@ -458,4 +471,31 @@ CONSTRUCTORS = [
     Case("hanning and constants", lambda x: x * np.hanning(4) + np.pi * np.e, {"x": "4"}),
 ]
 
-CASES: list[Case] = [*ELEMENTWISE, *REDUCTIONS, *PRODUCTS, *SHAPES, *INDEXING, *ASSIGNMENT, *CONSTRUCTORS]
+FORMS = [
+    Case("options by position", lambda x: np.sum(x, 0, None, None, True) + np.mean(x, 0, None, None, True)
+         + np.max(x, 0, None, True) + np.var(x, 0, None, None, 0, True) + np.median(x, 0, None, False, True)
+         + np.quantile(x, 0.3, 0, None, False, "linear", True), {"x": X}, seed=1, single=False),
+    Case("options of methods by position", lambda x: x.sum(0, None, None, True) + x.max(0, None, True) * x.min(0, None, True)
+         + x.prod(0, None, None, True, 2.0) + x.std(0, None, None, 0, True), {"x": X}),
+    Case("names of NumPy's parameters", lambda x: np.sum(a=x, axis=0) + np.clip(a=x, a_min=-0.3, a_max=1.1)
+         + scipy.special.logsumexp(a=x) + np.mean(a=x) + np.transpose(a=x).T + np.squeeze(a=x[None], axis=0)
+         + np.roll(a=x, shift=1, axis=0) + np.broadcast_to(array=x, shape=x.shape) + np.asarray(a=x) + np.array(object=x), {"x": X},
+         smallest=1),
+    Case("constructors by position", lambda x: np.logspace(0, 1, 4, True, 10.0, float) * x + np.arange(0, 4, 1, float)
+         + np.zeros(4, float, "C") + np.full(4, 2, order="C") + np.ones(4, like=None), {"x": "4"}),
+    Case("assignment through a view by name", _called(_assign(lambda y, x: np.transpose(a=y).__setitem__(0, x[0, 0] * 2)), "x"), {"x": X},
+         smallest=1),
+    Case("dtypes by position", lambda x: np.asarray(x, float) + np.array(x, np.float64) + x.astype(dtype=float)
+         + np.cumsum(x, 0, np.float64) + np.zeros_like(x, int) + np.ones_like(x, dtype=bool), {"x": X}),
+    Case("reshape with an order by position", lambda x: np.reshape(x, (4, 3), "F") + np.reshape(x, (4, 3), "C"), {"x": "2 6"}),
+    Case("tile and repeat by arrays", lambda x: np.tile(x, np.array([2, 1])) * np.repeat(x, [2], axis=0), {"x": "n 3"}),
+    Case("arrays in brackets", lambda x, y: np.r_[x, y, 1.0] * np.r_[2.0, y, x] + np.c_[x, x, [1.0, 2.0, 3.0]].sum(), {"x": "3", "y": V}),
+    Case("where=True", lambda x: np.add(x, 1.0, where=True) + np.sum(x, where=True) + x.max(where=True, initial=-9.0), {"x": X}),
+    Case("compress as a method", lambda x: x.compress([True, False, True], axis=1) + x.compress([0, 1, 1], 1), {"x": "n 3"}),
+    Case("select and piecewise keep the dtype", lambda x: np.select((x > 1, x > 0), (x, 2.0)) + np.select([x > 0], [1.0], 2.0) * x
+         + np.piecewise(x, [x < 0], [-1.0, lambda v: v * 2]), {"x": V}, single=False),
+    Case("numbers of Python's math", lambda x: math.log(x, 2) + math.hypot(x, 2.0, x) + math.dist([x, 1.0], [2.0, x])
+         + math.fsum([x, x * x]) + math.prod([x, x]) + round(x, 1) * x + round(x) * x, {"x": ""}, signed=False),
+]
+
+CASES: list[Case] = [*ELEMENTWISE, *REDUCTIONS, *PRODUCTS, *SHAPES, *INDEXING, *ASSIGNMENT, *CONSTRUCTORS, *FORMS]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special
 
 import gradc
 
@@ -143,3 +144,23 @@ def test_single_precision_gives_the_dtype_of_numpy(case: Case) -> None:
     if case.single:
         assert f.graph.outputs[0][1].dtype == wanted.dtype.name
 
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_reductions_whose_result_is_empty_are_empty_as_in_numpy(jit: bool) -> None:
+    def extremes(x: Any) -> Any:
+        return np.max(x, axis=1) + np.argmin(x, axis=1) + np.ptp(x, axis=1)
+
+    def means(x: Any) -> Any:
+        return np.mean(x, axis=1) + np.var(x, axis=1) + scipy.special.logsumexp(x, axis=1)
+
+    f, g = (gradc.compile(function, {"x": "n m"}, jit=jit) for function in (extremes, means))
+    for function, shapes in ((f, [(0, 3)]), (g, [(0, 3), (0, 0)])):
+        for shape in shapes:
+            value, saved = function.forward(np.zeros(shape))
+            assert value.shape == (0,)
+            assert function.backward(saved, np.zeros(0)).shape == shape
+    for function, shapes, message in ((f, [(3, 0), (0, 0)], "m(ax|in)"), (g, [(3, 0)], "(mean|logsumexp)")):
+        for shape in shapes:
+            with pytest.raises(gradc.DomainError, match=f"{message} over an empty axis of dimension m"):
+                function(np.zeros(shape))

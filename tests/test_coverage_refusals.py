@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.special
 
 import gradc
 
 from .comparison import close
 
-N, M, PLACES = {"x": "n"}, {"x": "n m"}, {"x": "n", "i": "int m"}
+N, M, PLACES, K = {"x": "n"}, {"x": "n m"}, {"x": "n", "i": "int m"}, {"x": "n", "k": ""}
 
 
 def _put(x: Any, key: Any, value: Any) -> Any:
@@ -34,6 +35,25 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (lambda x: x.reshape(2, -1, -1), N, "more than one dimension of a shape is -1"),
     (lambda x: x + np.zeros((-3, 1)), N, "a dimension of a shape is -3"),
     (lambda x: np.diff(x, -1), N, "diff of the order -1"),
+    (lambda x: x.matmul(x), N, "a traced array has no attribute matmul"),
+    (lambda x: x.svd(), N, "a traced array has no attribute svd"),
+    (lambda x: x[x > 0].foo, N, "elements that a mask selects have no attribute foo"),
+    (lambda x: np.abs(np.fft.rfft(x)) ** 2, N, "np.fft.rfft is not known on traced arrays"),
+    (lambda x, k: np.zeros(k) + x, K, "a dimension of a shape is no number and no size"),
+    (lambda x, k: x[::k], K, "the step of a slice is no whole number"),
+    (lambda x, k: np.sum(x, axis=k), K, "an axis is no number"),
+    (lambda x, k: np.split(x, k)[0], K, "an array is split into a number of parts that is not known"),
+    (lambda x, k: np.arange(k) * x, K, "np.arange of sizes takes whole numbers"),
+    (lambda x, k: np.roll(x, k), K, "a shift of np.roll is no whole number"),
+    (lambda x, k: x[:, : 2 * k], {"x": "n m", "k": ""}, "an end of a slice is no whole number"),
+    (lambda x, k: sum(x[i] for i in range(k + 1)), K, "a traced value is needed as a Python number"),
+    (lambda x, k: np.linalg.matrix_power(x, k), {"x": "n n", "k": ""}, "matrix_power is no whole number"),
+    (lambda x, k: np.diff(x, k), K, "a Python branch or loop on a traced value"),
+    (lambda x: np.array(x, np.float16), N, "float16"),
+    (lambda x: scipy.linalg.eigvalsh(x, np.eye(2)), {"x": "2 2"}, "scipy.linalg.eigvalsh: got an unexpected keyword argument 'b'"),
+    (lambda x: np.r_[x, 1:4], N, "np.r_ and np.c_ of slices or texts beside traced arrays"),
+    (lambda x: x.view(), N, "a traced array has no attribute view"),
+    (lambda x: np.logspace(0, 1, 3, 4, 5, 6, 7, 8), N, "np.logspace: takes from 3 to 6 positional arguments"),
     (lambda x: np.fft.fft(x), N, "np.fft.fft is not known on traced arrays"),
     (lambda x: np.angle(x), N, "np.angle is not known on traced arrays"),
     (lambda x: np.nonzero(x), N, "np.nonzero is not known on traced arrays"),
@@ -53,7 +73,7 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (lambda x: scipy.special.logsumexp(x, return_sign=True), N, "scipy.special.logsumexp(..., return_sign=...)"),
     (lambda x: np.cumulative_sum(x, include_initial=True), N, "include_initial= has no meaning here"),
     (lambda x: np.cumulative_sum(x), M, "axis= is needed for an array of several dimensions"),
-    (lambda x: np.cross(x, x), {"x": "n 2"}, "np.cross takes vectors of three elements"),
+    (lambda x: np.cross(x, x), {"x": "n 2"}, "np.cross takes vectors of three elements, and here the dimension is 2"),
     (lambda x: np.diagonal(x), N, "a diagonal of an array of one dimension"),
     (lambda x: np.diag(x), {"x": "n n n"}, "np.diag of an array of 3 dimensions"),
     (lambda x: np.tril(x), N, "a triangle of an array of one dimension"),
@@ -80,7 +100,12 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (lambda x: np.interp(x, x, x, period=1.0), N, "np.interp(..., period=...)"),
     (lambda x, i: np.bincount(i, minlength=None), PLACES, "np.bincount without minlength="),
     (_add_at_outside, N, "np.add.at of an array that is not traced"),
-    (lambda x: np.multiply.at(x, [0], 2.0), N, "np.multiply.at has no meaning here"),
+    (lambda x: np.multiply.at(x, [0], 2.0), N, "np.multiply.at is not known on traced arrays"),
+    (lambda x: np.add.reduceat(x, [0, 2]), N, "np.add.reduceat is not known on traced arrays"),
+    (lambda x: np.subtract.reduce(x), N, "np.subtract.reduce is not known on traced arrays"),
+    (lambda x: np.logaddexp.accumulate(x), N, "np.logaddexp.accumulate is not known on traced arrays"),
+    (lambda x: np.sin.outer(x, x), N, "np.sin.outer is not known on traced arrays"),
+    (lambda x: np.block([[x], []]), N, "no arrays are joined"),
     (lambda x: x[x > 0], N, "a mask selects elements, and their number is not known"),
     (lambda x: x[x > 0][0], N, "an index of elements that a mask selects"),
     (lambda x: len(x[x > 0]), N, "len() of elements that a mask selects"),
@@ -104,6 +129,19 @@ def test_what_numpy_means_otherwise_is_refused_with_what_to_write(
     assert message in lines[0]
     assert "(line " in lines[0]
     assert len(lines) == 2 and lines[1].endswith(".")
+    assert ('compile with static=("k",)' in lines[1]) == ("k" in args)
+
+
+def test_the_fourier_transform_written_as_advised_is_that_of_numpy() -> None:
+    def power(x: Any) -> Any:
+        n = x.shape[0]
+        angle = 2 * np.pi * np.outer(np.arange(n), np.arange(n)) / n
+        return (np.cos(angle) @ x) ** 2 + (-np.sin(angle) @ x) ** 2
+
+    f = gradc.compile(power, N, jit=False)
+    for n in (1, 4, 7):
+        x = np.random.default_rng(n).uniform(-1.0, 1.0, n)
+        close(f(x), np.abs(np.fft.fft(x)) ** 2)
 
 
 def test_a_variance_of_too_few_elements_is_no_number_below_0() -> None:
@@ -116,9 +154,32 @@ def test_a_variance_of_too_few_elements_is_no_number_below_0() -> None:
     assert gradc.compile(lambda x: np.cov(x, ddof=3), {"x": "n"}, jit=False)(x) == np.inf
 
 
-def test_selected_elements_have_no_other_attributes() -> None:
-    with pytest.raises(AttributeError, match="elements selected by a mask have no attribute foo: reduce them"):
-        gradc.compile(lambda x: x[x > 0].foo, N, jit=False)
+def test_an_unknown_attribute_is_an_error_of_gradc_and_missing_for_hasattr() -> None:
+    for function in (lambda x: x.foo, lambda x: x[x > 0].foo):
+        with pytest.raises(AttributeError) as caught:
+            gradc.compile(function, N, jit=False)
+        assert isinstance(caught.value, gradc.UnsupportedError)
+    f = gradc.compile(lambda x: x * (hasattr(x, "tofile") + hasattr(x[x > 0], "tofile") + 2 * hasattr(x, "shape")), N,
+                      jit=False)
+    close(f([1.0, 2.0]), [2.0, 4.0])
+
+
+def test_a_read_may_be_proved_by_an_equality_that_is_met_later() -> None:
+    f = gradc.compile(lambda x: x[0, 0] + np.array([1.0, 2.0, 3.0]) * x[0] + np.array([x[0, 0]])[0], M, jit=False)
+    close(f([[1.0, 2.0, 3.0]]), [3.0, 6.0, 11.0])
+    with pytest.raises(gradc.ShapeError, match="3"):
+        f([[1.0, 2.0]])
+
+
+def counted(x: Any, k: int = 2) -> Any:
+    return np.sum(x[k:] ** 2)
+
+
+def test_a_number_that_has_to_stay_one_can_be_static() -> None:
+    for given in ({"x": "n", "k": ""}, {"x": "n", "k": "int"}, None):
+        with pytest.raises(gradc.UnsupportedError, match=r'If k is to stay a Python number, compile with static=\("k",\)'):
+            gradc.compile(counted, given, jit=False)([1.0, 2.0, 3.0])
+    assert gradc.compile(counted, static="k", jit=False)([1.0, 2.0, 3.0]) == 9.0
 
 
 def test_sizes_that_numpy_would_read_otherwise_are_refused_when_called() -> None:
@@ -137,7 +198,7 @@ def test_masks_index_arrays_and_running_sums_compile_once_for_every_size() -> No
         y[i] += x[::-1][i] ** 2
         y[x < 0] = 0.5
         np.add.at(y, i, x[i])
-        return np.sum(x[x > 0]) * np.sum(y * np.cumsum(y)[::-1])
+        return np.sum(x[x > 0]) * np.sum(y * np.cumsum(y)[::-1] + np.maximum.accumulate(x) ** 2)
 
     f = gradc.compile(score, {"x": "n", "i": "int m"}, cache=False)
     plain = gradc.compile(score, {"x": "n", "i": "int m"}, jit=False)

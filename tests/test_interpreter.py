@@ -281,6 +281,10 @@ SCANS = {
     ("prod", True, False): [1, 3, 6],
     ("prod", False, True): [6, 2, 1],
     ("prod", True, True): [6, 6, 2],
+    ("max", False, False): [-np.inf, 1, 3],
+    ("max", True, False): [1, 3, 3],
+    ("min", False, True): [2, 2, np.inf],
+    ("min", True, True): [1, 2, 2],
 }
 
 

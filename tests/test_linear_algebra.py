@@ -79,6 +79,12 @@ CASES: dict[str, tuple[Callable[..., Any], Sequence[Any]]] = {
     "eigh of the upper triangle": (lambda a: np.linalg.eigh(a, UPLO="U")[1] ** 2, (S,)),
     "eigh, a batch": (lambda a: np.linalg.eigh(a)[1] ** 2, (definite(3, 2),)),
     "scipy eigh": (lambda a: scipy.linalg.eigh(a)[1] ** 2 + scipy.linalg.eigvalsh(a, lower=False), (S,)),
+    "orthonormal columns": (lambda a: np.linalg.qr(a)[0], (TALL,)),
+    "triangle": (lambda a: np.linalg.qr(a, mode="r"), (TALL,)),
+    "both factors": (lambda a: np.linalg.qr(a).Q @ np.sin(np.linalg.qr(a).R), (TALL,)),
+    "factors, square": (lambda a: np.linalg.qr(a)[0] + np.linalg.qr(a)[1] ** 2, (A,)),
+    "factors, a batch": (lambda a: np.linalg.qr(a)[0] @ np.linalg.qr(a)[1] ** 2, (RANDOM.standard_normal((2, 4, 3)),)),
+    "factors, SciPy's": (lambda a: scipy.linalg.qr(a, mode="economic")[0] + scipy.linalg.qr(a, mode="r")[0][0], (TALL,)),
     "singular values, tall": (lambda a: np.linalg.svd(a, compute_uv=False), (TALL,)),
     "singular values, wide": (lambda a: np.linalg.svdvals(a), (WIDE,)),
     "left vectors": (lambda a: np.linalg.svd(a, full_matrices=False)[0] ** 2, (TALL,)),
@@ -103,6 +109,9 @@ CASES: dict[str, tuple[Callable[..., Any], Sequence[Any]]] = {
     "median, odd": (lambda x: np.median(x, axis=1), (B,)),
     "median of all": (lambda x: np.median(x, keepdims=True), (B,)),
     "quantile": (lambda x: np.quantile(x, 0.3), (b,)),
+    "quantiles": (lambda x: np.quantile(x, [0.1, 0.5, 0.75], axis=1, keepdims=True), (B,)),
+    "percentiles": (lambda x: np.percentile(x, np.array([[0, 25], [60, 100]])), (b,)),
+    "no quantiles": (lambda x: np.quantile(x, [], axis=0), (B,)),
     "percentile": (lambda x: np.percentile(x, 80, axis=0), (B,)),
 }
 
@@ -167,7 +176,7 @@ def test_the_public_checker_passes_both_orders(name: str) -> None:
     assert gradc.check_gradients(gradc.compile(function, jit=False).at(*args), *args, order=2).ok
 
 
-COMPILED = ("solve a matrix", "solve, a batch", "cholesky", "lower triangular, transposed", "upper triangular",
+COMPILED = ("both factors", "factors, a batch", "solve a matrix", "solve, a batch", "cholesky", "lower triangular, transposed", "upper triangular",
             "det", "sign and logabsdet", "eigh, a batch", "right vectors", "pinv, tall", "sort, first axis", "inv",
             "upper triangular, transposed", "cho_solve, lower", "median of all")
 
@@ -198,6 +207,8 @@ def test_one_compilation_serves_every_size_and_float32_stays() -> None:
     low = gradc.compile(lambda a: np.sum(np.linalg.inv(a)), {"a": "float32 n n"}, jit=False)
     found = low.grad(A.astype(np.float32))
     assert found.dtype == np.float32
+    power = gradc.compile(lambda a: np.linalg.matrix_power(a, 0), {"a": "float32 n n"}, jit=False)
+    assert power(A.astype(np.float32)).dtype == np.float32
     close(found, gradc.compile(lambda a: np.sum(np.linalg.inv(a)), {"a": "n n"}, jit=False).grad(A), 1e-5)
 
 
@@ -240,6 +251,49 @@ def test_vectors_of_equal_eigenvalues_have_no_derivative_and_the_values_have() -
         left.grad(np.eye(3))
 
 
+@pytest.mark.parametrize("p", [None, -2, 1, "fro"])
+@pytest.mark.parametrize("jit", [False, True])
+def test_the_condition_of_a_singular_matrix_is_infinite_as_in_numpy(p: Any, jit: bool) -> None:
+    f = gradc.compile(lambda a: np.linalg.cond(a, p), {"a": "b n n"}, jit=jit)
+    matrices = np.array([np.diag([1.0, 0.0, 2.0]), np.zeros((3, 3)), A[:3, :3]])
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(f(matrices), np.linalg.cond(matrices, p), rtol=1e-9)
+    np.testing.assert_allclose(evaluate(f.graph, {"a": matrices})[0], f(matrices), rtol=1e-9)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_operands_of_both_precisions_are_solved_in_double_precision(jit: bool) -> None:
+    for one, other in (("float32", "float64"), ("float64", "float32")):
+        f = gradc.compile(lambda a, b: np.sum(np.linalg.solve(a, b) ** 2), {"a": f"{one} n n", "b": f"{other} n"}, jit=jit)
+        matrix, right = A.astype(one), b.astype(other)
+        value, slopes = f.value_and_grad(matrix, right)
+        close(value, np.sum(np.linalg.solve(matrix, right) ** 2))
+        close(evaluate(f.graph, {"a": matrix, "b": right})[0], value)
+        assert (slopes.a.dtype, slopes.b.dtype) == (one, other)
+        solved = np.linalg.solve(np.asarray(matrix, float), right)
+        close(slopes.b, 2 * np.linalg.solve(np.asarray(matrix, float).T, solved), 1e-6)
+    gradc.compile("sum(sum(solve(A, i*x)) for i in range(3))", {"A": "n n", "x": "float32 n"}, jit=jit)
+
+
+def test_factors_without_a_derivative_are_refused_when_called() -> None:
+    f = gradc.compile(lambda a: np.sum(np.linalg.qr(a).Q), {"a": "m n"}, jit=False)
+    dependent = TALL.copy()
+    dependent[:, 2] = 2 * dependent[:, 0]
+    with pytest.raises(gradc.DomainError, match="columns of a matrix depend on each other, and its factors Q and R"):
+        f.grad(dependent)
+    with pytest.raises(gradc.DomainError, match="more columns than rows has factors Q and R without a derivative"):
+        f.grad(WIDE)
+    close(f(WIDE), np.sum(np.linalg.qr(WIDE).Q))
+    wide = gradc.compile(lambda a: np.linalg.qr(a).Q @ np.linalg.qr(a).R ** 2, {"a": "3 5"}, jit=False)
+    close(wide(WIDE), np.linalg.qr(WIDE).Q @ np.linalg.qr(WIDE).R ** 2)
+    assert gradc.check_gradients(wide, WIDE, order=2).ok
+    complete = gradc.compile(lambda a: scipy.linalg.qr(a)[0] + np.linalg.qr(a, "complete").R, {"a": "n n"}, jit=False)
+    close(complete(A), sum(scipy.linalg.qr(A)))
+    assert gradc.check_gradients(complete, A, order=2).ok
+    assert f.grad(np.zeros((3, 0))).shape == (3, 0)
+    assert gradc.compile(lambda a: np.sum(np.linalg.qr(a).R), {"a": "m n"}).grad(np.zeros((0, 0))).shape == (0, 0)
+
+
 REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (lambda a: np.linalg.inv(a), {"a": "2 3"}, "cannot be equal"),
     (lambda a: np.linalg.inv(a), {"a": "n"}, "inv takes a matrix, not an array of 1 dimensions"),
@@ -248,14 +302,20 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (lambda x: np.sort(x), {"x": ""}, "there is no axis -1"),
     (lambda a, b: np.linalg.solve(a, b), {"a": "n n", "b": ""}, "the right-hand side is a number"),
     (lambda a, b: np.linalg.solve(a, b), {"a": "n n", "b": "1 n"}, "the dimensions n and 1 cannot be equal"),
+    (lambda a: np.linalg.qr(a, "complete"), {"a": "m n"}, "np.linalg.qr with mode='complete' is not known: it completes"),
+    (lambda a: np.linalg.qr(a, "raw"), {"a": "m n"}, "np.linalg.qr with mode='raw' is not known"),
+    (lambda a: np.linalg.qr(a), {"a": "n"}, "qr takes a matrix, not an array of 1 dimensions"),
+    (lambda a: np.linalg.eigvals(a), {"a": "n n"}, "np.linalg.eigvals is not known on traced arrays"),
+    (lambda a: np.linalg.eig(a)[1], {"a": "n n"}, "np.linalg.eig is not known on traced arrays"),
     (lambda a: np.linalg.svd(a), {"a": "m n"}, "full_matrices=True"),
     (lambda a, b: np.linalg.lstsq(a, b, rcond=0.5)[0], {"a": "m n", "b": "m"}, "lstsq with rcond=0.5 is not known"),
     (lambda a: np.linalg.eigh(a, UPLO="X"), {"a": "n n"}, "UPLO='X'"),
     (lambda a: np.linalg.matrix_power(a, 0.5), {"a": "n n"}, "no whole number"),
     (lambda a, b: scipy.linalg.solve(a, b, assume_a="banded"), {"a": "n n", "b": "n"}, "assume_a='banded'"),
     (lambda a, b: scipy.linalg.solve_triangular(a, b, trans=3), {"a": "n n", "b": "n"}, "trans=3"),
-    (lambda x: np.quantile(x, [0.1, 0.2]), {"x": "n"}, "one literal q"),
-    (lambda x: np.percentile(x, 10, method="lower"), {"x": "n"}, "one literal q"),
+    (lambda x: np.quantile(x, [0.1, x[0]]), {"x": "n"}, "np.quantile is known for literals q from 0 to 1"),
+    (lambda x: np.percentile(x, [50, 120]), {"x": "n"}, "np.quantile is known for literals q from 0 to 1"),
+    (lambda x: np.percentile(x, 10, method="lower"), {"x": "n"}, "and the linear method"),
 ]
 
 
@@ -281,7 +341,7 @@ def test_a_call_travels_as_text_and_has_no_value_in_high_precision() -> None:
 
 
 @pytest.mark.parametrize(("line", "message"), [
-    ("call qr result 0 over 0 of %0", "qr is no routine"),
+    ("call lu result 0 over 0 of %0", "lu is no routine"),
     ("call inv result 1 over 0 of %0", "inv has 1 operands and 1 results"),
     ("call inv result 0 over 1 of %0", "an operand of inv has 2 dimensions"),
 ])
@@ -298,7 +358,7 @@ def test_the_verifier_looks_at_calls() -> None:
     graph.outputs = [("value", node)]
     prepare(graph)
     for attr, args, message in (
-            (node.attr._replace(routine="qr"), (a,), "it names no routine"),
+            (node.attr._replace(routine="lu"), (a,), "it names no routine"),
             (node.attr._replace(result=2), (a,), "inv has no result 2"),
             (node.attr, (a, a), "it takes 1 operands"),
             (node.attr._replace(batch=1), (a,), "is no array of 1 dimensions and those of inv"),

@@ -217,7 +217,9 @@ def test_scans_keep_their_state_where_other_axes_open_inside() -> None:
     down = g.scan("sum", i, (element,), inclusive=True)
     up = g.scan("prod", i, (element,), reverse=True)
     across = g.scan("sum", j, (down * up,))
-    g.outputs = [("down", g.store([i, j], down)), ("up", g.store([i, j], up)), ("both", g.store([j, i], across))]
+    lowest, highest = g.scan("min", i, (element,), inclusive=True), g.scan("max", i, (down,), inclusive=True, reverse=True)
+    g.outputs = [("lowest", g.store([i, j], lowest)), ("highest", g.store([i, j], highest)),
+                 ("down", g.store([i, j], down)), ("up", g.store([i, j], up)), ("both", g.store([j, i], across))]
     same_as_interpreter(g, A=RANDOM.standard_normal((3, 4)))
     same_as_interpreter(g, A=RANDOM.standard_normal((1, 1)))
     assert run(g, np.zeros((0, 2)))[0].shape == (0, 2)

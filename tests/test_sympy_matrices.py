@@ -355,3 +355,12 @@ def test_a_density_of_matrices_compiles() -> None:
     np.testing.assert_allclose(got, -(np.log(np.linalg.det(covariance)) + (vector.T @ solved)[0, 0]) / 2, 1e-13)
     np.testing.assert_allclose(slopes.v, -solved, 1e-13)
     np.testing.assert_allclose(slopes.A, (solved @ solved.T - np.linalg.inv(covariance)) @ matrix, 1e-12)
+
+
+def test_a_matrix_of_one_element_has_a_gradient_by_its_element_or_its_trace() -> None:
+    with pytest.raises(DerivativeError, match=r"take its one element, by \[0, 0\] or Trace \(trace\)"):
+        _ = gradc.compile(v.T * v, jit=False).grad
+    for one in (Trace(v.T * v), (v.T * v)[0, 0]):
+        assert gradc.compile(one, jit=False).grad(np.array([[1.0], [2.0]])).tolist() == [[2.0], [4.0]]
+    with pytest.raises(DerivativeError, match=r"take its one element, by \[0\], or use \.backward"):
+        _ = gradc.compile("x", {"x": "1"}, jit=False).grad

@@ -49,6 +49,7 @@ def everything() -> Graph:
         ),
         ("scatter", g.scatter_add((N, 2 * M), [Part(e, (i, g.const(0)), (first,))])),
         ("running", g.store((ROW,), g.scan("sum", ROW, [e], inclusive=True, reverse=True))),
+        ("largest", g.store((ROW,), g.scan("max", ROW, [e], inclusive=True))),
         ("recurrence", g.store((ROW,), g.scan("linrec", ROW, [e, before]))),
         ("odd", g.store((odd,), g.axis(odd) + g.dim(half - 3) + k)),
         ("scalar", g.store((), g.const(True))),
@@ -104,7 +105,7 @@ def test_the_parsed_graph_computes_the_same() -> None:
     graph = everything()
     arguments = {"x": [1.0, 2.0, 3.0], "A": np.ones((3, 2), dtype="float32"), "k": 4}
     before, after = evaluate(graph, arguments), evaluate(from_text(to_text(graph)), arguments)
-    assert len(before) == len(after) == 10
+    assert len(before) == len(after) == 11
     for a, b in zip(before, after, strict=True):
         assert np.array_equal(a, b)
 
@@ -239,7 +240,7 @@ def graphs(draw: st.DrawFn) -> Graph:
             pool.append(graph.reduce(draw(st.sampled_from(["sum", "max", "logsumexp"])), ROW, a, guards))
         elif kind == "scan":
             pool.append(
-                graph.scan("prod", ROW, [a], inclusive=draw(st.booleans()), reverse=draw(st.booleans()))
+                graph.scan(draw(st.sampled_from(["prod", "min"])), ROW, [a], inclusive=draw(st.booleans()), reverse=draw(st.booleans()))
             )
         else:
             pool.append(graph.ops.select(graph.ops.less(a, b), a, b))
@@ -301,7 +302,7 @@ MALFORMED = {
         START + '%3: float64 = const bits "000000000000f03f"',
         "line 5: a constant's bits are",
     ),
-    "kind of scan": (START + "%3: float64 = scan max over n#0 of %2", "line 5: max is no kind of scan"),
+    "kind of scan": (START + "%3: float64 = scan median over n#0 of %2", "line 5: median is no kind of scan"),
     "missing kind": (START + "%3: float64 = scan", "line 5: the kind of a scan is missing"),
     "scatter": (
         START + "%3: float64 = scatter_add [n] {[%1, %1] += %2}",

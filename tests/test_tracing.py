@@ -247,12 +247,12 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (lambda x: sum(x[i] for i in range(len(x))), {"x": "n"}, "a traced value is needed as a Python number"),
     (lambda x: float(x), {"x": ""}, "a traced value is needed as a Python number"),
     (lambda x: np.unique(x), {"x": "n"}, "np.unique is not known on traced arrays"),
-    (lambda x: np.linalg.qr(x), {"x": "n n"}, "np.linalg.qr is not known on traced arrays"),
+    (lambda x: np.linalg.tensorinv(x), {"x": "n n"}, "np.linalg.tensorinv is not known on traced arrays"),
     (lambda x: x[x > 0], {"x": "n"}, "a mask selects elements, and their number is not known"),
     (lambda x: x[0.5], {"x": "n"}, "an index is no whole number"),
     (lambda x: x[0, 0, 0], {"x": "n"}, "3 indices for an array of 1 dimensions"),
     (lambda x: np.exp(x, where=x > 0), {"x": "n"}, "np.exp(..., where=...) has no meaning here"),
-    (lambda x: np.add.reduce(x), {"x": "n"}, "np.add.reduce has no meaning here"),
+    (lambda x: np.add.reduceat(x), {"x": "n"}, "np.add.reduceat is not known on traced arrays"),
     (lambda x: x + 1j, {"x": "n"}, "a value of type complex meets a traced array"),
     (lambda x: np.linalg.norm(x, 3), {"x": "n n"}, "np.linalg.norm with ord=3"),
     (lambda x: x + np.frombuffer(bytes(8 * 300)), {"x": "300"}, "an array of 300 numbers that is no argument"),
@@ -304,8 +304,6 @@ def test_shapes_and_declarations_that_do_not_fit_are_told() -> None:
         gradc.compile(lambda *xs: xs[0])
     with pytest.raises(FormulaError, match="reserved"):
         gradc.compile(lambda out: out)
-    with pytest.raises(AttributeError, match="a traced array has no attribute frobnicate"):
-        gradc.compile(lambda x: x.frobnicate(), {"x": "n"})
     f = gradc.compile(lambda x, y: x + y, {"x": "n", "y": "m"}, jit=False)
     with pytest.raises(ShapeError, match="they meet in one expression and must be equal"):
         f([1.0], [1.0, 2.0])

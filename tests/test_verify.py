@@ -148,7 +148,7 @@ CASES: dict[str, tuple[Callable[[Broken], object], str]] = {
         lambda b: b.make("read", (b.a, b.i), 1, dtype="float32"),
         "its type must be float64, not",
     ),
-    "scan": (lambda b: b.make("scan", (b.e,), ScanAttr("max", ROW, False, False)), "it is no running sum"),
+    "scan": (lambda b: b.make("scan", (b.e,), ScanAttr("median", ROW, False, False)), "it is no running sum"),
     "scan's arity": (
         lambda b: b.make("scan", (b.e,), ScanAttr("linrec", ROW, False, False)),
         "it takes 2 operands, not 1",
