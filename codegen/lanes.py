@@ -1,9 +1,9 @@
 """Arithmetic on the lanes of a vector, written as arithmetic on numbers: how `vector_kernels` is turned into LLVM IR.
 
-A `Lanes` is a value of a vector function under construction (or of its scalar form: one lane): float64, int64
-or truth values. Operators append instructions. No instruction bears a flag, so all widths, the scalar form
-included, give the same bits, and nothing is contracted or reassociated: `fma` is written where it is meant.
-Which functions there are, and what they compute, is `vector_kernels`'; who calls them is `vector_maths`'.
+A `Lanes` is a value of a vector function under construction (or of its scalar form: one lane): float64 and int64,
+or float32 and int32, or truth values. Operators append instructions. No instruction bears a flag, so all widths, the
+scalar form included, give the same bits, and nothing is contracted or reassociated: `fma` is written where it is
+meant. Which functions there are, and what they compute, is `vector_kernels`'; who calls them is `vector_maths`'.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 
 from llvmlite import ir
 
-DOUBLE, LONG, SINGLE = ir.DoubleType(), ir.IntType(64), ir.FloatType()
-_SHORT = {DOUBLE: "f64", LONG: "i64", SINGLE: "f32"}
-MAGIC = 1.5 * 2.0**52               # adding it leaves the nearest whole number in the low bits
+DOUBLE, LONG, SINGLE, INT = ir.DoubleType(), ir.IntType(64), ir.FloatType(), ir.IntType(32)
+_SHORT = {DOUBLE: "f64", SINGLE: "f32"}
+_OTHER = {DOUBLE: LONG, LONG: DOUBLE, SINGLE: INT, INT: SINGLE}     # the integers of a float's size
+MAGIC, MAGIC_SINGLE = 1.5 * 2.0**52, 1.5 * 2.0**23      # adding one leaves the nearest whole number in the low bits
 
 
 class Lanes:
@@ -49,7 +50,7 @@ class Lanes:
         return Lanes(self.builder, made)
 
     def _either(self, stem: str, other: Lanes | float, *, swapped: bool = False) -> Lanes:
-        return self._apply(stem if self.element == LONG else f"f{stem}", other, swapped=swapped)
+        return self._apply(stem if self.element in (LONG, INT) else f"f{stem}", other, swapped=swapped)
 
     def __add__(self, other: Lanes | float) -> Lanes:
         return self._either("add", other)
@@ -103,7 +104,7 @@ class Lanes:
     def _compare(self, sign: str, other: Lanes | float) -> Lanes:
         """Truth values; a comparison with NaN does not hold."""
         operands = self.value, self.like(other).value
-        if self.element == LONG:
+        if self.element in (LONG, INT):
             return Lanes(self.builder, self.builder.icmp_signed(sign, *operands))
         return Lanes(self.builder, self.builder.fcmp_ordered(sign, *operands))
 
@@ -153,24 +154,27 @@ def nearest(x: Lanes) -> Lanes:
 
 def scaled(x: Lanes, n: Lanes) -> Lanes:
     """x * 2**n for x near 1 and whole n, rounded once also where the result is subnormal."""
-    if has_scalef() and x.element == DOUBLE and x.width in (4, 8):
+    if has_scalef() and x.width in ((4, 8) if x.element == DOUBLE else (8, 16)):
         return _scalef(x, n)
     half = nearest(n * 0.5)
     return x * power_of_two(half) * power_of_two(n - half)
 
 
 def power_of_two(n: Lanes) -> Lanes:
-    """2**n for whole n from -1022 to 1023."""
+    """2**n for whole n from -1022 to 1023, or -126 to 127 in float32."""
+    if n.element == SINGLE:
+        return from_bits(bits(n + (MAGIC_SINGLE + 127.0)) << 23)
     return from_bits(bits(n + (MAGIC + 1023.0)) << 52)
 
 
 def _scalef(x: Lanes, n: Lanes) -> Lanes:
     """The instruction of AVX-512 that does it in one step, with the same rounding."""
     kind, builder = x.value.type, x.builder
-    name = f"llvm.x86.avx512.mask.scalef.pd.{64 * x.width}"
-    mask = ir.Constant(ir.IntType(8), -1)
+    size = x.width * (64 if x.element == DOUBLE else 32)
+    name = f"llvm.x86.avx512.mask.scalef.{'pd' if x.element == DOUBLE else 'ps'}.{size}"
+    mask = ir.Constant(ir.IntType(max(8, x.width)), -1)
     operands = [x.value, n.value, ir.Constant(kind, ir.Undefined), mask]
-    if x.width == 8:
+    if size == 512:
         operands.append(ir.Constant(ir.IntType(32), 4))         # round as the processor is set to
     declared = builder.module.globals.get(name)
     if declared is None:
@@ -201,23 +205,24 @@ def where(condition: Lanes, yes: Lanes | float, no: Lanes | float) -> Lanes:
 
 
 def bits(x: Lanes) -> Lanes:
-    """The bit pattern of each float64, as an int64."""
-    return _reinterpreted(x, LONG)
+    """The bit pattern of each float, as an integer of its size."""
+    return _reinterpreted(x)
 
 
 def from_bits(pattern: Lanes) -> Lanes:
-    """The float64 of each bit pattern."""
-    return _reinterpreted(pattern, DOUBLE)
+    """The float of each bit pattern."""
+    return _reinterpreted(pattern)
 
 
-def _reinterpreted(x: Lanes, element: Any) -> Lanes:
+def _reinterpreted(x: Lanes) -> Lanes:
+    element = _OTHER[x.element]
     kind = ir.VectorType(element, x.width) if x.width > 1 else element
     return Lanes(x.builder, x.builder.bitcast(x.value, kind))
 
 
 def sign_bit(x: Lanes) -> Lanes:
     """The sign alone, as a bit pattern."""
-    return bits(x) & -(2**63)
+    return bits(x) & (-(2**63) if x.element == DOUBLE else -(2**31))
 
 
 def with_sign(size: Lanes, sign: Lanes) -> Lanes:
@@ -247,7 +252,7 @@ def rarely(condition: Lanes, usual: Lanes, name: str, *operands: Lanes) -> Lanes
     If it holds in none the cost is one test of the whole vector.
     """
     builder, width, kind = usual.builder, usual.width, usual.value.type
-    declared = _c_function(builder.module, name, len(operands))
+    declared = _c_function(builder.module, name, usual.element, len(operands))
     start, function = builder.block, builder.function
     any_lane = condition.value
     if width > 1:
@@ -291,10 +296,10 @@ def rarely(condition: Lanes, usual: Lanes, name: str, *operands: Lanes) -> Lanes
     return Lanes(builder, result)
 
 
-def _c_function(module: Any, name: str, count: int) -> Any:
+def _c_function(module: Any, name: str, kind: Any, count: int) -> Any:
     declared = module.globals.get(name)
     if declared is None:
-        declared = ir.Function(module, ir.FunctionType(DOUBLE, (DOUBLE,) * count), name)
+        declared = ir.Function(module, ir.FunctionType(kind, (kind,) * count), name)
         give_attributes(declared, "nounwind", "willreturn", "memory(none)")
     return declared
 
@@ -305,14 +310,16 @@ def give_attributes(function: Any, *attributes: str) -> None:
         set.add(function.attributes, attribute)
 
 
-def build(module: Any, name: str, kernel: Callable[..., Lanes], count: int, width: int, *, single: bool) -> Any:
+def build(module: Any, name: str, kernel: Callable[..., Lanes], count: int, width: int, *, single: bool,
+          through_double: bool) -> Any:
     """Define the function `name` in an LLVM module: a kernel of `count` operands on vectors of a width.
 
     Args:
         module: llvmlite's module; a function of this name that it has already is given back.
-        kernel: takes and gives Lanes of float64.
+        kernel: takes and gives Lanes, of float32 if `single` and not `through_double`, else of float64.
         width: the number of lanes, 1 for the scalar form.
-        single: operands and result are float32, computed in float64 and rounded at the end.
+        single: operands and result are float32.
+        through_double: a float32 function computes in float64 and rounds at the end.
     """
     known = module.globals.get(name)
     if known is not None:
@@ -323,7 +330,8 @@ def build(module: Any, name: str, kernel: Callable[..., Lanes], count: int, widt
     function.linkage = "weak_odr"  # kept although nothing calls it before loops are vectorised; equal ones merge
     give_attributes(function, "nounwind", "willreturn", "memory(none)", "noinline")
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    operands = [Lanes(builder, builder.fpext(a, inner) if single else a) for a in function.args]
+    convert = single and through_double
+    operands = [Lanes(builder, builder.fpext(a, inner) if convert else a) for a in function.args]
     result = kernel(*operands)
-    builder.ret(builder.fptrunc(result.value, outer) if single else result.value)
+    builder.ret(builder.fptrunc(result.value, outer) if convert else result.value)
     return function

@@ -311,7 +311,7 @@ def _own_code() -> list[str]:
     folder = Path(__file__).parent
     digest = hashlib.sha256()
     for name in ("accumulate.py", "lanes.py", "load.py", "polynomials.py", "results.py", "special.py",
-                 "vector_kernels.py", "vector_maths.py"):
+                 "vector_kernels.py", "vector_kernels_single.py", "vector_maths.py"):
         digest.update((folder / name).read_bytes())
     package = sys.modules[__name__.partition(".")[0]]
     return [getattr(package, "__version__", ""), digest.hexdigest()]

@@ -1,4 +1,4 @@
-"""The coefficients of `vector_kernels`' polynomials, the constant first.
+"""The coefficients of the polynomials of `vector_kernels` and `vector_kernels_single`, the constant first.
 
 `python -m tests.accuracy.polynomials` fits them and prints this table.
 """
@@ -127,6 +127,43 @@ ATAN = (
     -0.05085383488842831,
     0.03922974453661223,
     -0.019174543572021332,
+)
+
+# (exp(r) - 1 - r) / r**2; from -0.34661 to 0.34661 within 6.5e-08
+EXP_SINGLE = (
+    0.5,
+    0.16666576987883336,
+    0.04166655461493669,
+    0.008363179355011451,
+    0.0013926183965322584,
+)
+
+# (log(1 + f) - f + f**2 / 2) / f**3; from -0.2929 to 0.41422 within 2.9e-08
+LOG_SINGLE = (
+    0.33333331179647285,
+    -0.24999996955552142,
+    0.20000715846134048,
+    -0.1666780266438411,
+    0.1424905432201956,
+    -0.12425675785850121,
+    0.11685443143333914,
+    -0.11479836850746383,
+    0.0697168125257076,
+)
+
+# (sin(r) / r - 1) / z, z = r**2; from 0 to 0.617 within 2.8e-11
+SIN_SINGLE = (
+    -0.16666666663852564,
+    0.008333331873650577,
+    -0.00019840086163020333,
+    2.7249851596168045e-06,
+)
+
+# (cos(r) - 1 + z / 2) / z**2, z = r**2; from 0 to 0.617 within 2.0e-09
+COS_SINGLE = (
+    0.0416666646580437,
+    -0.0013888302752417692,
+    2.454788084226998e-05,
 )
 
 # erf(x) / x - 1, z = x**2; from 0 to 1 within 7.4e-18

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from . import vector_kernels_single as singles
 from .lanes import (
     MAGIC,
     Lanes,
@@ -46,10 +47,15 @@ LARGEST_ANGLE = 2.0**28             # beyond it the reduction by three parts of 
 
 
 class Kernel(NamedTuple):
-    """A kernel and the number of its operands."""
+    """A kernel of float64, the number of its operands, and the kernel for float32.
+
+    Without the latter float32 is computed in float64: `short` marks a kernel for that which gives just enough digits.
+    """
 
     function: Callable[..., Lanes]
     operands: int = 1
+    single: Callable[..., Lanes] | None = None
+    short: Callable[..., Lanes] | None = None
 
 
 def dominated(x: Lanes, coefficients: Sequence[float]) -> Lanes:
@@ -248,22 +254,26 @@ def log_twice(f: Lanes, k: Lanes) -> tuple[Lanes, Lanes]:
     return total, ((whole - total) + high) + (low + k * LN2_REST)
 
 
-def power(x: Lanes, y: Lanes) -> Lanes:
-    """x**y with C's special values; a negative base has powers of whole exponents only."""
-    a, size = abs(x), abs(y)
-    high, low = log_twice(*split(a))
-    product = y * high
-    rest = fma(y, high, -product) + y * low
-    rest = where(abs(product) < 800.0, rest, 0.0)
-    q, n = reduced_exponent(clamped(product, -800.0, 800.0), rest)
-    found = where(a.equals(0.0), where(y > 0.0, x.like(0.0), INF), scaled(1.0 + q, n))
+def with_power_edges(x: Lanes, y: Lanes, size: Lanes) -> Lanes:
+    """A power from that of |x|: C's special values, signs, NaN for a negative base to a broken exponent."""
+    a = abs(x)
+    found = where(a.equals(0.0), where(y > 0.0, x.like(0.0), INF), size)
     half = 0.5 * y
     whole = nearest(y).equals(y)
     odd = whole & ~nearest(half).equals(half)
     found = where((x < 0.0) & ~whole, NAN, where(odd, with_sign(found, sign_bit(x)), found))
     found = where(y.equals(0.0), 1.0, found)
-    unusual = ~(a < INF) | ~(size < INF) | ((a < TINY) & (a > 0.0))
-    return rarely(unusual, found, "pow", x, y)
+    return rarely(~(a < INF) | ~(abs(y) < INF) | ((a < TINY) & (a > 0.0)), found, "pow", x, y)
+
+
+def power(x: Lanes, y: Lanes) -> Lanes:
+    """x**y."""
+    high, low = log_twice(*split(abs(x)))
+    product = y * high
+    rest = fma(y, high, -product) + y * low
+    rest = where(abs(product) < 800.0, rest, 0.0)
+    q, n = reduced_exponent(clamped(product, -800.0, 800.0), rest)
+    return with_power_edges(x, y, scaled(1.0 + q, n))
 
 
 def cbrt(x: Lanes) -> Lanes:
@@ -480,10 +490,15 @@ def sigmoid(x: Lanes) -> Lanes:
     return where(x < 0.0, e, 1.0) / (1.0 + e)
 
 
+def short_power(x: Lanes, y: Lanes) -> Lanes:
+    """`power` with the digits of a float64's logarithm alone: enough for float32."""
+    return with_power_edges(x, y, exp(clamped(y * log(abs(x)), -800.0, 800.0)))
+
+
 KERNELS = {
-    **{function.__name__: Kernel(function) for function in (
+    **{function.__name__: Kernel(function, single=getattr(singles, function.__name__, None)) for function in (
         acos, acosh, asin, asinh, atan, atanh, cbrt, cos, cosh, erf, erfc, exp, exp2, expm1, log, log10, log1p,
         log2, sigmoid, sin, sinh, tan, tanh)},
     **{function.__name__: Kernel(function, 2) for function in (atan2, hypot, logaddexp)},
-    "pow": Kernel(power, 2),
+    "pow": Kernel(power, 2, short=short_power),
 }

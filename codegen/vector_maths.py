@@ -302,11 +302,17 @@ def scalar_form(module: Any, kernel: str, *, single: bool) -> Any:
     if known is not None:
         return known
     entry = _kernel(kernel)
+    function = (entry.single or entry.short if single else None) or entry.function
+
+    def build(symbol: str, width: int) -> Any:
+        return lanes.build(module, symbol, function, entry.operands, width, single=single,
+                           through_double=entry.single is None)
+
     variants = []
     for width in sorted({n for w in widths() for n in ((2 * w, w) if single else (w,))}):
         vector = f"{name}_{width}"
-        lanes.build(module, vector, entry.function, entry.operands, width, single=single)
+        build(vector, width)
         variants.append(f"_ZGV_LLVM_N{width}{'v' * entry.operands}_{name}({vector})")
-    made = lanes.build(module, name, entry.function, entry.operands, 1, single=single)
+    made = build(name, 1)
     lanes.give_attributes(made, f'"vector-function-abi-variant"="{",".join(variants)}"')
     return made

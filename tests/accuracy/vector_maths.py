@@ -23,6 +23,7 @@ import numpy as np
 from mpmath import MPContext
 from numpy.typing import NDArray
 
+from gradc.codegen import kernels
 from gradc.codegen.load import Entry, Module, load
 from gradc.codegen.vector_kernels import KERNELS
 from gradc.codegen.vector_maths import MATH, NUMPY
@@ -54,13 +55,13 @@ def compiled(kernel: str, dtype: str) -> Callable[..., None]:
     operands = ", ".join("xy"[:count])
     elements = [f"{name}[i]" for name in "xy"[:count]]
     value = f"{CALLED.get(kernel, kernel)}({', '.join(elements)})" if kernel != "pow" else " ** ".join(elements)
-    module = "math" if kernel in MATH.values() else "numpy"
-    # Functions of gradc's own are pasted into a module; here their place is held by one that is never called.
-    head = (f"from {module} import {CALLED[kernel]}" if kernel in CALLED
-            else f"def {kernel}(x):\n    return x" if kernel != "pow" else "")
-    text = f'"""One function."""\n{head}\n\n\ndef fill({operands}, out):\n    for i in range(x.shape[0]):\n        out[i] = {value}\n'
+    module, helpers = "math" if kernel in MATH.values() else "numpy", ()
+    head = f"from {module} import {CALLED[kernel]}\n" if kernel in CALLED else ""
+    if kernel in kernels.KERNELS:
+        head, helpers = "\n".join((*kernels.KERNELS[kernel].imports, "", "", kernels.kernel_text(kernel))), (kernel,)
+    text = (f'"""One function."""\n{head}\n\ndef fill({operands}, out):\n'
+            f"    for i in range(x.shape[0]):\n        out[i] = {value}\n")
     types = (f"{dtype}[::1]",) * (count + 1)
-    helpers = () if kernel in CALLED or kernel == "pow" else (kernel,)
     return load(Module(text, helpers, (Entry("fill", types),)), cache=False)["fill"]
 
 
