@@ -21,6 +21,8 @@ import operator
 import os
 from typing import TYPE_CHECKING, Any
 
+from .accumulate import EXTREMA
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 VARIABLE = "GRADC_VECTOR_MATHS"
 PREFIX = "_gradc_vector_"
 WIDE = "_gradc_wide_vectors"
+UNROLLED = 8                            # rounds of an inner loop that LLVM surely unrolls
 POWER = "**"                            # as a name of the kernel pow: the operator
 
 # The names that generated text calls, by the module they come from, and the kernels that they mean.
@@ -158,9 +161,9 @@ class _Rewriter(ast.NodeTransformer):
         self.known, self.twins, self.done, self.inside, self.changed = known, twins, done, everywhere, False
 
     def visit_For(self, node: ast.For) -> ast.AST:
-        """Calls of a loop that has no other inside."""
+        """Calls of a loop that LLVM may vectorise."""
         before = self.inside
-        self.inside = before or not any(isinstance(n, (ast.For, ast.While)) for s in node.body for n in ast.walk(s))
+        self.inside = before or not (_has_long_loop(node) or _carries_a_value(node))
         self.generic_visit(node)
         self.inside = before
         return node
@@ -190,6 +193,38 @@ class _Rewriter(ast.NodeTransformer):
     def _use(self, name: str, meaning: tuple[str, str]) -> None:
         self.done.kernels[PREFIX + name] = meaning
         self.changed = True
+
+
+def _has_long_loop(loop: ast.For) -> bool:
+    """Whether another loop is inside; one of a few known rounds is unrolled before loops are vectorised."""
+    inner = [n for statement in loop.body for n in ast.walk(statement) if isinstance(n, (ast.For, ast.While))]
+    return any(isinstance(n, ast.While) or not _is_short(n.iter) for n in inner)
+
+
+def _is_short(rounds: ast.expr) -> bool:
+    return (isinstance(rounds, ast.Call) and len(rounds.args) == 1 and isinstance(rounds.args[0], ast.Constant)
+            and isinstance(rounds.args[0].value, int) and rounds.args[0].value <= UNROLLED)
+
+
+def _carries_a_value(loop: ast.For) -> bool:
+    """Whether a round reads a local that an earlier one assigned, other than to accumulate: `h = tanh(h + x[i])`.
+
+    Such a loop stays scalar, and there the C library answers sooner.
+    """
+    whole = [n for statement in loop.body for n in ast.walk(statement) if isinstance(n, ast.Name)]
+    assigned = {n.id for n in whole if isinstance(n.ctx, ast.Store)}
+    known: set[str] = set()
+    for statement in loop.body:
+        accumulates = isinstance(statement, ast.AugAssign) or (
+            isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call)
+            and isinstance(statement.value.func, ast.Name) and statement.value.func.id in EXTREMA)
+        names = [n for n in ast.walk(statement) if isinstance(n, ast.Name)]
+        targets = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+        read = {n.id for n in names if isinstance(n.ctx, ast.Load)} - (targets if accumulates else set())
+        if not isinstance(statement, (ast.For, ast.If)) and read & assigned - known:
+            return True
+        known |= targets
+    return False
 
 
 def _is_whole(node: ast.expr) -> bool:

@@ -50,6 +50,21 @@ def outer(x, out):
         for j in range(x.shape[1]):
             s += x[i, j]
         out[i] = exp(s)
+
+
+def short(x, out):
+    for i in range(out.shape[0]):
+        s = 0.0
+        for j in range(3):
+            s += x[3 * i + j]
+        out[i] = exp(s)
+
+
+def carried(x, out):
+    h = 0.0
+    for i in range(x.shape[0]):
+        h = exp(-h) * x[i]
+        out[i] = h
 '''
 
 
@@ -89,8 +104,18 @@ def test_a_guarded_branch_is_vectorised_and_keeps_its_guard() -> None:
     assert f"gradc_log_{vector_maths.widths()[0]}" in called(dispatcher)
 
 
-@pytest.mark.parametrize(("name", "types"), [("outside", ("float64",)), ("outer", ("float64[:,::1]", "float64[::1]"))])
-def test_a_call_outside_innermost_loops_stays_the_c_librarys(name: str, types: tuple[str, ...]) -> None:
+@needs_vectors
+def test_an_inner_loop_of_a_few_rounds_is_no_obstacle() -> None:
+    dispatcher, out = compiled("short", "float64[::1]", "float64[::1]"), np.empty(33)
+    dispatcher(X, out)
+    np.testing.assert_allclose(out, np.exp(X[:99].reshape(33, 3).sum(axis=1)), rtol=1e-14)
+    assert f"gradc_exp_{vector_maths.widths()[0]}" in called(dispatcher)
+
+
+@pytest.mark.parametrize(("name", "types"), [
+    ("outside", ("float64",)), ("outer", ("float64[:,::1]", "float64[::1]")),
+    ("carried", ("float64[::1]", "float64[::1]"))])
+def test_a_call_that_no_loop_can_vectorise_stays_the_c_librarys(name: str, types: tuple[str, ...]) -> None:
     dispatcher = compiled(name, *types)
     assert not called(dispatcher)
 
