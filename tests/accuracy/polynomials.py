@@ -69,6 +69,9 @@ FITS = {
                       lambda z: mp.mpf(1) / 24 - z / 720),
     "ERF": Fit("erf(x) / x - 1, z = x**2", lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1, 0.0, 1.0, 12,
                lambda z: 2 / mp.sqrt(mp.pi) * (1 - z / 3) - 1),
+    "ERF_SHORT": Fit("erf(x) / x - 1, z = x**2", lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1, 0.0, 1.0, 7,
+                     lambda z: 2 / mp.sqrt(mp.pi) * (1 - z / 3) - 1),
+    "ERFC_SHORT": Fit("exp(a**2) erfc(a)", lambda a: mp.exp(a * a) * mp.erfc(a), 1.0, 4.0, 12),
     "ERFCX": Fit("(1 + 2 a) exp(a**2) erfc(a), t = (a - 4) / (a + 4)", scaled_erfc, -0.7778, 0.7501, 22),
 }
 
