@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-import os
+import platform
 import re
 from typing import Any
 
@@ -15,8 +15,13 @@ import gradc
 from gradc.codegen import vector_maths
 from gradc.codegen.load import Entry, Module, load
 from gradc.codegen.vector_kernels import KERNELS
+from gradc.ir.table import OPERATIONS
 
+from .accuracy.measure import normalised, ulps
+from .accuracy.points import points
 from .accuracy.polynomials import FITS, coefficients
+from .accuracy.programs import of_operation
+from .accuracy.truth import truth
 from .accuracy.vector_maths import BOUND, measure
 from .sample_module import run
 
@@ -85,6 +90,20 @@ def test_a_function_is_within_its_bound_and_has_numpys_special_values(kernel: st
     report = measure(kernel, dtype, 300)
     assert report.error <= BOUND, report.where
     assert not report.wrong
+
+
+@pytest.mark.parametrize("name", ["atan2", "erf", "logaddexp", "pow", "sigmoid", "tanh"])
+def test_derivatives_in_loops_keep_the_bound_of_their_rules(name: str) -> None:
+    program = of_operation(name)
+    assert program is not None
+    chosen = points(name, 200)
+    names = ("x", "y")[:len(chosen[0])]
+    f = gradc.compile(f"sum({program.formula})", args=dict.fromkeys(names, "n"))
+    found = f.grad(*(np.array(column) for column in zip(*chosen, strict=True)))
+    for at, point in enumerate(chosen):
+        for i, true in truth(name, point).first.items():
+            value = found[i][at] if len(names) > 1 else found[at]
+            assert normalised(ulps(float(value), true.value), true) <= OPERATIONS[name].ulps[0], point
 
 
 @needs_vectors
@@ -197,7 +216,7 @@ def test_another_process_loads_them_from_the_cache_and_settings_do_not_mix(tmp_p
 
 
 @needs_vectors
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="a processor of another kind")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="a processor of another kind")
 def test_narrower_and_older_processors_give_the_same_bits_or_the_c_librarys(tmp_path: Any) -> None:
     here = run(BODY, GRADC_CACHE_DIR=str(tmp_path))
     narrow = run(BODY, GRADC_CACHE_DIR=str(tmp_path), NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES=AVX2)
