@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import accumulate, cache, special
+from . import accumulate, cache, special, vector_maths
 from .results import result_class
 
 if TYPE_CHECKING:
@@ -167,9 +167,11 @@ def _compile(
     # Bound before any compiled code is loaded: an unresolved symbol ends the process.
     replaced = {local: special.bind([name])[name] for local, name in special.imported(tree).items()}
     replaced.update(accumulate.functions())
+    in_loops = vector_maths.rewrite(tree, module.helpers)
+    replaced.update(in_loops.functions())
     namespace = _execute(module, key, filename, accumulate.rewrite(tree), replaced).__dict__
     jit = numba.njit(parallel=parallel, **OPTIONS)
-    for name in module.helpers:
+    for name in (*module.helpers, *in_loops.helpers):
         namespace[name] = jit(namespace[name])
     payloads: dict[str, bytes] = {}
     for entry in module.entries:
@@ -294,7 +296,8 @@ def _key(module: Module, *, plain: bool, parallel: bool = False) -> str:
         plain,
     ]
     if not plain:
-        parts += [parallel, OPTIONS["error_model"], sorted(OPTIONS["fastmath"]), _own_code(), _machine()]
+        parts += [parallel, OPTIONS["error_model"], sorted(OPTIONS["fastmath"]), _own_code(), _machine(),
+                  vector_maths.settings()]
         if "scipy" in module.source:
             import scipy
 
@@ -307,7 +310,8 @@ def _own_code() -> list[str]:
     """gradc's version, and a hash of the files that shape compiled code (they change between versions)."""
     folder = Path(__file__).parent
     digest = hashlib.sha256()
-    for name in ("accumulate.py", "load.py", "results.py", "special.py"):
+    for name in ("accumulate.py", "lanes.py", "load.py", "polynomials.py", "results.py", "special.py",
+                 "vector_kernels.py", "vector_kernels_single.py", "vector_maths.py"):
         digest.update((folder / name).read_bytes())
     package = sys.modules[__name__.partition(".")[0]]
     return [getattr(package, "__version__", ""), digest.hexdigest()]
