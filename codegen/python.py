@@ -9,41 +9,36 @@ trailing loops run in a local. The function around these lines is `module`'s.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from math import prod
 
 from gradc.ir.dims import Axis, Dim
-from gradc.ir.graph import Axes, CallAttr, Graph, Node
+from gradc.ir.graph import Axes, CallAttr, Node
 from gradc.ir.routines import ROUTINES
-from gradc.ir.table import AND, ATOM
+from gradc.ir.table import AND
 
 from .expression import (
-    Text,
     added_to,
     bracket,
-    closure,
     dimension,
     extent,
     identity,
     is_wrapped,
-    leaf,
-    operation,
     product,
     scan_step,
 )
 from .items import Item
 from .loop_bounds import at_least_zero, at_most, bound_of
 from .lower import Home, Loop, Path, Program, items_of
-from .names import CALLED, Names, name_of_read
+from .names import Names, name_of_read
 from .notes import comment, sections
-from .uses import called_routines, covers, reads_worth_a_local, repeated_values, trailing_loop
+from .uses import called_routines, covers, reads_worth_a_local, trailing_loop
+from .values import ValuePrinter
 
-WIDTH = 88                      # longer single-use expressions are given a local
 LOOP_NAMES = "ijklmpqr"
 
 
-class BodyPrinter:
+class BodyPrinter(ValuePrinter):
     """Prints the statements of one program.
 
     names    the allocator, which already knows the arguments
@@ -54,29 +49,18 @@ class BodyPrinter:
 
     def __init__(self, program: Program, names: Names, inputs: dict[Node, str], dims: dict[str, str],
                  outputs: dict[Node, str]) -> None:
-        self.program, self.names = program, names
-        self.graph: Graph = program.graph
-        self.variables = dict(inputs)
-        self.dims, self.arrays = dims, dict(outputs)
-        self.axes: dict[Axis, str] = {}
+        super().__init__(program, names, inputs, dims, outputs)
         self.before: dict[int, list[str]] = {}
         self.after: dict[int, list[str]] = {}
-        self.buffers: dict[Node, str] = {}
-        self.locals: dict[Node, str] = {}
         self.partial: dict[Item, str] = {}
-        self.hoisted: dict[tuple[int, Node], str] = {}
         self.lines: list[str] = []
         self.top: list[str] = []
         self.zeroed: list[str] = []
         self.checked = 0                                        # lines up to the last check before a result
         self.writing = False
-        self.used: set[str] = set()
         self.plain: dict[Node, bool] = {}
         self.states: dict[Node, str] = {}
-        self.shared: dict[int, dict[Node, Text]] = {}           # recomputed values with a local, by body
-        self.repeated = repeated_values(program)
         self.index_names = {n.attr: names for n, names in self.graph.names.items() if n.op == "axis"}
-        self.values = {i.node: i for i in program.homes if i.kind in ("def", "acc", "scan", "dot")}
         self.filled = {i.contraction.array for i in program.homes if i.contraction is not None}    # by a product
         self.called = called_routines(program)
         self.sections = sections(program)
@@ -480,13 +464,6 @@ class BodyPrinter:
                  for k, (name, dim) in enumerate(zip(index, attr.shape, strict=False))]
         return [*lines, f"{'    ' * len(index)}{', '.join(targets)} = {attr.routine}({operands}){note}"]
 
-    def _matrix(self, node: Node) -> tuple[str, tuple[Axis, ...]]:
-        """The array that holds an operand or the result of a matrix product, with its axes in order."""
-        if node in self.buffers:
-            return self.buffers[node], self.program.homes[self.values[node]].storage
-        array = node.args[0]
-        return self.variables.get(array) or self.arrays[array], tuple(index.attr for index in node.args[1:])
-
     def _size(self, axes: Sequence[Axis]) -> str:
         return extent(prod((axis.dim for axis in axes), start=Dim.of(1)), self.dims, self.graph)
 
@@ -499,11 +476,6 @@ class BodyPrinter:
         return self._shape(node.shape) + self._dtype(node)
 
     # -- targets ------------------------------------------------------------------------------
-
-    def _element(self, node: Node) -> str:
-        """The element of a value's buffer at the current point."""
-        index = ", ".join(self.axes[a] for a in self.program.homes[self.values[node]].storage)
-        return f"{self.buffers[node]}[{index}]"
 
     def _store_target(self, item: Item) -> str:
         assert item.part is not None
@@ -518,96 +490,3 @@ class BodyPrinter:
         indices = item.roots[1:1 + len(item.node.shape)]
         texts = [self._expression(item, index, path, lines)[0] for index in indices]
         return f"{self.arrays[item.node]}[{', '.join(texts)}]", lines
-
-    # -- expressions --------------------------------------------------------------------------
-
-    def _known(self, node: Node, path: Path) -> Text | None:
-        """The text of a value that already has a statement, as seen from a path."""
-        if node in self.locals:
-            item = self.values[node]
-            home = self.program.homes[item]
-            base = home.local if item.kind == "acc" else home.path
-            near = path[:len(base)] == base
-            if home.storage and (home.in_array or not near):
-                return self._element(node), ATOM
-            return self.locals[node], ATOM
-        if node.op == "read":
-            depth = len(path)
-            while depth >= 0:
-                owner = id(path[depth - 1]) if depth else 0
-                if (owner, node) in self.hoisted:
-                    return self.hoisted[owner, node], ATOM
-                depth -= 1
-        return None
-
-    def _expression(self, item: Item, root: Node, path: Path, lines: list[str]) -> Text:
-        """The text of a node as this item sees it; long parts are given a local first (in `lines`)."""
-        texts: dict[Node, Text] = {}
-        implied = set(item.guards)
-        stop = self.shared.get(id(path[-1]) if path else 0, {})
-        own = item.node if item.kind == "def" else None         # what this statement itself defines
-        wanted = closure(root, lambda n: n is not own and (n in stop or self._known(n, path) is not None))
-        owner = id(path[-1]) if path else 0
-        for node in wanted:
-            known = None if node is own else self.shared.get(owner, {}).get(node) or self._known(node, path)
-            if known is not None:
-                texts[node] = known
-                continue
-            text = self._node(node, texts, implied)
-            again = node in self.program.recomputed and self.repeated.get((owner, node), 0) > 1
-            if node is not root and not node.is_array and (len(text[0]) > WIDTH or again):
-                name = self.names.numbered("t")
-                lines.append(f"{name} = {text[0]}")
-                text = (name, ATOM)
-                if again and not item.guards:
-                    self.shared.setdefault(owner, {})[node] = text
-            texts[node] = text
-        return texts[root]
-
-    def _inline(self, root: Node, path: Path, lines: list[str] | None = None) -> str:
-        """The text of a node outside any statement; long parts are given a local if `lines` can take it."""
-        texts: dict[Node, Text] = {}
-        for node in closure(root, lambda n: self._known(n, path) is not None):
-            text = self._known(node, path) or self._node(node, texts, set())
-            if lines is not None and node is not root and len(text[0]) > WIDTH and not node.is_array:
-                name = self.names.numbered("t")
-                lines.append(f"{name} = {text[0]}")
-                text = (name, ATOM)
-            texts[node] = text
-        return texts[root][0]
-
-    def _node(self, node: Node, texts: dict[Node, Text], implied: set[Node]) -> Text:
-        if node.op == "read":
-            return self._read(node, texts, lambda n: None, implied)
-        if node.is_array or node.op in ("const", "dim", "axis", "input"):
-            if node.is_array and node.op != "input":
-                return self.arrays[node], ATOM
-            text = leaf(node, self.dims, lambda n: self.axes[n.attr], lambda n: self.variables[n])
-        else:
-            text = operation(node, [texts[a] for a in node.args])
-            self.used.update(CALLED.findall(text[0]))
-        if "inf" in text[0] or "nan" in text[0]:
-            self.used.update(re.findall(r"\b(?:inf|nan)\b", text[0]))
-        if node.dtype == "float32":
-            self.used.add("float32")
-        return text
-
-    def _read(self, node: Node, texts: dict[Node, Text], known: object,
-              implied: Iterable[Node] = ()) -> Text:
-        array = node.args[0]
-        name = self.variables.get(array) or self.arrays[array]
-        wanted = node.args[1:1 + node.attr]
-        if not texts:
-            texts = {}
-            for root in wanted:
-                for inner in closure(root, lambda n: False):
-                    if inner not in texts:
-                        found = known(inner) if callable(known) else None
-                        texts[inner] = found or self._node(inner, texts, set())
-        element = f"{name}[{', '.join(texts[i][0] for i in wanted)}]"
-        guards = [g for g in node.args[1 + node.attr:] if g not in set(implied)]
-        if not guards:
-            return element, ATOM
-        condition = " and ".join(bracket(texts[g], AND) for g in guards)
-        zero = "0.0" if node.dtype.startswith("float") else "0"
-        return f"({element} if {condition} else {zero})", ATOM
