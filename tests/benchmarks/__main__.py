@@ -6,26 +6,52 @@ Libraries read thread counts and cache folders when they are imported, so nothin
 import argparse
 import os
 import tempfile
+from pathlib import Path
 
 from .environment import SINGLE_THREAD, cache_folders, one_core
 
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def options() -> argparse.Namespace:
+    """What the user asks for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument("--problem", action="append", help="only problems whose name contains this (repeatable)")
+    parser.add_argument("--size", action="append", help="only sizes whose label contains this (repeatable)")
+    parser.add_argument("--tool", action="append", help="only tools whose name contains this (repeatable)")
+    parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds; the minimum counts")
+    parser.add_argument("--compile-times", action="store_true", help="measure the times to the first gradient too")
+    parser.add_argument("--json", type=Path, help="write the results to this file")
+    parser.add_argument("--chart", type=Path, help="draw the ratios to this PNG file")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.json, .txt and .png")
+    return parser.parse_args()
+
 
 def main() -> int:
-    """Measures what the options select, prints the table, and returns 1 if a result of gradc disagreed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("--case", action="append", help="only cases whose name contains this (repeatable)")
-    parser.add_argument("--tool", action="append", help="only tools whose name contains this (repeatable)")
-    parser.add_argument("--rounds", type=int, default=25, help="interleaved rounds; the minimum counts")
-    parser.add_argument("--no-compile", action="store_true", help="leave out the compile times")
-    options = parser.parse_args()
-
+    """Measures what the options select, prints the tables, and returns 1 if gradc failed or disagreed."""
+    chosen = options()
     one_core()
     os.environ.update(SINGLE_THREAD)
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(cache_folders(folder))
         from .run import run
+        from .table import text
+        from .tools import Hand
 
-        return run(options.case, options.tool, options.rounds, compile_times=not options.no_compile)
+        this = run(
+            chosen.problem, chosen.size, chosen.tool, chosen.rounds, compile_times=chosen.compile_times
+        )
+        page = text(this.results, Hand.name)
+        print(page)
+        if chosen.json or chosen.write:
+            this.results.write(chosen.json or DOCS / "benchmarks.json")
+        if chosen.write:
+            (DOCS / "benchmarks.txt").write_text(page, "utf-8")
+        if chosen.chart or chosen.write:
+            from .chart import draw
+
+            draw(this.results, chosen.chart or DOCS / "benchmarks.png")
+    return int(this.failed)
 
 
 if __name__ == "__main__":

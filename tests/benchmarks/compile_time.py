@@ -2,7 +2,7 @@
 
 A first process with empty caches gives the cold time, a second one with what the first left there the warm
 time. Importing the libraries is not counted. The two processes run this module as a command:
-`python -m tests.benchmarks.compile_time TOOL CASE`.
+`python -m tests.benchmarks.compile_time TOOL PROBLEM SIZE FORM`.
 """
 
 import os
@@ -26,13 +26,13 @@ class CompileTime(NamedTuple):
     warm: float | None
 
 
-def compile_time(tool: Tool, case: str) -> CompileTime:
-    """The cold and the warm time of `tool` on the case of that name."""
+def compile_time(tool: Tool, problem: str, size: str, form: str) -> CompileTime:
+    """The cold and the warm time of a form of `tool` on a problem of that name at that size."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, **cache_folders(folder)}
 
         def once() -> float:
-            command = [sys.executable, "-m", __name__, tool.name, case]
+            command = [sys.executable, "-m", __name__, tool.name, problem, size, form]
             run = subprocess.run(
                 command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True
             )
@@ -43,12 +43,14 @@ def compile_time(tool: Tool, case: str) -> CompileTime:
 
 def main() -> None:
     """What a measured process does."""
-    from .cases import CASES
+    from .cases import PROBLEMS
 
-    tool, case = TOOLS[sys.argv[1]], CASES[sys.argv[2]]
-    tool.missing()
+    tool, problem, size, form = sys.argv[1:]
+    case = PROBLEMS[problem].make(size)
+    build = TOOLS[tool].forms(case)[form]
+    TOOLS[tool].missing()
     start = time.process_time()
-    tool.build(case).gradient()
+    build().gradient()
     print(time.process_time() - start)
 
 

@@ -1,164 +1,185 @@
-"""One run of the benchmark: builds every case with every tool, checks the results, measures, prints.
+"""One run of the benchmark: builds every case with every tool, checks the results, measures.
 
-The hand-written loops are the standard in both senses: the others' results must agree with theirs, and the
-others' times are divided by theirs. A tool that is absent or fails is a dash and a note.
+The results of all tools must agree: with the loops by hand where there are some, else with the first tool beside gradc.
+A tool with several forms is measured in all of them briefly and in the fastest thoroughly. A tool that is absent or
+fails is a note.
 """
 
-import importlib.metadata
-import platform
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from .case import Case
-from .cases import CASES
+from .case import Calls, Case, Problem, Unsupported
+from .cases import PROBLEMS
 from .compile_time import CompileTime, compile_time
-from .table import ABSENT, COLUMNS, Section, microseconds, print_table, ratio, seconds
+from .results import Results, Row, Section, started
+from .table import ratio
 from .timing import minimum_times
-from .tools import TOOLS, Calls, Hand, Tool, Unsupported
+from .tools import TOOLS, Tool
 
-TOLERANCE = 1e-9
+PATIENCE = 20.0  # seconds that a call may take; a slower tool is left out of the case
+Form = tuple[Tool, str]
 
 
-class Outcome:
-    """What the rows of the table leave to be said, and whether gradc agreed everywhere."""
+class Run:
+    """The options of a run, and what is found so far."""
 
-    def __init__(self) -> None:
-        self.notes: list[str] = []
+    def __init__(self, tools: Sequence[Tool], rounds: int, *, compile_times: bool) -> None:
+        self.tools = tools
+        self.rounds = rounds
+        self.compile_times = compile_times
         self.failed = False
+        self.present = []
+        missing = {}
+        for tool in tools:
+            missing[tool] = tool.missing()
+            if missing[tool] is None:
+                self.present.append(tool)
+        self.results: Results = started(library for tool in self.present for library in tool.libraries)
+        for tool, what in missing.items():
+            if what is not None:
+                self.note(tool, None, f"{what} is not installed")
 
     def note(self, tool: Tool, case: Case | None, text: str) -> None:
         """Adds a note, once."""
         line = f"{tool.name}{f', {case.name}' if case else ''}: {text}"
-        if line not in self.notes:
-            self.notes.append(line)
+        if line not in self.results.notes:
+            self.results.notes.append(line)
+
+    def measure(self, problem: Problem, size: str) -> Section:
+        """All tools in one case."""
+        started = time.perf_counter()
+        print(f"{problem.case_name(size)}: ", end="", file=sys.stderr, flush=True)
+        case = problem.make(size)
+        built = self._best_forms(self._built(case))
+        kinds = [
+            (form, kind)
+            for form, calls in built.items()
+            for kind in ("forward", "gradient", "into")
+            if getattr(calls, kind) is not None
+        ]
+        times = dict(
+            zip(kinds, minimum_times([getattr(built[form], kind) for form, kind in kinds], self.rounds), strict=True)
+        )
+        rows = []
+        for form in built:
+            tool, name = form
+            spent = CompileTime(None, None)
+            if self.compile_times and tool.compiles and size == problem.sizes[0]:
+                spent = compile_time(tool, problem.name, size, name)
+            value, gradient, into = (times.get((form, kind)) for kind in ("forward", "gradient", "into"))
+            assert gradient is not None
+            rows.append(
+                Row(
+                    tool.name, name, value and value.seconds, gradient.seconds, into and into.seconds,
+                    gradient.drift, spent.cold, spent.warm,
+                )
+            )  # fmt: skip
+        section = Section(problem.name, size, rows)
+        self.results.sections.append(section)
+        found = ", ".join(f"{row.tool} {ratio(section.ratio(row.tool))}" for row in rows)
+        print(f"{found} ({time.perf_counter() - started:.0f} s)", file=sys.stderr, flush=True)
+        return section
+
+    def _built(self, case: Case) -> dict[Form, Calls]:
+        """The calls of all forms of all tools, after they were made once and agreed with the others."""
+        results: dict[Form, tuple[Calls, np.ndarray]] = {}
+        for tool in self.present:
+            for name, build in tool.forms(case).items():
+                label = f"{name}: " if name else ""
+                try:
+                    calls = build()
+                    result, slow = _timed(calls)
+                    results[tool, name] = calls, flat(calls.parts(result))
+                    if slow:
+                        self.note(tool, case, f"{label}a call takes {slow:.0f} s")
+                        del results[tool, name]
+                except Unsupported as reason:
+                    if str(reason):
+                        self.note(tool, case, f"{label}{reason}")
+                except Exception as error:  # noqa: BLE001  (a peer may fail in any way; the run goes on without it)
+                    self.note(tool, case, f"{label}{type(error).__name__}: {error}".split("\n")[0])
+                    self.failed |= tool.name == "gradc"
+        return self._agreeing(case, results)
+
+    def _agreeing(self, case: Case, results: dict[Form, tuple[Calls, np.ndarray]]) -> dict[Form, Calls]:
+        """Those whose values, derivatives, and results in given arrays are those of the first that is not gradc."""
+        others = [form for form in results if form[0].name != "gradc"]
+        if not others and results:
+            self.note(next(iter(results))[0], case, "nobody to compare the result with")
+        fine = {}
+        for (tool, name), (calls, found) in results.items():
+            wanted = results[others[0]][1] if others else found
+            wrong = disagreement(found, wanted, case.tolerance)
+            if wrong is None and calls.into is not None and calls.written is not None:
+                wrong = disagreement(flat(calls.written(calls.into())), wanted, case.tolerance)
+            if wrong is None:
+                fine[tool, name] = calls
+                continue
+            self.note(tool, case, f"{name}{': ' if name else ''}differs from {others[0][0].name}: {wrong}")
+            self.failed |= tool.name == "gradc"
+        return fine
+
+    def _best_forms(self, built: dict[Form, Calls]) -> dict[Form, Calls]:
+        """The fastest form of each tool."""
+        several = [form for form in built if sum(other[0] is form[0] for other in built) > 1]
+        quick = minimum_times([built[form].gradient for form in several], 5, allowance=0.3)
+        seconds = {form: time.seconds for form, time in zip(several, quick, strict=True)}
+        return {
+            form: calls
+            for form, calls in built.items()
+            if form not in seconds
+            or seconds[form] == min(spent for other, spent in seconds.items() if other[0] is form[0])
+        }
 
 
-def run(
-    case_names: Sequence[str] | None, tool_names: Sequence[str] | None, rounds: int, *, compile_times: bool
-) -> int:
-    """Measures the cases and tools whose names contain a given text; 1 if gradc failed or disagreed."""
-    cases = [case for name, case in CASES.items() if _selected(name, case_names)]
-    tools = [tool for name, tool in TOOLS.items() if isinstance(tool, Hand) or _selected(name, tool_names)]
-    outcome = Outcome()
-    present = []
-    for tool in tools:
-        missing = tool.missing()
-        if missing is None:
-            present.append(tool)
-        else:
-            outcome.note(tool, None, f"{missing} is not installed")
-    sections = [_section(case, tools, present, rounds, compile_times, outcome) for case in cases]
-    print_table(_title(present), sections, outcome.notes)
-    return int(outcome.failed)
+def _timed(calls: Calls) -> tuple[Any, float]:
+    """The first result; and the seconds of a second call if it is not worth measuring, else 0."""
+    result = calls.gradient()
+    start = time.perf_counter()
+    if calls.forward is not None:
+        calls.forward()
+    calls.gradient()
+    spent = time.perf_counter() - start
+    return result, spent if spent > PATIENCE else 0.0
 
 
-def _selected(name: str, wanted: Sequence[str] | None) -> bool:
+def flat(result: Any) -> np.ndarray:
+    """Value and derivative, each of any structure of numbers and arrays, in one vector."""
+    if isinstance(result, tuple | list):
+        return np.concatenate([flat(part) for part in result])
+    return np.ravel(np.asarray(result, dtype=float))
+
+
+def disagreement(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> str | None:
+    """How they differ, or None."""
+    if found.shape != wanted.shape:
+        return f"{found.size} numbers, not {wanted.size}"
+    if not np.all(np.isfinite(found)):
+        return "some are not finite"
+    scale = np.max(np.abs(wanted[1:])) if wanted.size > 1 else 0.0
+    errors = np.abs(found - wanted) / np.maximum(np.abs(wanted), scale)
+    at = int(np.argmax(np.where(np.maximum(np.abs(wanted), scale) > 0, errors, np.abs(found - wanted))))
+    return None if errors[at] <= tolerance else f"number {at} is {found[at]!r}, not {wanted[at]!r}"
+
+
+def selected(name: str, wanted: Sequence[str] | None) -> bool:
+    """Whether a text that is wanted is in the name; nothing wanted is all."""
     return not wanted or any(text.lower() in name.lower() for text in wanted)
 
 
-def _section(
-    case: Case, tools: list[Tool], present: list[Tool], rounds: int, compile_times: bool, outcome: Outcome
-) -> Section:
-    """The rows of one case, in the order of the tools."""
-    print(f"measuring {case.name}", file=sys.stderr)
-    built = {tool: calls for tool in present if (calls := _built(tool, case, outcome)) is not None}
-    measured = [
-        (tool, form)
-        for tool, calls in built.items()
-        for form in ("forward", "gradient", "into")
-        if getattr(calls, form) is not None
-    ]
-    times = dict(
-        zip(
-            measured,
-            minimum_times([getattr(built[tool], form) for tool, form in measured], rounds),
-            strict=True,
-        )
-    )
-    hand = TOOLS[Hand.name]
-    rows = []
-    for tool in tools:
-        if tool not in built:
-            rows.append([tool.name, *[ABSENT] * (len(COLUMNS) - 1)])
-            continue
-        forward, gradient, into = (times.get((tool, form)) for form in ("forward", "gradient", "into"))
-        spent = compile_time(tool, case.name) if compile_times and tool.compiles else CompileTime(None, None)
-        rows.append(
-            [
-                tool.name,
-                microseconds(forward),
-                microseconds(gradient),
-                ratio(gradient, times[hand, "gradient"]),
-                microseconds(into),
-                ratio(into, times.get((hand, "into"))),
-                ratio(gradient, forward),
-                seconds(spent.cold),
-                seconds(spent.warm),
-            ]
-        )
-    return case.name, rows
-
-
-def _built(tool: Tool, case: Case, outcome: Outcome) -> Calls | None:
-    """The calls of a tool after they were made once and agreed; None, with a note, where they cannot be."""
-    try:
-        calls = tool.build(case)
-        error = _disagreement(calls, case)
-    except Unsupported as reason:
-        outcome.note(tool, case, str(reason))
-        return None
-    except Exception as reason:  # noqa: BLE001  (a peer may fail in any way; the table goes on without it)
-        error = f"{type(reason).__name__}: {reason}"
-    if error is None:
-        return calls
-    outcome.note(tool, case, error)
-    outcome.failed |= tool.name == "gradc"
-    return None
-
-
-def _disagreement(calls: Calls, case: Case) -> str | None:
-    """How the results differ from those by hand, or None."""
-    value, gradient = _flat(case.loops.value_and_grad(*case.inputs))
-    found = {
-        "value": (float(np.asarray(calls.forward()).item()), np.zeros(0)),
-        "value+grad": _flat(calls.gradient()),
-    }
-    if calls.into is not None and calls.written is not None:
-        found["with out"] = _flat(calls.written(calls.into()))
-    for form, (its_value, its_gradient) in found.items():
-        expected = gradient if its_gradient.size else its_gradient
-        scale = np.max(np.abs(gradient))
-        if not abs(its_value - value) <= TOLERANCE * abs(value):
-            return f"{form}: the value is {its_value!r}, by hand {value!r}"
-        if its_gradient.shape != expected.shape or not np.all(
-            abs(its_gradient - expected) <= TOLERANCE * scale
-        ):
-            return f"{form}: the gradient differs from the one by hand"
-    return None
-
-
-def _flat(result: Any) -> tuple[float, np.ndarray]:
-    """(value, gradient) with the gradient's parts in one vector."""
-    value, gradient = result
-    parts = gradient if isinstance(gradient, list | tuple) else [gradient]
-    return float(value), np.concatenate([np.ravel(np.asarray(part, dtype=float)) for part in parts])
-
-
-def _title(present: list[Tool]) -> str:
-    libraries = {library.partition(".")[0] for tool in present for library in tool.libraries} | {"numpy"}
-    versions = ", ".join(f"{name} {_version(name)}" for name in sorted(libraries))
-    return (
-        "Microseconds a call: least process CPU time, float64, one thread. "
-        "Seconds to the first gradient: CPU time, imports not counted.\n"
-        f"Python {platform.python_version()}, {versions}"
-    )
-
-
-def _version(library: str) -> str:
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return "(from its source folder)"
+def run(
+    problems: Sequence[str] | None, sizes: Sequence[str] | None, tools: Sequence[str] | None, rounds: int,
+    *, compile_times: bool, quick: bool = False,
+) -> Run:  # fmt: skip
+    """Measures the problems, sizes and tools whose names contain a given text."""
+    this = Run([tool for tool in TOOLS.values() if selected(tool.name, tools)], rounds, compile_times=compile_times)
+    for name, problem in PROBLEMS.items():
+        if selected(name, problems):
+            for size in problem.quick if quick else problem.sizes:
+                if selected(size, sizes):
+                    this.measure(problem, size)
+    return this

@@ -1,14 +1,11 @@
-"""The table: a rich one in a terminal, plain text with the same cells elsewhere."""
+"""The tables of a run: ratios in one table, times in another; as plain text, and as Markdown for README.md."""
 
-import sys
 from collections.abc import Sequence
 
-COLUMNS = (
-    "", "value", "value+grad", "/ hand", "with out", "/ hand", "grad/value", "cold s", "warm s",
-)  # fmt: skip
-ABSENT = "-"
+from .results import Results, Row, Section
 
-Section = tuple[str, list[list[str]]]
+COLUMNS = ("", "value", "value+grad", "/ hand", "with out", "/ hand", "grad/value", "drift", "cold s", "warm s")
+ABSENT = "-"
 
 
 def microseconds(seconds: float | None) -> str:
@@ -19,11 +16,17 @@ def microseconds(seconds: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def ratio(value: float | None, base: float | None) -> str:
-    """Two decimals below ten, none from there on."""
+def ratio(value: float | None, base: float | None = 1.0) -> str:
+    """Two digits after the point below ten, one below a hundred, none from there on."""
     if value is None or base is None:
         return ABSENT
-    return f"{value / base:.2f}" if value < 10 * base else f"{value / base:,.0f}"
+    quotient = value / base
+    return f"{quotient:.2f}" if quotient < 9.995 else f"{quotient:.1f}" if quotient < 99.95 else f"{quotient:,.0f}"
+
+
+def percent(value: float | None) -> str:
+    """Whole ones."""
+    return ABSENT if value is None else f"{value:.0%}"
 
 
 def seconds(value: float | None) -> str:
@@ -31,40 +34,86 @@ def seconds(value: float | None) -> str:
     return ABSENT if value is None else f"{value:.2f}"
 
 
-def print_table(title: str, sections: Sequence[Section], notes: Sequence[str]) -> None:
-    """Prints one table: a section a case, a row a tool, then the notes."""
-    if sys.stdout.isatty():
-        _print_rich(title, sections)
-    else:
-        _print_plain(title, sections)
-    for note in notes:
-        print(note)
+def ratio_rows(results: Results, base: str = "gradc") -> list[list[str]]:
+    """The table of ratios, its head first: a row a case, a column a tool; above 1, `base` is the faster."""
+    tools = [tool for tool in results.tools if tool != base]
+    rows = [["", f"{base}, µs", "grad/value", "drift", *tools]]
+    for section in results.sections:
+        own = section.row(base)
+        if own is None:
+            continue
+        rows.append(
+            [
+                section.name,
+                microseconds(own.gradient),
+                ratio(own.gradient, own.value),
+                percent(own.drift),
+                *(ratio(section.ratio(tool, base)) for tool in tools),
+            ]
+        )
+    return rows
 
 
-def _print_rich(title: str, sections: Sequence[Section]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title)
-    for at, column in enumerate(COLUMNS):
-        table.add_column(column, justify="right" if at else "left", no_wrap=True)
-    for name, rows in sections:
-        table.add_row(f"[bold]{name}[/bold]")
-        for row in rows:
-            table.add_row(f"  {row[0]}", *row[1:], style="green" if row[0] == "gradc" else None)
-        table.add_section()
-    Console().print(table)
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """The rows, the head first, as a Markdown table."""
+    head, *body = rows
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *body]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _print_plain(title: str, sections: Sequence[Section]) -> None:
-    rows = [row for _, section in sections for row in section]
-    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
-    widths[0] = max(widths[0], *(len(name) for name, _ in sections)) + 2
+def plain(rows: Sequence[Sequence[str]]) -> str:
+    """The rows in columns; one with a single cell is a heading."""
+    full = [row for row in rows if len(row) > 1]
+    widths = [max(map(len, column)) for column in zip(*full, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
         return "  ".join([cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])]).rstrip()
 
-    print(title, "", line(COLUMNS), sep="\n")
-    for name, section in sections:
-        print("", name, *(line([f"  {row[0]}", *row[1:]]) for row in section), sep="\n")
-    print()
+    return "\n".join(line(row) if len(row) > 1 else "".join(row) for row in rows) + "\n"
+
+
+def time_rows(results: Results, hand: str) -> list[list[str]]:
+    """The table of times: a section a case, a row a tool."""
+    rows = [list(COLUMNS)]
+    for section in results.sections:
+        rows += [[""], [section.name], *([f"  {row[0]}", *row[1:]] for row in _times(section, hand))]
+    return rows
+
+
+def _times(section: Section, hand: str) -> list[list[str]]:
+    base = section.row(hand) or Row(hand)
+    return [
+        [
+            f"{row.tool}, {row.form}" if row.form else row.tool,
+            microseconds(row.value),
+            microseconds(row.gradient),
+            ratio(row.gradient, base.gradient),
+            microseconds(row.into),
+            ratio(row.into, base.into),
+            ratio(row.gradient, row.value),
+            percent(row.drift),
+            seconds(row.cold),
+            seconds(row.warm),
+        ]
+        for row in section.rows
+        if row.gradient is not None
+    ]
+
+
+def text(results: Results, hand: str) -> str:
+    """All that a run prints: ratios, times, and notes."""
+    return "\n".join(
+        [
+            results.title(),
+            "",
+            "Time of value with derivative over gradc's (above 1: gradc is faster). Least process CPU time, one core,",
+            "one thread; every tool in its fastest form. Drift: the halves of the run beside each other.",
+            "",
+            plain(ratio_rows(results)),
+            "Microseconds a call; seconds to the first gradient, imports not counted.",
+            "",
+            plain(time_rows(results, hand)),
+            *results.notes,
+            "",
+        ]
+    )

@@ -1,26 +1,46 @@
 """Call times: the least process CPU time of a call, over rounds in which all calls of a case take turns.
 
-CPU time leaves out what other processes take, the minimum leaves out what they disturb, and taking turns lets
-a change in the machine's speed meet everybody. The threads of a library count: nobody gains by having them.
+CPU time leaves out what other processes take, the minimum leaves out what they disturb, and taking turns lets a change
+in the machine's speed meet everybody. The threads of a library count: nobody gains by having them. A slow call takes
+part in fewer rounds, spread over all of them. How far the minima of the first and of the second half of the rounds lie
+apart is the drift: what a ratio of this run can be trusted to.
 """
 
 import time
 import timeit
+from typing import NamedTuple
 
-from .tools import Call
+from .case import Call
 
 BLOCK = 4e-3  # seconds of one measurement: many calls, so that the clock's own cost does not show
+ALLOWANCE = 2.0  # seconds of all measurements of one call, three rounds at least
 
 
-def minimum_times(calls: list[Call], rounds: int) -> list[float]:
-    """Seconds a call, for each of the calls."""
+class Time(NamedTuple):
+    """Seconds a call, and by how much the minima of the two halves differ, relative to the smaller."""
+
+    seconds: float
+    drift: float
+
+
+def minimum_times(calls: list[Call], rounds: int, allowance: float = ALLOWANCE) -> list[Time]:
+    """The times of the calls."""
     timers = [_timer(call) for call in calls]
     repeats = [_repeats(timer) for timer in timers]
-    best = [float("inf")] * len(calls)
-    for _ in range(rounds):
-        for at, (timer, repeat) in enumerate(zip(timers, repeats, strict=True)):
-            best[at] = min(best[at], timer.timeit(repeat) / repeat)
-    return best
+    taken: list[list[float]] = [[] for _ in calls]
+    for round_ in range(rounds):
+        for at, (timer, (repeat, block)) in enumerate(zip(timers, repeats, strict=True)):
+            part = min(rounds, max(3, int(allowance / block)))
+            if round_ * part // rounds != (round_ + 1) * part // rounds:
+                seconds = timer.timeit(repeat)
+                taken[at].append(seconds / repeat)
+    return [Time(min(times), _drift(times)) for times in taken]
+
+
+def _drift(times: list[float]) -> float:
+    first, second = times[: (len(times) + 1) // 2], times[len(times) // 2 :]
+    low, high = sorted((min(first), min(second)))
+    return high / low - 1.0
 
 
 def _timer(call: Call) -> timeit.Timer:
@@ -31,8 +51,9 @@ def _timer(call: Call) -> timeit.Timer:
     return timeit.Timer(f"function({spelled})", timer=time.process_time, globals=scope)
 
 
-def _repeats(timer: timeit.Timer) -> int:
+def _repeats(timer: timeit.Timer) -> tuple[int, float]:
+    """How many calls fill a block, and the seconds that they took."""
     repeat = 1
     while (spent := timer.timeit(repeat)) < BLOCK / 2:
         repeat = max(2 * repeat, int(repeat * BLOCK / max(spent, BLOCK / 100)))
-    return repeat
+    return repeat, spent

@@ -6,45 +6,15 @@ what the tool needs imported is in `libraries`, so that the compile times leave 
 """
 
 import importlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import SimpleNamespace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
-from .case import Case
-
-
-class Unsupported(Exception):
-    """The tool has no sensible form of the case; the message says why."""
-
-
-class Call(NamedTuple):
-    """One call to measure: `function(*args, **keywords)`."""
-
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    keywords: dict[str, Any] = {}  # noqa: RUF012  (never written)
-
-    def __call__(self) -> Any:
-        """Makes the call."""
-        return self.function(*self.args, **self.keywords)
-
-
-@dataclass
-class Calls:
-    """The calls of one tool for one case.
-
-    forward   returns the value
-    gradient  returns (value, gradient), the gradient one array or a tuple
-    into      writes the gradient where `written` reads it: () -> (value, gradient), after the call; or None
-    """
-
-    forward: Call
-    gradient: Call
-    into: Call | None = None
-    written: Callable[[Any], Any] | None = None
+from .c_code import compiler
+from .case import Call, Calls, Case, Unsupported
 
 
 class Tool:
@@ -66,9 +36,16 @@ class Tool:
                 return library
         return None
 
+    def forms(self, case: Case) -> dict[str, Callable[[], Calls]]:
+        """The forms in which the tool takes the case, by name: what is written for it, or the general one."""
+        own = case.forms.get(self.name)
+        if own is not None:
+            return {name: partial(build, case) for name, build in own.items()}
+        return {"": partial(self.build, case)}
+
     def build(self, case: Case) -> Calls:
-        """The calls; raises Unsupported."""
-        raise NotImplementedError
+        """The calls of the general form; raises Unsupported."""
+        raise Unsupported
 
 
 class Hand(Tool):
@@ -80,13 +57,28 @@ class Hand(Tool):
 
     def build(self, case: Case) -> Calls:
         """As the case has them."""
+        if case.loops is None:
+            raise Unsupported
         loops, inputs = case.loops, case.inputs
-        calls = Calls(Call(loops.forward, inputs), Call(loops.value_and_grad, inputs))
+        calls = Calls(
+            Call(loops.forward, inputs) if loops.forward else None, Call(loops.value_and_grad, inputs)
+        )
         if loops.into is not None:
             out = np.empty_like(inputs[case.positions[0]])
             calls.into = Call(loops.into, inputs, {"out": out})
             calls.written = lambda value: (value, out)
         return calls
+
+
+class C(Tool):
+    """C by hand, by the system's compiler."""
+
+    name = "by hand (C)"
+    libraries = ()
+
+    def missing(self) -> str | None:
+        """The compiler."""
+        return None if compiler() else "a C compiler"
 
 
 class Gradc(Tool):
@@ -96,13 +88,25 @@ class Gradc(Tool):
     libraries = ("gradc", "numba")
     caches = True
 
+    def forms(self, case: Case) -> dict[str, Callable[[], Calls]]:
+        """One for each way in which the function is written."""
+        if isinstance(case.written, Mapping):
+            return {name: partial(self.compiled, case, text) for name, text in case.written.items()}
+        return super().forms(case)
+
     def build(self, case: Case) -> Calls:
-        """From the formula."""
+        """From what is written."""
+        if case.written is None or isinstance(case.written, Mapping):
+            raise Unsupported
+        return self.compiled(case, case.written)
+
+    def compiled(self, case: Case, written: Any) -> Calls:
+        """The Function and its gradient, into the caller's array too where the loops by hand do that."""
         import gradc
 
-        function = gradc.compile(case.formula, args=case.args, wrt=case.wrt)
+        function = gradc.compile(written, args=case.args, wrt=case.wrt)
         calls = Calls(Call(function, case.inputs), Call(function.value_and_grad, case.inputs))
-        if case.loops.into is not None:
+        if case.loops is not None and case.loops.into is not None:
             out = np.empty_like(case.inputs[case.positions[0]])
             calls.into = Call(function.value_and_grad, case.inputs, {"out": out})
             calls.written = lambda result: (result[0], out)
@@ -120,6 +124,8 @@ class SymPy(Tool):
         """Unrolled over the elements of the inputs."""
         import sympy
 
+        if case.scalar_form is None:
+            raise Unsupported
         if case.unrolled > self.most_terms:
             raise Unsupported(f"unrolls to {case.unrolled:,} terms")
         symbols = [
@@ -160,13 +166,15 @@ class Jax(Tool):
         """From the array form."""
         import jax
 
+        form = case.array_form
+        if form is None:
+            raise Unsupported
         # Otherwise a small call is handed to another thread, which costs up to four times the call.
         jax.config.update("jax_cpu_enable_async_dispatch", False)
-        special = jax.scipy.special
-        names = _Names(jax.numpy, erf=special.erf, logsumexp=special.logsumexp)
+        names = names_of_jax()
 
         def function(*args: Any) -> Any:
-            return case.array_form(names, *args)
+            return form(names, *args)
 
         one = len(case.positions) == 1
         both = jax.jit(jax.value_and_grad(function, case.positions[0] if one else case.positions))
@@ -209,19 +217,67 @@ class Autograd(Tool):
     def build(self, case: Case) -> Calls:
         """From the array form."""
         import autograd
-        from autograd.scipy import special
+        from scipy import special
+
+        form = case.array_form
+        if form is None:
+            raise Unsupported
+        names = names_of_autograd()
+        plain = _Names(np, erf=special.erf, logsumexp=special.logsumexp)
 
         def function(*args: Any) -> Any:
-            return case.array_form(names, *args)
+            return form(names, *args)
 
-        names = _Names(autograd.numpy, erf=special.erf, logsumexp=special.logsumexp)
-        plain = _Names(np, erf=importlib.import_module("math").erf, logsumexp=special.logsumexp)
         one = len(case.positions) == 1
         both = autograd.value_and_grad(function, case.positions[0] if one else case.positions)
         return Calls(
-            Call(lambda *args: case.array_form(plain, *args), case.inputs),
+            Call(lambda *args: form(plain, *args), case.inputs),
             Call(both, case.inputs),
         )
+
+
+class Torch(Tool):
+    """PyTorch, eager, one thread, on its own tensors."""
+
+    name = "PyTorch"
+    libraries = ("torch",)
+    compiles = False
+
+    def build(self, case: Case) -> Calls:
+        """From the array form."""
+        import torch
+
+        form = case.array_form
+        if form is None:
+            raise Unsupported
+        names = names_of_torch()
+        inputs = [torch.tensor(given) if np.ndim(given) else given for given in case.inputs]
+
+        def value(*wrt: Any) -> Any:
+            given = list(inputs)
+            for at, array in zip(case.positions, wrt, strict=True):
+                given[at] = array
+            return form(names, *given)
+
+        return gradient_in_torch(value, [case.inputs[at] for at in case.positions])
+
+
+def gradient_in_torch(value: Callable[..., Any], wrt: Sequence[Any]) -> Calls:
+    """The value, and with it the gradient by all arguments, eager, with one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    leaves = [torch.tensor(given, requires_grad=True) for given in wrt]
+
+    def forward() -> Any:
+        with torch.no_grad():
+            return value(*leaves)
+
+    def both() -> Any:
+        result = value(*leaves)
+        return result.detach(), torch.autograd.grad(result, leaves)
+
+    return Calls(Call(forward, ()), Call(both, ()))
 
 
 class CasADi(Tool):
@@ -229,6 +285,7 @@ class CasADi(Tool):
 
     name = "CasADi"
     libraries = ("casadi",)
+    most_terms = 200_000
 
     def build(self, case: Case) -> Calls:
         """Scalar expressions, or matrix expressions where the case has them."""
@@ -236,6 +293,10 @@ class CasADi(Tool):
 
         kind = casadi.MX if case.matrix_form else casadi.SX
         form = case.matrix_form or case.scalar_form
+        if form is None:
+            raise Unsupported
+        if form is case.scalar_form and case.unrolled > self.most_terms:
+            raise Unsupported(f"unrolls to {case.unrolled:,} terms")
         symbols = [
             kind.sym(name, *(np.shape(given) or (1,)))
             for name, given in zip(case.args, case.inputs, strict=True)
@@ -279,6 +340,41 @@ class _Names(SimpleNamespace):
         return found
 
 
+def names_of_jax() -> Any:
+    """jax.numpy with the special functions that the array forms use."""
+    import jax
+
+    special = jax.scipy.special
+    return _Names(jax.numpy, erf=special.erf, logsumexp=special.logsumexp, cholesky=jax.numpy.linalg.cholesky)
+
+
+def names_of_autograd() -> Any:
+    """autograd.numpy with them."""
+    import autograd
+    from autograd.scipy import special
+
+    return _Names(
+        autograd.numpy, erf=special.erf, logsumexp=special.logsumexp, cholesky=autograd.numpy.linalg.cholesky
+    )
+
+
+def names_of_torch() -> Any:
+    """torch under NumPy's names where they differ; it takes `axis` and `keepdims` itself."""
+    import torch
+
+    def logsumexp(a: Any, axis: int) -> Any:
+        return torch.logsumexp(a, axis)
+
+    def asarray(a: Any) -> Any:
+        return torch.as_tensor(a, dtype=torch.float64)
+
+    def eye(n: int) -> Any:
+        return torch.eye(n, dtype=torch.float64)
+
+    return _Names(torch, logsumexp=logsumexp, asarray=asarray, eye=eye, cholesky=torch.linalg.cholesky)
+
+
 TOOLS: dict[str, Tool] = {
-    tool.name: tool for tool in (Hand(), Gradc(), SymPy(), Jax(), JaxOnNumPy(), CasADi(), Autograd())
+    tool.name: tool
+    for tool in (Hand(), C(), Gradc(), SymPy(), Jax(), JaxOnNumPy(), Torch(), CasADi(), Autograd())
 }

@@ -1,16 +1,9 @@
-"""The cases, one file a function."""
+"""The problems, one file each."""
 
-from ..case import Case
-from . import black_scholes, circuit, lennard_jones, logistic, logsumexp, rosenbrock
+from ..case import Problem
+from . import black_scholes, circuit, gmm, lennard_jones, logistic, logsumexp, rosenbrock
 
-CASES: dict[str, Case] = {
-    case.name: case
-    for case in (
-        circuit.case(),
-        *(rosenbrock.case(n) for n in (5, 100, 400)),
-        black_scholes.case(),
-        logistic.case(n=10_000, d=20),
-        lennard_jones.case(n=64),
-        logsumexp.case(n=1000, k=32),
-    )
+PROBLEMS: dict[str, Problem] = {
+    module.PROBLEM.name: module.PROBLEM
+    for module in (gmm, circuit, rosenbrock, logistic, lennard_jones, logsumexp, black_scholes)
 }

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ..case import Case, Loops, loop
+from ..case import Case, Loops, Problem, loop
 
 FORMULA = """
 d1 = (log(S / K) + (r + sigma**2 / 2) * T) / (sigma * sqrt(T))
@@ -45,17 +45,17 @@ def form(m: Any, S: Any, K: Any, T: Any, r: Any, sigma: Any) -> Any:
     """For every peer."""
     d1 = (m.log(S / K) + (r + sigma**2 / 2) * T) / (sigma * m.sqrt(T))
     d2 = d1 - sigma * m.sqrt(T)
-    n1 = (1 + m.erf(d1 / m.sqrt(2))) / 2
-    n2 = (1 + m.erf(d2 / m.sqrt(2))) / 2
+    n1 = (1 + m.erf(d1 / 2**0.5)) / 2
+    n2 = (1 + m.erf(d2 / 2**0.5)) / 2
     return S * n1 - K * m.exp(-r * T) * n2
 
 
-def case() -> Case:
+def case(size: str = "") -> Case:
     """A call a little out of the money."""
     names = ("S", "K", "T", "r", "sigma")
     return Case(
         name="Black-Scholes",
-        formula=FORMULA.strip(),
+        written=FORMULA.strip(),
         args=dict.fromkeys(names, ""),
         wrt=names,
         inputs=(100.0, 105.0, 0.75, 0.03, 0.2),
@@ -63,3 +63,6 @@ def case() -> Case:
         array_form=form,
         scalar_form=form,
     )
+
+
+PROBLEM = Problem("Black-Scholes", ("",), case)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..case import Case, Loops, loop
+from ..case import Case, Loops, Problem, loop
 
 
 @loop
@@ -23,11 +23,11 @@ def form(m: Any, x: Any, y: Any, z: Any) -> Any:
     return (x + y) * z
 
 
-def case() -> Case:
+def case(size: str = "") -> Case:
     """At the textbook's values."""
     return Case(
         name="circuit",
-        formula="(x + y) * z",
+        written="(x + y) * z",
         args={"x": "", "y": "", "z": ""},
         wrt=("x", "y", "z"),
         inputs=(-2.0, 5.0, -4.0),
@@ -35,3 +35,6 @@ def case() -> Case:
         array_form=form,
         scalar_form=form,
     )
+
+
+PROBLEM = Problem("circuit", ("",), case, quick=("",))

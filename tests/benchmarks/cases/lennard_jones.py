@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..case import Array, Case, Loops, loop
+from ..case import Array, Case, Loops, Problem, loop
 
 
 @loop
@@ -76,15 +76,16 @@ def scalar_form(m: Any, x: Any) -> Any:
     return value
 
 
-def case(n: int) -> Case:
+def case(size: str) -> Case:
     """n atoms near the points of a cubic lattice."""
+    n = int(size)
     side = round(n ** (1 / 3)) + 1
     lattice = np.stack(np.meshgrid(*3 * [np.arange(side)], indexing="ij"), axis=-1).reshape(-1, 3)[:n]
     jitter = np.random.default_rng(2).uniform(-0.05, 0.05, (n, 3))
     squares = "sum((x[i,k] - x[j,k])**2 for k in range(3))"
     return Case(
         name=f"Lennard-Jones {n}",
-        formula=f"sum(4*(1/{squares}**6 - 1/{squares}**3) for i in range(n) for j in range(i))",
+        written=f"sum(4*(1/{squares}**6 - 1/{squares}**3) for i in range(n) for j in range(i))",
         args={"x": "n 3"},
         wrt=("x",),
         inputs=(1.12 * lattice + jitter,),
@@ -93,3 +94,6 @@ def case(n: int) -> Case:
         scalar_form=scalar_form,
         unrolled=n * (n - 1) // 2,
     )
+
+
+PROBLEM = Problem("Lennard-Jones", ("64",), case)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..case import Array, Case, Loops, loop
+from ..case import Array, Case, Loops, Problem, loop
 
 
 @loop
@@ -56,8 +56,9 @@ def matrix_form(casadi: Any, w: Any, X: Any, y: Any) -> Any:
     return casadi.sum1(casadi.log1p(casadi.exp(-y * casadi.mtimes(X, w))))
 
 
-def case(n: int, d: int) -> Case:
+def case(size: str) -> Case:
     """n random points in d dimensions, labels 1 and -1."""
+    n, d = map(int, size.split("x"))
     rng = np.random.default_rng(1)
 
     def scalar_form(m: Any, w: Any, X: Any, y: Any) -> Any:
@@ -66,7 +67,7 @@ def case(n: int, d: int) -> Case:
 
     return Case(
         name=f"logistic {n}x{d}",
-        formula="sum(log(1 + exp(-y[i]*sum(w[j]*X[i,j] for j in range(d)))) for i in range(n))",
+        written="sum(log(1 + exp(-y[i]*sum(w[j]*X[i,j] for j in range(d)))) for i in range(n))",
         args={"w": "d", "X": "n d", "y": "n"},
         wrt=("w",),
         inputs=(0.3 * rng.standard_normal(d), rng.standard_normal((n, d)), rng.choice([-1.0, 1.0], n)),
@@ -76,3 +77,6 @@ def case(n: int, d: int) -> Case:
         matrix_form=matrix_form,
         unrolled=n * d,
     )
+
+
+PROBLEM = Problem("logistic", ("1000x100", "10000x20"), case, quick=("10000x20",))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..case import Array, Case, Loops, loop
+from ..case import Array, Case, Loops, Problem, loop
 
 
 @loop
@@ -55,8 +55,9 @@ def array_form(np: Any, a: Any) -> Any:
     return np.sum(np.logsumexp(a, axis=1))
 
 
-def case(n: int, k: int) -> Case:
+def case(size: str) -> Case:
     """n random rows of k numbers."""
+    n, k = map(int, size.split("x"))
 
     def scalar_form(m: Any, a: Any) -> Any:
         # No largest is taken out: the inputs are small, and the peers that unroll are the faster for it.
@@ -64,7 +65,7 @@ def case(n: int, k: int) -> Case:
 
     return Case(
         name=f"logsumexp {n}x{k}",
-        formula="sum(log(sum(exp(a[i,k]) for k in range(K))) for i in range(n))",
+        written="sum(log(sum(exp(a[i,k]) for k in range(K))) for i in range(n))",
         args={"a": "n K"},
         wrt=("a",),
         inputs=(np.random.default_rng(3).standard_normal((n, k)),),
@@ -73,3 +74,6 @@ def case(n: int, k: int) -> Case:
         scalar_form=scalar_form,
         unrolled=n * k,
     )
+
+
+PROBLEM = Problem("logsumexp", ("1000x32",), case, quick=("1000x32",))

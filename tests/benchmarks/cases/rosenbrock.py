@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..case import Array, Case, Loops, loop
+from ..case import Array, Case, Loops, Problem, loop
 
 
 @loop
@@ -52,15 +52,16 @@ def array_form(np: Any, x: Any) -> Any:
     return np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
 
 
-def case(n: int) -> Case:
+def case(size: str) -> Case:
     """At a random point of n coordinates."""
+    n = int(size)
 
     def scalar_form(m: Any, x: Any) -> Any:
         return sum(100 * (x[i + 1] - x[i] ** 2) ** 2 + (1 - x[i]) ** 2 for i in range(n - 1))
 
     return Case(
         name=f"Rosenbrock {n}",
-        formula="sum(100*(x[i+1] - x[i]**2)**2 + (1 - x[i])**2 for i in range(n - 1))",
+        written="sum(100*(x[i+1] - x[i]**2)**2 + (1 - x[i])**2 for i in range(n - 1))",
         args={"x": "n"},
         wrt=("x",),
         inputs=(np.random.default_rng(0).uniform(-2.0, 2.0, n),),
@@ -69,3 +70,7 @@ def case(n: int) -> Case:
         scalar_form=scalar_form,
         unrolled=n,
     )
+
+
+SIZES = ("2", "5", "100", "400", "10000", "1000000")
+PROBLEM = Problem("Rosenbrock", SIZES, case, quick=("5", "400"))
