@@ -79,10 +79,12 @@ class Case:
                         counts; args in the order of the inputs
     inputs              NumPy arrays and floats
     loops               by hand for Numba, or None
-    array_form          (np, *inputs) -> value, in whole-array operations; np has erf and logsumexp too
+    array_form          (np, *inputs) -> value, in whole-array operations, or several by name; np has erf, logsumexp,
+                        cholesky and solve_lower too
     scalar_form         (m, *inputs) -> value, in scalar operations on indexed inputs, so unrolled
     matrix_form         (casadi, *inputs) -> value, for CasADi where unrolling is too much, else None
     unrolled            number of scalar terms that scalar_form unrolls to
+    trees               whether SymPy can take it: its expressions are trees, and share nothing
     forms               by the name of a tool, what is written for it: by a name of the form, the case -> Calls;
                         it stands for the forms above
     tolerance           by how much results may differ, relative to the largest element
@@ -94,10 +96,11 @@ class Case:
     inputs: tuple[Any, ...]
     written: str | Callable[..., Any] | Mapping[str, str | Callable[..., Any]] | None = None
     loops: Loops | None = None
-    array_form: Callable[..., Any] | None = None
+    array_form: Callable[..., Any] | Mapping[str, Callable[..., Any]] | None = None
     scalar_form: Callable[..., Any] | None = None
     matrix_form: Callable[..., Any] | None = None
     unrolled: int = 1
+    trees: bool = True
     forms: Mapping[str, Mapping[str, Callable[["Case"], Calls]]] = field(default_factory=dict)
     tolerance: float = 1e-9
 

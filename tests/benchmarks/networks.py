@@ -1,7 +1,7 @@
 """Networks beside PyTorch and JAX: `python -m tests.benchmarks.networks` prints one table, measured in one run.
 
-The loss of a two-layer, a three-layer and a convolutional network on images of 28 x 28, forward and with the gradient
-by all layers, for several batches and dtypes. Each library has the network in its own words, on its own arrays, with
+The loss of networks of two and three layers (named by their widths) and of a convolutional one on images of 28 x 28,
+forward and with the gradient by all layers, for several batches and dtypes. Each library has the network in its own words, on its own arrays, with
 one thread; a library that is not installed is left out with a note. Times are the least process CPU time of calls that
 take turns (`timing`), and every gradient must agree with that of the first library.
 """
@@ -19,19 +19,16 @@ import numpy as np
 
 from .environment import SINGLE_THREAD, cache_folders, one_core
 
-HIDDEN, SECOND, CLASSES, SIDE, FIRST_KERNELS, KERNELS = 128, 64, 10, 28, 8, 16
-PIXELS, FLAT = SIDE * SIDE, KERNELS * (SIDE // 4) ** 2
+CLASSES, SIDE, FIRST_KERNELS, KERNELS = 10, 28, 8, 16
+FLAT = KERNELS * (SIDE // 4) ** 2
+WIDTHS = ((64, 32, 10), (784, 128, 64, 10), (784, 256, 128, 10))
 SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
-    "two layers": ((HIDDEN, PIXELS), (CLASSES, HIDDEN)),
-    "three layers": ((HIDDEN, PIXELS), (SECOND, HIDDEN), (CLASSES, SECOND)),
+    **{"-".join(map(str, widths)): tuple(zip(widths[1:], widths[:-1], strict=True)) for widths in WIDTHS},
     "convolutional": ((FIRST_KERNELS, 1, 3, 3), (KERNELS, FIRST_KERNELS, 3, 3), (CLASSES, FLAT)),
 }
-DECLARED = {
-    "two layers": {"x": "n d", "y": "int n", "W1": "h d", "W2": "c h"},
-    "three layers": {"x": "n d", "y": "int n", "W1": "h d", "W2": "k h", "W3": "c k"},
-    "convolutional": {"x": f"n 1 {SIDE} {SIDE}", "y": "int n", "W1": "k 1 3 3", "W2": "m k 3 3",
-                      "W3": f"c m*{(SIDE // 4) ** 2}"},
-}
+TWO = {"x": "n d", "y": "int n", "W1": "h d", "W2": "c h"}
+THREE = {"x": "n d", "y": "int n", "W1": "h d", "W2": "k h", "W3": "c k"}
+IMAGES = {"x": f"n 1 {SIDE} {SIDE}", "y": "int n", "W1": "k 1 3 3", "W2": "m k 3 3", "W3": f"c m*{(SIDE // 4) ** 2}"}
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 Calls = tuple[Callable[..., Any], Callable[..., Any], tuple[Any, ...]]
 
@@ -55,9 +52,11 @@ def in_gradc(network: str, given: list[Any]) -> Calls:
         second = nn.max_pool(nn.relu(nn.conv2d(first, W2, padding="same")), 2)
         return nn.cross_entropy(np.reshape(second, (x.shape[0], -1)) @ W3.T, y)
 
-    written = {"two layers": two, "three layers": three, "convolutional": convolutional}[network]
+    written, declared = (
+        (convolutional, IMAGES) if network == "convolutional" else (two, TWO) if len(given) == 4 else (three, THREE)
+    )
     prefix = "float32 " if given[0].dtype == np.float32 else ""
-    args = {name: text if text.startswith("int") else prefix + text for name, text in DECLARED[network].items()}
+    args = {name: text if text.startswith("int") else prefix + text for name, text in declared.items()}
     f = gradc.compile(written, args, wrt=[name for name in args if name.startswith("W")])
     return f, f.value_and_grad, tuple(given)
 
@@ -125,7 +124,7 @@ LIBRARIES: dict[str, tuple[str, Callable[[str, list[Any]], Calls]]] = {
 def arguments(network: str, batch: int, dtype: str) -> list[Any]:
     """Images, labels and layers."""
     random = np.random.default_rng(0)
-    shape = (batch, 1, SIDE, SIDE) if network == "convolutional" else (batch, PIXELS)
+    shape = (batch, 1, SIDE, SIDE) if network == "convolutional" else (batch, SHAPES[network][0][1])
     layers = [random.standard_normal(s) * np.sqrt(2 / np.prod(s[1:])) for s in SHAPES[network]]
     return [random.random(shape).astype(dtype), random.integers(0, CLASSES, batch), *(w.astype(dtype) for w in layers)]
 
@@ -139,8 +138,8 @@ def agree(found: Any, wanted: Any, tolerance: float) -> bool:
 
 def measured(network: str, batch: int, dtype: str, libraries: list[str], rounds: int) -> tuple[list[str], bool]:
     """The lines of one network, batch and dtype, and whether all gradients agreed."""
+    from .case import Call
     from .timing import minimum_times
-    from .tools import Call
 
     given = arguments(network, batch, dtype)
     built = {name: LIBRARIES[name][1](network, given) for name in libraries}
@@ -149,12 +148,12 @@ def measured(network: str, batch: int, dtype: str, libraries: list[str], rounds:
     for forward, _, args in built.values():
         forward(*args)
     calls = [Call(function, args) for forward, both, args in built.values() for function in (forward, both)]
-    times = minimum_times(calls, rounds)
+    times = [time.seconds for time in minimum_times(calls, rounds)]
     own = times[:2]
     lines = []
     for at, name in enumerate(libraries):
         value, gradient = times[2 * at:2 * at + 2]
-        lines.append(f"{network:14} {dtype:8} {batch:5}  {name:8} {value * 1e6:12,.0f} {gradient * 1e6:12,.0f} "
+        lines.append(f"{network:15} {dtype:8} {batch:5}  {name:8} {value * 1e6:12,.0f} {gradient * 1e6:12,.0f} "
                      f"{own[0] / value:9.2f} {own[1] / gradient:9.2f}{'  DIFFERS' if name in wrong else ''}")
     return lines, not wrong
 
@@ -180,7 +179,7 @@ def main() -> int:
             except ModuleNotFoundError:
                 print(f"{name} is not installed")
         print("Microseconds a call, least process CPU time, one thread; the last columns: gradc's time over this one's")
-        print(f"{'network':14} {'dtype':8} {'batch':>5}  {'':8} {'loss':>12} {'and gradient':>12} {'loss':>9} {'gradient':>9}")
+        print(f"{'network':15} {'dtype':8} {'batch':>5}  {'':8} {'loss':>12} {'and gradient':>12} {'loss':>9} {'gradient':>9}")
         for network in options.network or SHAPES:
             for dtype in options.dtype or TOLERANCE:
                 for batch in options.batch or (1, 32, 1024):

@@ -126,6 +126,8 @@ class SymPy(Tool):
 
         if case.scalar_form is None:
             raise Unsupported
+        if not case.trees:
+            raise Unsupported("an expression that shares nothing would be too large")
         if case.unrolled > self.most_terms:
             raise Unsupported(f"unrolls to {case.unrolled:,} terms")
         symbols = [
@@ -155,20 +157,37 @@ def _split(result: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
     return result[0], result[1:]
 
 
-class Jax(Tool):
+class ArrayTool(Tool):
+    """A tool that takes the array forms."""
+
+    def forms(self, case: Case) -> dict[str, Callable[[], Calls]]:
+        """What is written for the tool, or one for each array form."""
+        if self.name in case.forms or not isinstance(case.array_form, Mapping):
+            return super().forms(case)
+        return {name: partial(self.from_array, case, form) for name, form in case.array_form.items()}
+
+    def build(self, case: Case) -> Calls:
+        """From the array form."""
+        if case.array_form is None or isinstance(case.array_form, Mapping):
+            raise Unsupported
+        return self.from_array(case, case.array_form)
+
+    def from_array(self, case: Case, form: Callable[..., Any]) -> Calls:
+        """The calls of an array form."""
+        raise NotImplementedError
+
+
+class Jax(ArrayTool):
     """jit of value_and_grad on arrays that already are JAX's, until the result is ready: its best case."""
 
     name = "JAX"
     libraries = ("jax", "jax.scipy.special")
     caches = True
 
-    def build(self, case: Case) -> Calls:
-        """From the array form."""
+    def from_array(self, case: Case, form: Callable[..., Any]) -> Calls:
+        """Compiled, recorded or run as the tool does it."""
         import jax
 
-        form = case.array_form
-        if form is None:
-            raise Unsupported
         # Otherwise a small call is handed to another thread, which costs up to four times the call.
         jax.config.update("jax_cpu_enable_async_dispatch", False)
         names = names_of_jax()
@@ -193,9 +212,9 @@ class JaxOnNumPy(Jax):
     name = "JAX, NumPy in and out"
     compiles = False  # as above
 
-    def build(self, case: Case) -> Calls:
+    def from_array(self, case: Case, form: Callable[..., Any]) -> Calls:
         """Around the calls on JAX's own arrays."""
-        calls = super().build(case)
+        calls = super().from_array(case, form)
         value, both = calls.forward.function, calls.gradient.function
 
         def from_arrays(*args: Any) -> Any:
@@ -207,23 +226,26 @@ class JaxOnNumPy(Jax):
         return Calls(Call(lambda *args: value(*args).item(), case.inputs), Call(from_arrays, case.inputs))
 
 
-class Autograd(Tool):
+class Autograd(ArrayTool):
     """autograd: a tape recorded at every call, nothing compiled."""
 
     name = "autograd"
     libraries = ("autograd", "autograd.scipy.special")
     compiles = False
 
-    def build(self, case: Case) -> Calls:
-        """From the array form."""
+    def from_array(self, case: Case, form: Callable[..., Any]) -> Calls:
+        """Compiled, recorded or run as the tool does it."""
         import autograd
         from scipy import special
+        from scipy.linalg import solve_triangular
 
-        form = case.array_form
-        if form is None:
-            raise Unsupported
+        def solve_lower(L: Any, b: Any) -> Any:
+            return solve_triangular(L, b, lower=True)
+
         names = names_of_autograd()
-        plain = _Names(np, erf=special.erf, logsumexp=special.logsumexp)
+        plain = _Names(
+            np, erf=special.erf, logsumexp=special.logsumexp, cholesky=np.linalg.cholesky, solve_lower=solve_lower
+        )
 
         def function(*args: Any) -> Any:
             return form(names, *args)
@@ -236,20 +258,17 @@ class Autograd(Tool):
         )
 
 
-class Torch(Tool):
+class Torch(ArrayTool):
     """PyTorch, eager, one thread, on its own tensors."""
 
     name = "PyTorch"
     libraries = ("torch",)
     compiles = False
 
-    def build(self, case: Case) -> Calls:
-        """From the array form."""
+    def from_array(self, case: Case, form: Callable[..., Any]) -> Calls:
+        """Compiled, recorded or run as the tool does it."""
         import torch
 
-        form = case.array_form
-        if form is None:
-            raise Unsupported
         names = names_of_torch()
         inputs = [torch.tensor(given) if np.ndim(given) else given for given in case.inputs]
 
@@ -267,7 +286,7 @@ def gradient_in_torch(value: Callable[..., Any], wrt: Sequence[Any]) -> Calls:
     import torch
 
     torch.set_num_threads(1)
-    leaves = [torch.tensor(given, requires_grad=True) for given in wrt]
+    leaves = [torch.tensor(np.asarray(given), requires_grad=True) for given in wrt]
 
     def forward() -> Any:
         with torch.no_grad():
@@ -341,21 +360,28 @@ class _Names(SimpleNamespace):
 
 
 def names_of_jax() -> Any:
-    """jax.numpy with the special functions that the array forms use."""
+    """jax.numpy with the further functions that the array forms use."""
     import jax
 
     special = jax.scipy.special
-    return _Names(jax.numpy, erf=special.erf, logsumexp=special.logsumexp, cholesky=jax.numpy.linalg.cholesky)
+
+    def solve_lower(L: Any, b: Any) -> Any:
+        return jax.scipy.linalg.solve_triangular(L, b, lower=True)
+
+    more = {"cholesky": jax.numpy.linalg.cholesky, "solve_lower": solve_lower}
+    return _Names(jax.numpy, erf=special.erf, logsumexp=special.logsumexp, **more)
 
 
 def names_of_autograd() -> Any:
     """autograd.numpy with them."""
     import autograd
-    from autograd.scipy import special
+    from autograd.scipy import linalg, special
 
-    return _Names(
-        autograd.numpy, erf=special.erf, logsumexp=special.logsumexp, cholesky=autograd.numpy.linalg.cholesky
-    )
+    def solve_lower(L: Any, b: Any) -> Any:
+        return linalg.solve_triangular(L, b, lower=True)
+
+    more = {"cholesky": autograd.numpy.linalg.cholesky, "solve_lower": solve_lower}
+    return _Names(autograd.numpy, erf=special.erf, logsumexp=special.logsumexp, **more)
 
 
 def names_of_torch() -> Any:
@@ -371,7 +397,11 @@ def names_of_torch() -> Any:
     def eye(n: int) -> Any:
         return torch.eye(n, dtype=torch.float64)
 
-    return _Names(torch, logsumexp=logsumexp, asarray=asarray, eye=eye, cholesky=torch.linalg.cholesky)
+    def solve_lower(L: Any, b: Any) -> Any:
+        return torch.linalg.solve_triangular(L, b[:, None], upper=False)[:, 0]
+
+    more = {"cholesky": torch.linalg.cholesky, "solve_lower": solve_lower}
+    return _Names(torch, logsumexp=logsumexp, asarray=asarray, eye=eye, **more)
 
 
 TOOLS: dict[str, Tool] = {

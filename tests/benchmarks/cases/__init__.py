@@ -1,9 +1,28 @@
 """The problems, one file each."""
 
 from ..case import Problem
-from . import ba, black_scholes, circuit, gmm, hand, lennard_jones, logistic, logsumexp, rosenbrock
+from . import (
+    ba,
+    black_scholes,
+    black_scholes_map,
+    circuit,
+    formula,
+    gaussian_process,
+    gmm,
+    hand,
+    heat,
+    kernel_density,
+    lennard_jones,
+    logistic,
+    logsumexp,
+    multinomial,
+    n_body,
+    neural,
+    rosenbrock,
+)
 
-PROBLEMS: dict[str, Problem] = {
-    module.PROBLEM.name: module.PROBLEM
-    for module in (gmm, ba, hand, circuit, rosenbrock, logistic, lennard_jones, logsumexp, black_scholes)
-}
+_MODULES = (
+    gmm, ba, hand, logistic, multinomial, gaussian_process, kernel_density, neural, black_scholes_map, n_body, heat,
+    rosenbrock, formula, circuit, black_scholes, lennard_jones, logsumexp,
+)  # fmt: skip
+PROBLEMS: dict[str, Problem] = {module.PROBLEM.name: module.PROBLEM for module in _MODULES}
