@@ -17,13 +17,14 @@ def options() -> argparse.Namespace:
     """What the user asks for."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("--problem", action="append", help="only problems whose name contains this (repeatable)")
-    parser.add_argument("--size", action="append", help="only sizes whose label contains this (repeatable)")
+    parser.add_argument("--size", action="append", help="only sizes whose label has these words (repeatable)")
     parser.add_argument("--tool", action="append", help="only tools whose name contains this (repeatable)")
     parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds; the minimum counts")
     parser.add_argument("--compile-times", action="store_true", help="measure the times to the first gradient too")
     parser.add_argument("--json", type=Path, help="write the results to this file")
     parser.add_argument("--chart", type=Path, help="draw the ratios to this PNG file")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.json, .txt and .png")
+    parser.add_argument("--quick", action="store_true", help="only compare gradc with the baseline of this processor")
     return parser.parse_args()
 
 
@@ -34,6 +35,10 @@ def main() -> int:
     os.environ.update(SINGLE_THREAD)
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(cache_folders(folder))
+        if chosen.quick:
+            from .guard import guard
+
+            return guard(chosen.write)
         from .run import run
         from .table import text
         from .tools import Hand

@@ -16,6 +16,7 @@ class Row:
     """One tool in one case, in seconds; None for what the tool has not.
 
     form      which of the tool's forms was the fastest
+    first     CPU time until the first derivative, in the process that had measured the cases before
     value     the value alone; gradient: the value and the derivative; into: the same into the caller's array
     drift     of the gradient's time, relative
     cold      to the first gradient with empty caches, warm: with what the first process left; imports not counted
@@ -26,6 +27,7 @@ class Row:
     value: float | None = None
     gradient: float | None = None
     into: float | None = None
+    first: float | None = None
     drift: float | None = None
     cold: float | None = None
     warm: float | None = None
@@ -62,20 +64,20 @@ class Results:
 
     machine: dict[str, str]
     versions: dict[str, str]
+    order: list[str]
     sections: list[Section] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def tools(self) -> list[str]:
         """Those that were measured somewhere, in their order."""
-        return list(
-            dict.fromkeys(row.tool for section in self.sections for row in section.rows if row.gradient is not None)
-        )
+        measured = {row.tool for section in self.sections for row in section.rows if row.gradient is not None}
+        return [tool for tool in self.order if tool in measured]
 
     def title(self) -> str:
         """The machine and the versions."""
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        return f"{self.machine['processor']}, {self.machine['system']}\nPython {versions}"
+        return f"{self.machine['processor']}, {self.machine['system']}\n{versions}"
 
     def write(self, path: Path) -> None:
         """As JSON, seconds with five digits."""
@@ -96,16 +98,16 @@ class Results:
             Section(section["problem"], section["size"], [Row(**row) for row in section["rows"]])
             for section in data["sections"]
         ]
-        return cls(data["machine"], data["versions"], sections, data["notes"])
+        return cls(data["machine"], data["versions"], data["order"], sections, data["notes"])
 
 
-def started(libraries: Iterable[str]) -> Results:
-    """A run that begins on this machine, with the versions of these libraries."""
+def started(tools: list[str], libraries: Iterable[str]) -> Results:
+    """A run of these tools that begins on this machine, with the versions of these libraries."""
     names = sorted({library.partition(".")[0] for library in libraries} | {"numpy", "llvmlite"})
-    versions = {"": platform.python_version(), **{name: _version(name) for name in names}}
+    versions = {"Python": platform.python_version(), **{name: _version(name) for name in names}}
     load = f", load average {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{load}"
-    return Results({"processor": _processor(), "system": system}, versions)
+    return Results({"processor": processor(), "system": system}, versions, tools)
 
 
 def _version(library: str) -> str:
@@ -115,7 +117,7 @@ def _version(library: str) -> str:
         return "(from its source folder)"
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name as the system gives it, and LLVM's name for it."""
     from llvmlite import binding
 

@@ -5,9 +5,11 @@ A tool with several forms is measured in all of them briefly and in the fastest 
 fails is a note.
 """
 
+import contextlib
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from .timing import minimum_times
 from .tools import TOOLS, Tool
 
 PATIENCE = 20.0  # seconds that a call may take; a slower tool is left out of the case
+BUILD = 120  # seconds until the first results of a form
 Form = tuple[Tool, str]
 
 
@@ -38,7 +41,8 @@ class Run:
             missing[tool] = tool.missing()
             if missing[tool] is None:
                 self.present.append(tool)
-        self.results: Results = started(library for tool in self.present for library in tool.libraries)
+        libraries = (library for tool in self.present for library in tool.libraries)
+        self.results: Results = started([tool.name for tool in tools], libraries)
         for tool, what in missing.items():
             if what is not None:
                 self.note(tool, None, f"{what} is not installed")
@@ -54,6 +58,7 @@ class Run:
         started = time.perf_counter()
         print(f"{problem.case_name(size)}: ", end="", file=sys.stderr, flush=True)
         case = problem.make(size)
+        self.first: dict[Form, float] = {}
         built = self._best_forms(self._built(case))
         kinds = [
             (form, kind)
@@ -75,7 +80,7 @@ class Run:
             rows.append(
                 Row(
                     tool.name, name, value and value.seconds, gradient.seconds, into and into.seconds,
-                    gradient.drift, spent.cold, spent.warm,
+                    self.first[form], gradient.drift, spent.cold, spent.warm,
                 )
             )  # fmt: skip
         section = Section(problem.name, size, rows)
@@ -91,8 +96,12 @@ class Run:
             for name, build in tool.forms(case).items():
                 label = f"{name}: " if name else ""
                 try:
-                    calls = build()
-                    result, slow = _timed(calls)
+                    with at_most(BUILD):
+                        begin = time.process_time()
+                        calls = build()
+                        result = calls.gradient()
+                        self.first[tool, name] = time.process_time() - begin
+                        slow = _slow(calls)
                     results[tool, name] = calls, flat(calls.parts(result))
                     if slow:
                         self.note(tool, case, f"{label}a call takes {slow:.0f} s")
@@ -136,15 +145,33 @@ class Run:
         }
 
 
-def _timed(calls: Calls) -> tuple[Any, float]:
-    """The first result; and the seconds of a second call if it is not worth measuring, else 0."""
-    result = calls.gradient()
-    start = time.perf_counter()
+@contextlib.contextmanager
+def at_most(seconds: int) -> Iterator[None]:
+    """Raises Unsupported in what takes longer, where the system has timers."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise Unsupported(f"no result within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _slow(calls: Calls) -> float:
+    """The seconds of a call if it is not worth measuring, else 0."""
     if calls.forward is not None:
         calls.forward()
+    start = time.perf_counter()
     calls.gradient()
     spent = time.perf_counter() - start
-    return result, spent if spent > PATIENCE else 0.0
+    return spent if spent > PATIENCE else 0.0
 
 
 def flat(result: Any) -> np.ndarray:
@@ -173,13 +200,13 @@ def selected(name: str, wanted: Sequence[str] | None) -> bool:
 
 def run(
     problems: Sequence[str] | None, sizes: Sequence[str] | None, tools: Sequence[str] | None, rounds: int,
-    *, compile_times: bool, quick: bool = False,
+    *, compile_times: bool,
 ) -> Run:  # fmt: skip
-    """Measures the problems, sizes and tools whose names contain a given text."""
+    """Measures the problems and tools whose names contain a given text, at the sizes that have a text's words."""
     this = Run([tool for tool in TOOLS.values() if selected(tool.name, tools)], rounds, compile_times=compile_times)
     for name, problem in PROBLEMS.items():
         if selected(name, problems):
-            for size in problem.quick if quick else problem.sizes:
-                if selected(size, sizes):
+            for size in problem.sizes:
+                if not sizes or any(set(text.split()) <= set(size.split()) for text in sizes):
                     this.measure(problem, size)
     return this

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from .results import Results, Row, Section
 
-COLUMNS = ("", "value", "value+grad", "/ hand", "with out", "/ hand", "grad/value", "drift", "cold s", "warm s")
+COLUMNS = (
+    "", "value", "value+grad", "/ hand", "with out", "/ hand", "grad/value", "drift", "first s", "cold s", "warm s",
+)  # fmt: skip
 ABSENT = "-"
 
 
@@ -39,9 +41,7 @@ def ratio_rows(results: Results, base: str = "gradc") -> list[list[str]]:
     tools = [tool for tool in results.tools if tool != base]
     rows = [["", f"{base}, µs", "grad/value", "drift", *tools]]
     for section in results.sections:
-        own = section.row(base)
-        if own is None:
-            continue
+        own = section.row(base) or Row(base)
         rows.append(
             [
                 section.name,
@@ -92,6 +92,7 @@ def _times(section: Section, hand: str) -> list[list[str]]:
             ratio(row.into, base.into),
             ratio(row.gradient, row.value),
             percent(row.drift),
+            seconds(row.first),
             seconds(row.cold),
             seconds(row.warm),
         ]
@@ -110,7 +111,8 @@ def text(results: Results, hand: str) -> str:
             "one thread; every tool in its fastest form. Drift: the halves of the run beside each other.",
             "",
             plain(ratio_rows(results)),
-            "Microseconds a call; seconds to the first gradient, imports not counted.",
+            "Microseconds a call. Seconds of CPU time until the first derivative: first, in the process of this run; cold",
+            "and warm, in processes of their own with empty caches and with what the first one left, without imports.",
             "",
             plain(time_rows(results, hand)),
             *results.notes,

@@ -45,7 +45,7 @@ class Tool:
 
     def build(self, case: Case) -> Calls:
         """The calls of the general form; raises Unsupported."""
-        raise Unsupported
+        raise Unsupported(f"no form of {case.name}" if self.name in case.forms else "")
 
 
 class Hand(Tool):
@@ -294,7 +294,7 @@ def gradient_in_torch(value: Callable[..., Any], wrt: Sequence[Any]) -> Calls:
 
     def both() -> Any:
         result = value(*leaves)
-        return result.detach(), torch.autograd.grad(result, leaves)
+        return result.detach(), torch.autograd.grad(result, leaves, materialize_grads=True)
 
     return Calls(Call(forward, ()), Call(both, ()))
 

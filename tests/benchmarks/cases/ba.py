@@ -39,7 +39,7 @@ def projected(np: Any, camera: Any, point: Any) -> tuple[Any, Any]:
 
 # -- gradc: today a gradient for each component; the sparse Jacobian is to come --------------------
 
-NAMES = "rx ry rz cx cy cz f u0 v0 k1 k2 px py pz w".split()
+NAMES = ["rx", "ry", "rz", "cx", "cy", "cz", "f", "u0", "v0", "k1", "k2", "px", "py", "pz", "w"]
 FORMULA = """
 x = px - cx
 y = py - cy
@@ -102,8 +102,9 @@ def in_gradc_by_arrays(case: Case) -> Calls:
 
 def in_gradc_by_scalars(case: Case) -> Calls:
     """The residual of one observation as a formula of numbers; its gradients called in the user's own loop."""
-    import gradc
     from numba import njit
+
+    import gradc
 
     args = dict.fromkeys([*NAMES, "seen"], "")
     first, second = (
