@@ -2,7 +2,7 @@
 
 `python -m tests.readme` runs every Python block (all in one namespace, in order) and every `gradc` command,
 and lists the places where README.md shows something else. `--write` puts there what was printed, draws the
-pictures of docs/ again, and makes the speed table from docs/benchmarks.txt; `--tables` measures the accuracy
+pictures of docs/ again, and makes the speed table from docs/benchmarks.json; `--tables` measures the accuracy
 table anew too (minutes). An output block is one under the line `<!-- output -->`; a table under
 `<!-- table: NAME -->` is made here.
 """
@@ -23,9 +23,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .benchmarks.results import Results
+from .benchmarks.table import markdown, ratio_rows
+
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-BENCHMARKS = ROOT / "docs" / "benchmarks.txt"
+BENCHMARKS = ROOT / "docs" / "benchmarks.json"
 OUTPUT = "<!-- output -->"
 PICTURES = ("docs/circuit.svg",)
 
@@ -111,26 +114,16 @@ def agree(first: str, second: str) -> bool:
     )
 
 
-def speed_table(text: str) -> str:
-    """The benchmark's times of value with gradient, as a Markdown table: a row a case, a column a tool."""
-    head = next(line for line in text.splitlines() if "value+grad " in line)
-    end = head.index("value+grad") + len("value+grad")
-    rows: dict[str, dict[str, str]] = {}
-    case = ""
-    for line in text[text.index(head) + len(head) :].splitlines():
-        if line.startswith("  ") and case:
-            tool, *cells = re.split(r" {2,}", line[:end].strip())
-            rows[case][tool] = cells[-1]
-        elif line and re.search(r" {2,}|:", line) is None:
-            case = line
-            rows[case] = {}
-    tools = list(next(iter(rows.values())))
-    lines = [
-        ["", *tools],
-        ["---", *["--:"] * len(tools)],
-        *([case, *found.values()] for case, found in rows.items()),
-    ]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+def speed_table() -> str:
+    """The benchmark's ratios, as a Markdown table: a row a case, a column a tool."""
+    return markdown(ratio_rows(Results.read(BENCHMARKS)))
+
+
+def machine_table() -> str:
+    """On which machine and with which versions the benchmark ran."""
+    results = Results.read(BENCHMARKS)
+    versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
+    return markdown([["processor", results.machine["processor"]], ["system", results.machine["system"]], ["versions", versions]])
 
 
 def accuracy_table() -> str:
@@ -172,7 +165,8 @@ def run() -> int:
         if not agree(text, block.text):
             print(f"README.md, line {block.line}: what is printed now is\n{text}")
             lines[block.line - 1 : block.line - 1 + block.text.count("\n")] = [text]
-    new = with_table("".join(lines), "speed", speed_table(BENCHMARKS.read_text("utf-8")))
+    new = with_table("".join(lines), "speed", speed_table())
+    new = with_table(new, "machine", machine_table())
     if options.tables:
         new = with_table(new, "accuracy", accuracy_table())
     if options.write:
