@@ -11,6 +11,7 @@ from . import (
     gmm,
     hand,
     heat,
+    in_njit,
     kernel_density,
     lennard_jones,
     logistic,
@@ -23,6 +24,6 @@ from . import (
 
 _MODULES = (
     gmm, ba, hand, logistic, multinomial, gaussian_process, kernel_density, neural, black_scholes_map, n_body, heat,
-    rosenbrock, formula, circuit, black_scholes, lennard_jones, logsumexp,
+    rosenbrock, in_njit, formula, circuit, black_scholes, lennard_jones, logsumexp,
 )  # fmt: skip
 PROBLEMS: dict[str, Problem] = {module.PROBLEM.name: module.PROBLEM for module in _MODULES}
