@@ -164,6 +164,47 @@ def in_autograd(case: Case, points: Any) -> Calls:
     return Calls(Call(value, given), Call(autograd.value_and_grad(value), given))
 
 
+def in_casadi(case: Case) -> Calls:
+    """The gradient of one point's term, in scalars, mapped over the points and summed."""
+    import casadi
+
+    alpha, mu, icf, x, gamma, m = case.inputs
+    (n, d), k, h = x.shape, len(alpha), icf.shape[1]
+    a, u, q, p = (casadi.SX.sym(*sizes) for sizes in (("a", k), ("u", d, k), ("q", h, k), ("p", d)))
+    exponents = []
+    for j in range(k):
+        centred = p - u[:, j]
+        scaled = [casadi.exp(q[r, j]) * centred[r] for r in range(d)]
+        for at, (r, c) in enumerate(zip(*triangle(d), strict=True), start=d):
+            scaled[r] += q[at, j] * centred[c]
+        exponents.append(a[j] + casadi.sum1(q[:d, j]) - casadi.sumsqr(casadi.vertcat(*scaled)) / 2)
+    term = casadi.logsumexp(casadi.vertcat(*exponents))
+    one = casadi.Function("one", [a, u, q, p], [term, *(casadi.gradient(term, by) for by in (a, u, q))])
+    whole = one.map("whole", "serial", n, [0, 1, 2], [0, 1, 2, 3])
+    prior = rest(casadi_names(casadi), a, q.T, n, d, gamma, m)
+    second = casadi.Function("rest", [a, q], [prior, casadi.gradient(prior, a), casadi.gradient(prior, q)])
+    given = [casadi.DM(part) for part in (alpha, mu.T, icf.T, x.T)]
+
+    def both() -> Any:
+        value, d_alpha, d_mu, d_icf = whole(*given)
+        more, more_alpha, more_icf = second(given[0], given[2])
+        return value + more, (d_alpha + more_alpha, d_mu, d_icf + more_icf)
+
+    def parts(result: Any) -> Any:
+        return float(result[0]), tuple(np.asarray(part).T for part in result[1])
+
+    return Calls(None, Call(both, ()), parts=parts)
+
+
+def casadi_names(casadi: Any) -> Any:
+    """What `rest` calls."""
+    from types import SimpleNamespace
+
+    return SimpleNamespace(
+        sum=lambda a: casadi.sum1(casadi.sum2(a)), exp=casadi.exp, logsumexp=lambda a, axis: casadi.logsumexp(a)
+    )
+
+
 def in_c(case: Case, *flags: str) -> Calls:
     """The C file beside this one."""
     alpha, mu, icf, x, gamma, m = case.inputs
@@ -242,6 +283,7 @@ def case(size: str) -> Case:
             "PyTorch": {
                 term: lambda case, points=points: in_torch(case, points) for term, points in terms.items()
             },
+            "CasADi": {"one point mapped": in_casadi},
             "autograd": {
                 term: lambda case, points=points: in_autograd(case, points) for term, points in terms.items()
             },
