@@ -32,6 +32,11 @@ class Row:
     cold: float | None = None
     warm: float | None = None
 
+    @property
+    def best(self) -> float | None:
+        """Value and derivative, in fresh arrays or the caller's, whichever is faster."""
+        return self.gradient if self.into is None or self.gradient is None else min(self.gradient, self.into)
+
 
 @dataclass
 class Section:
@@ -53,9 +58,9 @@ class Section:
     def ratio(self, tool: str, base: str = "gradc") -> float | None:
         """The tool's time for value and derivative over that of `base`."""
         row, own = self.row(tool), self.row(base)
-        if row is None or own is None or row.gradient is None or own.gradient is None:
+        if row is None or own is None or row.best is None or own.best is None:
             return None
-        return row.gradient / own.gradient
+        return row.best / own.best
 
 
 @dataclass

@@ -45,8 +45,8 @@ def ratio_rows(results: Results, base: str = "gradc") -> list[list[str]]:
         rows.append(
             [
                 section.name,
-                microseconds(own.gradient),
-                ratio(own.gradient, own.value),
+                microseconds(own.best),
+                ratio(own.best, own.value),
                 percent(own.drift),
                 *(ratio(section.ratio(tool, base)) for tool in tools),
             ]
@@ -108,7 +108,8 @@ def text(results: Results, hand: str) -> str:
             results.title(),
             "",
             "Time of value with derivative over gradc's (above 1: gradc is faster). Least process CPU time, one core,",
-            "one thread; every tool in its fastest form. Drift: the halves of the run beside each other.",
+            "one thread; every tool in its fastest form, with fresh arrays or the caller's. Drift: the halves of the run",
+            "beside each other.",
             "",
             plain(ratio_rows(results)),
             "Microseconds a call. Seconds of CPU time until the first derivative: first, in the process of this run; cold",
