@@ -123,7 +123,7 @@ def machine_table() -> str:
     """On which machine and with which versions the benchmark ran."""
     results = Results.read(BENCHMARKS)
     versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
-    return markdown([["processor", results.machine["processor"]], ["system", results.machine["system"]], ["versions", versions]])
+    return markdown([*map(list, results.machine.items()), ["versions", versions]])
 
 
 def accuracy_table() -> str:

@@ -20,7 +20,8 @@ def no_data(monkeypatch, tmp_path):
 
 def some_results():
     rows = [Row("gradc", value=1e-6, gradient=2e-6, drift=0.01), Row("JAX", form="a", gradient=7e-6, drift=0.02)]
-    return Results({"processor": "p", "system": "s"}, {"Python": "3"}, ["gradc", "JAX"], [Section("P", "5", rows)], ["n"])
+    machine = {"processor": "p", "system": "s"}
+    return Results(machine, {"Python": "3"}, ["gradc", "JAX"], [Section("P", "5", rows)], ["n"])
 
 
 def test_results_survive_their_file(tmp_path):

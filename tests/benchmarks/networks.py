@@ -1,8 +1,8 @@
 """Networks beside PyTorch and JAX: `python -m tests.benchmarks.networks` prints one table, measured in one run.
 
 The loss of networks of two and three layers (named by their widths) and of a convolutional one on images of 28 x 28,
-forward and with the gradient by all layers, for several batches and dtypes. Each library has the network in its own words, on its own arrays, with
-one thread; a library that is not installed is left out with a note. Times are the least process CPU time of calls that
+forward and with the gradient by all layers, for several batches and dtypes. Each library has the network in its own
+words, on its own arrays, with one thread; a library that is not installed is left out with a note. Times are the least process CPU time of calls that
 take turns (`timing`), and every gradient must agree with that of the first library.
 """
 

@@ -1,4 +1,4 @@
-"""The same function written otherwise: `python -m tests.benchmarks.variants` prints how much gradc's time depends on it.
+"""The same function written otherwise: `python -m tests.benchmarks.variants` prints what that does to gradc's time.
 
 The Gaussian mixture with renamed variables, with the terms of its sums permuted, with the means stored the other way
 round, and with other constants must cost the same: a compiler that knows one spelling knows a benchmark, not a problem.
@@ -39,12 +39,17 @@ def variants(formula: str, args: dict[str, str], given: tuple[Any, ...]) -> dict
     lower = "sum(icf[j, d + c*(2*d - c - 1)//2 + r - c - 1] * (x[i,c] - mu[j,c]) for c in range(r))"
     permuted = replaced(
         formula,
-        (f"exp(icf[j,r]) * (x[i,r] - mu[j,r])\n           + {lower}", f"{lower}\n + (x[i,r] - mu[j,r]) * exp(icf[j,r])"),
+        (
+            f"exp(icf[j,r]) * (x[i,r] - mu[j,r])\n           + {lower}",
+            f"{lower}\n + (x[i,r] - mu[j,r]) * exp(icf[j,r])",
+        ),
         ("alpha[j] + sum(icf[j,r] for r in range(d))\n    - ", "-"),
         (" / 2) for j in range(k)))", " / 2 + sum(icf[j,r] for r in range(d)) + alpha[j]) for j in range(k)))"),
     )
     turned = replaced(formula, ("mu[j,r]", "mu[r,j]"), ("mu[j,c]", "mu[c,j]"))
-    constants = replaced(formula, (" / 2) for j in range(k)))", " * 0.37) for j in range(k)))"), ("gamma**2 / 2", "gamma**2 * 3"))
+    constants = replaced(
+        formula, (" / 2) for j in range(k)))", " * 0.37) for j in range(k)))"), ("gamma**2 / 2", "gamma**2 * 3")
+    )
     transposed = (given[0], given[1].T.copy(), *given[2:])
     return {
         "as written": lambda: (formula, args, given),

@@ -1,9 +1,9 @@
 """Bundle adjustment as an expert writes it for Numba: what depends on the camera alone is computed once a camera.
 
-That is its rotation R and the right Jacobian of the rotation's exponential, J = I - (1 - cos t)/t**2 K + (t - sin t)/t**3
-K**2 with K the cross product by the rotation vector of length t (J. Sola and others, "A micro Lie theory", equation 143).
-With g the row of partials by the turned point and q = R' g, the partials by the point are q, by the centre -q, and by the
-rotation vector -(q x P)' J. An observation then costs no root and no sine.
+That is its rotation R and the right Jacobian of the rotation's exponential, J = I - (1 - cos t)/t**2 K + (t - sin t) /
+t**3 K**2 with K the cross product by the rotation vector of length t (J. Sola and others, "A micro Lie theory",
+equation 143). With g the row of partials by the turned point and q = R' g, the partials by the point P are q, by the
+centre -q, and by the rotation vector (P x q)' J. An observation then costs no root and no sine.
 """
 
 import math

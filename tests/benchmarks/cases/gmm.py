@@ -1,4 +1,4 @@
-"""The log-likelihood of a Gaussian mixture, ADBench's first problem: a log-sum-exp over components in a sum over points.
+"""The log-likelihood of a Gaussian mixture, ADBench's first problem: a sum over points of log-sum-exps of components.
 
 A component has a weight, a mean, and the inverse Cholesky factor of its covariance: the logarithms of the diagonal,
 then the strictly lower triangle column by column. A Wishart prior on the factors is added.
@@ -15,7 +15,7 @@ from ..data import adbench
 
 SIZES = ("1k d2 K5", "1k d2 K200", "1k d10 K25", "1k d20 K50", "1k d32 K50", "1k d64 K25", "10k d10 K50")
 
-# A formula with sums, as the paper has it. The element [r, c] of the factor stands at d + c*(2*d - c - 1)/2 + r - c - 1.
+# A formula with sums. The element [r, c] of the factor stands at d + c*(2*d - c - 1)/2 + r - c - 1.
 FORMULA = """
 prior = sum(gamma**2 / 2 * (sum(exp(icf[j,r])**2 for r in range(d)) + sum(icf[j,r]**2 for r in range(d, h)))
             - m * sum(icf[j,r] for r in range(d)) for j in range(k))

@@ -173,7 +173,9 @@ def outer(P: Array, q: Array, c: Array) -> None:
 
 
 @loop
-def tile_forward(points: Array, mu: Array, factor: Array, constant: Array, c: Array, q: Array, e: Array, rest: Array) -> None:
+def tile_forward(
+    points: Array, mu: Array, factor: Array, constant: Array, c: Array, q: Array, e: Array, rest: Array
+) -> None:  # fmt: skip
     """The scaled differences in q, exp(exponent - largest) in e; largest and sum in rest[0] and rest[1]."""
     largest, total, squares = rest[0], rest[1], rest[2]
     largest[:] = -np.inf

@@ -263,7 +263,7 @@ def made_model(count: int, random: np.random.Generator) -> Model:
 
 
 def data(size: str) -> tuple[Any, ...]:
-    """theta, us (None in the simple variant), the model, points, and the vertices they belong to: ADBench's, or made."""
+    """theta, us (None in the simple variant), the model, points, and their vertices: ADBench's, or made."""
     kind, scale, count = size.split()
     folder = adbench("hand", f"{kind}_{scale}")
     if folder is None:

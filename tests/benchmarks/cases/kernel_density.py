@@ -6,7 +6,10 @@ import numpy as np
 
 from ..case import Case, Problem
 
-FORMULA = "sum(log(sum(exp(-sum((x[i,k] - c[j,k])**2 for k in range(d)) / (2*h**2)) for j in range(n)) / (n*(2*pi*h**2)**(d/2))) for i in range(m))"
+FORMULA = """
+sum(log(sum(exp(-sum((x[i,k] - c[j,k])**2 for k in range(d)) / (2*h**2)) for j in range(n))
+        / (n*(2*pi*h**2)**(d/2))) for i in range(m))
+""".strip()
 
 
 def written(x, c, h):

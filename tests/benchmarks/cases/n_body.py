@@ -7,7 +7,10 @@ import numpy as np
 
 from ..case import Array, Case, Loops, Problem, loop
 
-FORMULA = "-sum(m[i]*m[j] / sqrt(sum((x[i,k] - x[j,k])**2 for k in range(3)) + 0.01) for i in range(n) for j in range(i))"
+FORMULA = """
+-sum(m[i]*m[j] / sqrt(sum((x[i,k] - x[j,k])**2 for k in range(3)) + 0.01)
+     for i in range(n) for j in range(i))
+""".strip()
 
 
 @loop
