@@ -22,9 +22,9 @@ from gradc.codegen.vector_kernels import KERNELS
 from gradc.codegen.vector_maths import NUMPY, VARIABLE
 
 from ..accuracy.vector_maths import FORMS, compiled
+from .case import Call
 from .environment import one_core
 from .timing import minimum_times
-from .tools import Call
 
 COUNT = 4096
 DOMAINS = {"acosh": (1.1, 5.0), **dict.fromkeys(("acos", "asin", "atanh"), (-0.9, 0.9))}
@@ -49,7 +49,7 @@ def row(kernel: str, dtype: str, rounds: int) -> list[float]:
     function = numpy_function(kernel)
     if function is not None:
         calls.append(Call(function, (*operands, out)))
-    ours, plain, *numpy = (seconds / COUNT * 1e9 for seconds in minimum_times(calls, rounds))
+    ours, plain, *numpy = (time.seconds / COUNT * 1e9 for time in minimum_times(calls, rounds))
     return [ours, numpy[0] / ours if numpy else math.nan, plain / ours]
 
 
