@@ -12,7 +12,7 @@ decides when it is called, and loops over what is small.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -196,6 +196,51 @@ def gather(graph: Graph, merged: Collection[Node]) -> Graph:
         return total
 
     return copy_graph(graph, change=change)
+
+
+def by_axes(graph: Graph) -> Graph:
+    """The graph with products multiplied from few axes to many, so that what is common to a loop stands before it."""
+    uses = count_uses(graph, graph.reachable())
+    inner = {a for n in graph.nodes if n.op == "mul" for a in n.args
+             if a.op == "mul" and uses[a] == 1 and a not in graph.names}
+    made: dict[Node, Node] = {}
+
+    def change(new: Graph, node: Node, args: list[Node]) -> Node:
+        made[node] = new.rebuild(node, args)
+        if node.op != "mul" or node in inner or not inner.intersection(node.args) or not node.axes:
+            return made[node]
+        parts = factors(node, inner)
+        made[node] = multiplied_by_axes(new, parts, uses, made)
+        return made[node]
+
+    return copy_graph(graph, change=change)
+
+
+def factors(product: Node, inner: Collection[Node] | None = None) -> list[Node]:
+    """The factors of a product, through those of its parts that are products too (and among `inner`)."""
+    found, waiting = [], [product]
+    while waiting:
+        node = waiting.pop()
+        if node is product or inner is None or node in inner:
+            if node.op == "mul":
+                waiting += node.args[::-1]
+                continue
+        found.append(node)
+    return found
+
+
+def multiplied_by_axes(graph: Graph, parts: Sequence[Node], uses: Mapping[Node, int],
+                       made: Mapping[Node, Node] | None = None) -> Node:
+    """The product of some factors, at each step with the one that brings the fewest axes."""
+    rest, order = list(parts), []
+    taken: Axes = frozenset()
+    while rest:
+        best = min(rest, key=lambda factor: (len(factor.axes | taken), -len(factor.axes), -uses.get(factor, 0),
+                                               factor.id))
+        rest.remove(best)
+        order.append(best)
+        taken |= best.axes
+    return _multiplied(graph, [made[factor] for factor in order] if made is not None else order)
 
 
 # -- the order of axes in memory ------------------------------------------------------------------

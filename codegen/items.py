@@ -79,9 +79,11 @@ class Choices:
     """What earlier rounds of lowering decided.
 
     inline   cheap definitions that are recomputed at their uses instead of being stored
+    packed   reads across memory of an axis that is worked through in tiles: copied once a tile, in its order
     """
 
     inline: set[Node] = field(default_factory=set)
+    packed: set[Node] = field(default_factory=set)
 
 
 _INDEX_OPS = frozenset((
@@ -138,7 +140,7 @@ class _Builder:
         return known
 
     def _has_item(self, node: Node) -> bool:
-        if node.is_reduction or node.op == "scan" or node in self.plan.layouts:
+        if node.is_reduction or node.op == "scan" or node in self.plan.layouts or node in self.choices.packed:
             return True
         if node.op in ("const", "dim", "axis", "read") or node.is_array or node.op == "input":
             return False

@@ -6,6 +6,8 @@ condition inside the loop.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import Node, affine
 
@@ -27,6 +29,16 @@ def bound_of(guard: Node, axis: Axis) -> tuple[str, Node] | None:
         return None
     kind, end = ("high", slack + index) if factor == -1 else ("low", index - slack + 1)
     return None if axis in end.axes else (kind, end)            # i <= k[i] bounds no loop over i
+
+
+def bounding(guards: Iterable[Node], axis: Axis) -> set[Node]:
+    """Those of some guards that become the bounds of a loop: the first of each kind."""
+    found: dict[str, Node] = {}
+    for guard in guards:
+        bound = bound_of(guard, axis) if axis in guard.axes else None
+        if bound is not None:
+            found.setdefault(bound[0], guard)
+    return set(found.values())
 
 
 def at_most(node: Node, dim: Dim) -> bool:

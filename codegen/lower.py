@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from gradc.ir.dims import Axis, axis_order
+from gradc.ir.dims import Axis, Dim, axis_order
 from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part, affine, scatter_parts
 
-from .contractions import gather
+from .contractions import by_axes, factors, gather, multiplied_by_axes
 from .items import Choices, Item, is_cheap, make_items, merged_reductions, union
 
 ROUNDS = 6              # of improvement; each only removes buffers, so more are never needed in practice
@@ -28,15 +28,25 @@ SHORT = 9               # a literal dimension below this is unrolled by LLVM
 
 @dataclass(eq=False)
 class Loop:
-    """A loop over one axis. `carried` says that an iteration needs the one before it (a scan)."""
+    """A loop over one axis.
+
+    carried  an iteration needs the one before it (a scan)
+    tiled    for a loop over tiles, the axis that they cut: such a loop has an axis of its own, of no value
+    tile     for a loop inside a tile, the loop over tiles
+    """
 
     axis: Axis
     body: list[Loop | Item]
     reverse: bool = False
     carried: bool = False
+    tiled: Axis | None = None
+    tile: Loop | None = None
 
 
 Path = tuple[Loop, ...]
+TILES = Axis(Dim.of("tiles"), 0)                                # of the loops over tiles; no value has it
+DEEP = 3                # axes of a statement beyond which its outermost loop is cut into tiles
+TILE = 64               # points: a few vectors of the widest kind, and buffers that stay in the nearest cache
 
 
 @dataclass(eq=False)
@@ -57,6 +67,11 @@ class Home:
     reducing: bool = False
 
     @property
+    def in_tile(self) -> bool:
+        """Whether the buffer holds no more than the points of a tile: cheaper to read than to compute again."""
+        return set(self.storage) <= {loop.tiled for loop in self.home}
+
+    @property
     def in_array(self) -> bool:
         """Whether an accumulation goes straight into the buffer (its own axes are opened inside)."""
         return self.reducing and any(axis not in {loop.axis for loop in self.local} for axis in self.storage)
@@ -71,16 +86,27 @@ class Program:
     homes: dict[Item, Home] = field(default_factory=dict)
     recomputed: set[Node] = field(default_factory=set)
 
+    @property
+    def is_tiled(self) -> bool:
+        """Whether some loop is cut into tiles."""
+        return any(isinstance(entry, Loop) and entry.tiled is not None for entry in self.body)
+
 
 def lower(graph: Graph) -> Program:
     """The loop program of a graph whose outputs are scalars or array nodes."""
-    choices = Choices()
+    choices, tiled = Choices(), False
     graph = gather(graph, merged_reductions(graph, graph.reachable()))
     for _ in range(ROUNDS):
         items = make_items(graph, choices)
         first, rest = _checks_of_indices(items)
         body = (_lower(first, NO_AXES) if first else []) + _lower(rest, NO_AXES)
         program = Program(graph, body, recomputed=choices.inline)
+        if not tiled and (tiled := program.is_tiled):
+            graph = by_axes(graph)                              # and lowered again
+            continue
+        if packed := strided(body) - choices.packed:
+            choices.packed |= packed
+            continue
         program.homes = place(program.body, items)
         improved = _scatter_directly(graph, program, items)
         if not _recompute_cheap(graph, program, items, choices) and improved is None:
@@ -103,13 +129,15 @@ def _checks_of_indices(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
 
 # -- loops ------------------------------------------------------------------------------------
 
-def _lower(items: Sequence[Item], opened: Axes) -> list[Loop | Item]:
+def _lower(items: Sequence[Item], opened: Axes, tile: Loop | None = None) -> list[Loop | Item]:
+    """The loops of some items inside loops over `opened`; inside a tile its own axis is opened last."""
     if all(item.domain <= opened for item in items):
         return list(items)
     stages = _stages(items)
     if len(stages) > 1:
         return [entry for stage in stages for entry in _lower(stage, opened)]
-    axis = _choose(items, opened)
+    last = tile.tiled if tile is not None else None
+    axis = _choose(items, opened, last)
     phase = phases(items, axis)
     _part_scatters(items, axis, opened, phase)
     body: list[Loop | Item] = []
@@ -117,10 +145,15 @@ def _lower(items: Sequence[Item], opened: Axes) -> list[Loop | Item]:
         outside = [item for item in items if phase[item] == p and axis not in item.domain]
         members = [item for item in items if phase[item] == p and axis in item.domain]
         if outside:
-            body += _lower(outside, opened)
-        if members:
+            body += _lower(outside, opened, tile)
+        if members and not opened and tile is None and is_tiled(members, axis):
+            tiles = Loop(TILES, [], tiled=axis)
+            tiles.body = _lower(members, opened, tiles)
+            body.append(tiles)
+        elif members:
             scans = [m.direction for m in members if m.kind == "scan" and m.node.attr.axis == axis]
-            body.append(Loop(axis, _lower(members, opened | {axis}), -1 in scans, bool(scans)))
+            inner = _lower(members, opened | {axis}, None if axis == last else tile)
+            body.append(Loop(axis, inner, -1 in scans, bool(scans), tile=tile if axis == last else None))
     return body
 
 
@@ -202,9 +235,13 @@ def _is_affine(index: Node) -> bool:
     return all(atom.op == "axis" for atom in affine(index)[0])
 
 
-def _choose(items: Sequence[Item], opened: Axes) -> Axis:
-    """The axis to open next: free ones first, then the one that keeps least in memory."""
-    candidates = sorted(union(items) - opened, key=axis_order)
+def _choose(items: Sequence[Item], opened: Axes, last: Axis | None = None) -> Axis:
+    """The axis to open next: free ones first, then the one that keeps least in memory; `last` when it is alone.
+
+    In a tile, where arrays are small, only the order of magnitude of that counts, then how many values have the axis.
+    """
+    closed = union(items) - opened
+    candidates = sorted(closed - {last} or closed, key=axis_order)
     if len(candidates) == 1:
         return candidates[0]
     best: list[tuple[tuple[int, ...], float, int, Axis]] = []
@@ -214,7 +251,8 @@ def _choose(items: Sequence[Item], opened: Axes) -> Axis:
         kept = _kept(items, axis, phase, opened)
         members = sum(1 for item in items if axis in item.domain)
         free = kept == 0 and max(phase.values()) == 0 and 2 * members >= waiting
-        key = (0, 0) if free else (1, kept + _arrays(items, axis, opened) + _rest(items, axis, phase, opened))
+        memory = kept + _arrays(items, axis, opened) + _rest(items, axis, phase, opened)
+        key = (0, 0) if free else (1, memory) if last is None else (1, len(str(memory)), -members)
         best.append((key, _contiguity(items, axis), rank, axis))
     return min(best, key=lambda entry: entry[:3])[3]
 
@@ -278,6 +316,36 @@ def _accesses(item: Item) -> list[tuple[Node, ...]]:
     return [indices for indices in found if indices]
 
 
+# -- tiles ------------------------------------------------------------------------------------
+
+def is_tiled(items: Sequence[Item], axis: Axis) -> bool:
+    """Whether a loop around other loops is cut into tiles, whose points run innermost, along vector instructions.
+
+    That pays where deep and short loops lie inside, each of them too short to fill a vector.
+    """
+    size = axis.dim.constant
+    if size is not None and size < 4 * TILE:
+        return False
+    for item in items:
+        whole = item.reduces if item.node.op in ("argmax", "argmin") else NO_AXES
+        if item.kind in ("scan", "call", "dot", "check") or axis in whole or any(axis in g.axes for g in item.guards):
+            return False
+    return any(sum(a.dim.constant is None or a.dim.constant >= SHORT for a in item.domain) > DEEP for item in items)
+
+
+def strided(body: Sequence[Loop | Item]) -> set[Node]:
+    """Reads inside tiles in which the tile's axis is not the last index, and is not alone."""
+    found: set[Node] = set()
+    products = [item.contraction for item in items_of(*body) if item.contraction is not None]
+    for loop in body:
+        if isinstance(loop, Loop) and loop.tiled is not None:
+            for node in (n for item in items_of(loop) for n in item.inline if n.op == "read" and n.attr > 1):
+                index = node.args[1:1 + node.attr]
+                if loop.tiled in node.axes and loop.tiled not in index[-1].axes and len(node.args) == 1 + node.attr:
+                    found.add(node)
+    return found - {operand for made in products for operand in (made.left, made.right)}
+
+
 # -- homes ------------------------------------------------------------------------------------
 
 def place(body: Sequence[Loop | Item], items: Sequence[Item]) -> dict[Item, Home]:
@@ -297,7 +365,7 @@ def place(body: Sequence[Loop | Item], items: Sequence[Item]) -> dict[Item, Home
             frozenset((item.node.attr.axis,)) if item.kind == "scan" else NO_AXES)
         local = path                                            # a scan keeps its state there
         for depth, loop in enumerate(path):
-            if loop.axis in reduced:
+            if loop.axis in reduced or loop.tiled in reduced:
                 local = path[:depth]
                 break
         home = local if item.kind == "acc" else path
@@ -325,7 +393,8 @@ def _recompute_cheap(graph: Graph, program: Program, items: Sequence[Item], choi
     for item in items:                                          # computed twice, equal values may differ
         kept.update(a for n in (item.node, *item.inline) if n.op in ("eq", "not_equal") for a in n.args)
     found = {item.node for item in items
-             if program.homes[item].storage and item.node not in kept and not item.layout and (
+             if program.homes[item].storage and not item.layout and not program.homes[item].in_tile
+             and item.node not in kept | choices.packed and (
                  is_cheap(item) or is_cheap(item, _kept_as_long(item, program)))}
     new = found - choices.inline
     choices.inline |= new
@@ -381,7 +450,12 @@ def _direct(part: Part, accumulated: dict[Node, Item], program: Program) -> Part
     if not taken <= item.node.axes:                             # the terms would be summed anew along the other axes
         return None
     origin = item.body.graph                                    # the graph given may share its nodes
-    term = item.body if factor is None else origin.apply("mul", factor, item.body)
+    if factor is None:
+        term = item.body
+    elif program.is_tiled:
+        term = multiplied_by_axes(origin, [factor, *factors(item.body)], {})
+    else:
+        term = origin.apply("mul", factor, item.body)
     term = term if sign > 0 else origin.apply("neg", term)
     note = program.graph.notes.get(part.value)
     if note:

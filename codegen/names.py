@@ -27,6 +27,9 @@ def _reserved() -> frozenset[str]:
 _RESERVED = _reserved()
 
 
+LONGEST = 8             # characters of an index that a name spells
+
+
 def identifier(name: str) -> str:
     """The nearest ASCII identifier to any string, never a dunder name and at most 40 characters."""
     text = re.sub(r"[^A-Za-z0-9_]+", "_", name)[:40]
@@ -37,10 +40,10 @@ def identifier(name: str) -> str:
 
 
 def name_of_read(text: str) -> str:
-    """A name for the local that holds an element: `W1_i0` for `W1[i, 0]`."""
+    """A name for the local that holds an element: `W1_i0` for `W1[i, 0]`, `W1_element` for a long index."""
     array, _, index = text.partition("[")
     tail = re.sub(r"[^A-Za-z0-9]", "", index.replace("-", "m"))
-    return f"{array}_{tail}"[:24]
+    return f"{array}_{tail}"[:24] if len(tail) <= LONGEST else f"{array}_element"
 
 
 class Names:

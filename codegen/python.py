@@ -28,8 +28,8 @@ from .expression import (
     scan_step,
 )
 from .items import Item
-from .loop_bounds import at_least_zero, at_most, bound_of
-from .lower import Home, Loop, Path, Program, items_of
+from .loop_bounds import at_least_zero, at_most, bound_of, bounding
+from .lower import TILE, Home, Loop, Path, Program, items_of
 from .names import Names, name_of_read
 from .notes import comment, sections
 from .uses import called_routines, covers, reads_worth_a_local, trailing_loop
@@ -50,6 +50,7 @@ class BodyPrinter(ValuePrinter):
     def __init__(self, program: Program, names: Names, inputs: dict[Node, str], dims: dict[str, str],
                  outputs: dict[Node, str]) -> None:
         super().__init__(program, names, inputs, dims, outputs)
+        self.stops: dict[int, str] = {}                         # of tiles
         self.before: dict[int, list[str]] = {}
         self.after: dict[int, list[str]] = {}
         self.partial: dict[Item, str] = {}
@@ -85,7 +86,10 @@ class BodyPrinter(ValuePrinter):
             entry = stack.pop()
             if isinstance(entry, Item):
                 continue
-            if entry.axis.dim.constant == 1:
+            if entry.tiled is not None:
+                self.starts[id(entry)] = self.names.fresh("start")
+                self.stops[id(entry)] = self.names.fresh("stop")
+            elif entry.axis.dim.constant == 1:
                 self.axes[entry.axis] = "0"                     # its loop is not printed
             elif entry.axis not in self.axes:
                 known = self.index_names.get(entry.axis, [])
@@ -122,7 +126,8 @@ class BodyPrinter(ValuePrinter):
             self.locals[item.node] = name
             if home.storage:
                 self.buffers[item.node] = name if home.in_array else self.names.fresh(name + "_all")
-                shape = self._shape([axis.dim for axis in home.storage])
+                tiled = {loop.tiled for loop in home.home}
+                shape = self._shape([Dim.of(TILE) if axis in tiled else axis.dim for axis in home.storage])
                 self.top.append(f"{self.buffers[item.node]} = np.empty({shape}{self._dtype(item.node)})")
 
     def _arrays(self) -> list[Node]:
@@ -230,6 +235,7 @@ class BodyPrinter(ValuePrinter):
         if trailing is None:
             return
         inside = {loop.axis for loop in home.path[home.path.index(trailing):]}
+        outer = self._implied(home.path[:home.path.index(trailing)])
         guards = [g for g in item.guards if not g.axes & inside]
         if len(guards) != len(item.guards) and any(i.op != "axis" for i in indices):
             return
@@ -239,7 +245,7 @@ class BodyPrinter(ValuePrinter):
         depth = home.path.index(trailing)
         target, lines = self._target(item, home.path[:depth])
         flush = f"{target} += {local}"
-        condition = self._condition(item, guards, home.path[:depth], lines)
+        condition = self._condition(item, [g for g in guards if g not in outer], home.path[:depth], lines)
         for line in lines:
             self._at(self.after, trailing, line)
         self._at(self.after, trailing, f"if {condition}:\n    {flush}" if condition else flush)
@@ -254,8 +260,8 @@ class BodyPrinter(ValuePrinter):
 
     def _hoist_reads(self) -> None:
         """A local for each read that is worth one, in the body that it belongs to."""
-        for node, owner, first, path in reads_worth_a_local(self.program):
-            text = self._read(node, {}, lambda n, path=path: self._known(n, path))[0]
+        for node, owner, first, path in reads_worth_a_local(self.program, self._implied):
+            text = self._read(node, {}, lambda n, path=path: self._known(n, path), node.args[1 + node.attr:])[0]
             name = self.names.fresh(name_of_read(text))
             self.hoisted[owner, node] = name
             self._at(self.before, first, f"{name} = {text}")
@@ -317,11 +323,33 @@ class BodyPrinter(ValuePrinter):
             common = guards if common is None else common & guards
         return sorted(common or (), key=lambda n: n.id)
 
+    def _implied(self, path: Path) -> set[Node]:
+        """The guards that hold inside some loops because they are the loops' bounds."""
+        found: set[Node] = set()
+        for depth, loop in enumerate(path):
+            opened = {outer.axis for outer in path[:depth + 1]}
+            if loop.tile is None and loop.tiled is None and loop.axis.dim.constant != 1:
+                guards = [g for g in self._common_guards(loop) if g not in found and g.axes <= opened]
+                found |= bounding(guards, loop.axis)
+        return found
+
     def _emit_loop(self, loop: Loop, depth: int, path: Path, implied: frozenset[Node]) -> None:
         if loop.axis.dim.constant == 1:
             self._emit(loop.body, depth, (*path, loop), implied)
             return
         pad = "    " * depth
+        if loop.tiled is not None:
+            start, stop = self.starts[id(loop)], self.stops[id(loop)]
+            whole = dimension(loop.tiled.dim, self.dims)[0]
+            self.lines += [f"{pad}for {start} in range(0, {whole}, {TILE}):",
+                           f"{pad}    {stop} = min({start} + {TILE}, {whole})"]
+            self._emit(loop.body, depth + 1, (*path, loop), implied)
+            return
+        if loop.tile is not None:
+            span = f"{self.starts[id(loop.tile)]}, {self.stops[id(loop.tile)]}"
+            self.lines.append(f"{pad}for {self.axes[loop.axis]} in range({span}):")
+            self._emit(loop.body, depth + 1, (*path, loop), implied)
+            return
         opened = {outer.axis for outer in path}
         bounds = [g for g in self._common_guards(loop) if g not in implied and loop.axis in g.axes
                   and g.axes <= opened | {loop.axis}]

@@ -5,7 +5,7 @@ changes the program.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import Node
@@ -15,8 +15,11 @@ from .items import Item
 from .lower import Loop, Path, Program, items_of
 
 
-def reads_worth_a_local(program: Program) -> Iterator[tuple[Node, int, Loop | Item, Path]]:
+def reads_worth_a_local(program: Program, implied: Callable[[Path], Collection[Node]],
+                        ) -> Iterator[tuple[Node, int, Loop | Item, Path]]:
     """Reads of inputs that are used twice in a body, or stay the same in a loop inside it.
+
+    A guarded read is one where the bounds of the loops around the local `implied` its guards.
 
     Each comes with the body that owns the local (0: the function's), the entry of it that first needs the
     read, and the loops around it.
@@ -25,12 +28,12 @@ def reads_worth_a_local(program: Program) -> Iterator[tuple[Node, int, Loop | It
     found: dict[tuple[int, Node], list[tuple[Item, Path, int]]] = {}
     for item, home in program.homes.items():
         for node in item.inline:
-            if node.op != "read" or node.args[0].op != "input" or len(node.args) > 1 + node.attr:
+            if node.op != "read" or node.args[0].op != "input":
                 continue
             depth = 0
             while depth <= len(home.path) and not node.axes <= {loop.axis for loop in home.path[:depth]}:
                 depth += 1
-            if depth <= len(home.path):
+            if depth <= len(home.path) and set(node.args[1 + node.attr:]) <= set(implied(home.path[:depth])):
                 owner = id(home.path[depth - 1]) if depth else 0
                 found.setdefault((owner, node), []).append((item, home.path, depth))
     for (owner, node), places in sorted(found.items(), key=lambda entry: entry[0][1].id):

@@ -38,6 +38,7 @@ class ValuePrinter:
         self.variables = dict(inputs)
         self.dims, self.arrays = dims, dict(outputs)
         self.axes: dict[Axis, str] = {}
+        self.starts: dict[int, str] = {}                        # of tiles
         self.buffers: dict[Node, str] = {}
         self.locals: dict[Node, str] = {}
         self.hoisted: dict[tuple[int, Node], str] = {}
@@ -47,9 +48,11 @@ class ValuePrinter:
         self.values = {i.node: i for i in program.homes if i.kind in ("def", "acc", "scan", "dot")}
 
     def _element(self, node: Node) -> str:
-        """The element of a value's buffer at the current point."""
-        index = ", ".join(self.axes[a] for a in self.program.homes[self.values[node]].storage)
-        return f"{self.buffers[node]}[{index}]"
+        """The element of a value's buffer at the current point; a buffer inside a tile begins at the tile's start."""
+        home = self.program.homes[self.values[node]]
+        starts = {loop.tiled: self.starts[id(loop)] for loop in home.home if loop.tiled is not None}
+        index = [f"{self.axes[a]} - {starts[a]}" if a in starts else self.axes[a] for a in home.storage]
+        return f"{self.buffers[node]}[{', '.join(index)}]"
 
     def _matrix(self, node: Node) -> tuple[str, tuple[Axis, ...]]:
         """The array that holds an operand or the result of a matrix product, with its axes in order."""

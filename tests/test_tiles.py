@@ -1,0 +1,91 @@
+"""Deep loops are cut into tiles of their outermost axis: when, what the source looks like, and the same values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradc
+from gradc.ir.interpret import evaluate
+
+RNG = np.random.default_rng(5)
+
+
+def mixture(alpha: Any, mu: Any, Q: Any, x: Any) -> Any:
+    """The negative logarithm of a mixture of Gaussians, with a triangular factor for each component."""
+    differences = x[:, None, :] - mu[None]
+    squares = np.sum(np.einsum("kab,nkb->nka", np.tril(Q), differences) ** 2, axis=-1)
+    terms = alpha - 0.5 * squares
+    largest = np.max(terms, axis=1)
+    return np.sum(largest + np.log(np.sum(np.exp(terms - largest[:, None]), axis=1)))
+
+
+MIXTURE = {"alpha": "k", "mu": "k d", "Q": "k d d", "x": "n d"}
+SIZES = {"k": 3, "d": 4, "h": 3, "e": 2}
+PROGRAMS: list[tuple[str | Callable[..., Any], dict[str, str]]] = [
+    (mixture, MIXTURE),
+    ("sum(exp(-sum(sum(Q[k, a, b] * (x[i, b] - m[k, b]) for b in range(a + 1))**2 for a in range(d))) * y[i]"
+     " for i in range(n) for k in range(h))", {"Q": "h d d", "x": "n d", "m": "h d", "y": "n"}),
+    ("sum(t[g[i], a] * exp(-sum(sum(c[k, a, b] * (x[i, b] - u[k, b]) for b in range(d))**2 for k in range(h)))"
+     " for i in range(n) for a in range(e))", {"t": "p e", "g": "int n", "c": "h e d", "x": "n d", "u": "h d"}),
+]
+
+
+def given(shapes: dict[str, str], n: int) -> list[Any]:
+    """Random arrays for n points."""
+    sizes = {**SIZES, "n": n, "p": 3}
+    return [RNG.integers(0, 3, n) if text.startswith("int") else RNG.normal(size=[sizes[s] for s in text.split()])
+            for text in shapes.values()]
+
+
+@pytest.mark.parametrize(("program", "shapes"), PROGRAMS, ids=["mixture", "triangular", "gathered"])
+def test_tiles_have_the_values_of_the_interpreter_for_whole_and_broken_tiles(
+        program: str | Callable[..., Any], shapes: dict[str, str]) -> None:
+    f = gradc.compile(program, shapes, jit=False)
+    assert "for start in range(0, n, 64):" in f.value_and_grad.source
+    for n in (1, 63, 64, 65, 130):
+        arrays = given(shapes, n)
+        expected = evaluate(f.value_and_grad.graph, dict(zip(shapes, arrays, strict=True)))
+        value, slopes = f.value_and_grad(*arrays)
+        for found, wanted in zip((value, *slopes), expected, strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-12)
+
+
+def test_compiled_tiles_have_the_plain_values_and_leave_nothing_from_the_tile_before() -> None:
+    f = gradc.compile(mixture, MIXTURE)
+    plain = gradc.compile(mixture, MIXTURE, jit=False)
+    for n in (130, 1, 70):
+        arrays = given(MIXTURE, n)
+        value, slopes = f.value_and_grad(*arrays)
+        expected, wanted = plain.value_and_grad(*arrays)
+        assert value == pytest.approx(expected, rel=1e-12)
+        for found, one in zip(slopes, wanted, strict=True):
+            np.testing.assert_allclose(found, one, rtol=1e-10, atol=1e-12)
+
+
+def test_nothing_of_the_size_of_the_data_is_kept_and_the_points_of_a_tile_run_innermost() -> None:
+    source = gradc.compile(mixture, MIXTURE, jit=False).value_and_grad.source
+    buffers = [line for line in source.splitlines() if " = np.empty((" in line or " = np.zeros((" in line]
+    assert buffers
+    assert not any("(n" in line or " n," in line or ", n)" in line for line in buffers)
+    inside = source.partition("for start in range")[2].splitlines()
+    depths = [len(line) - len(line.lstrip()) for line in inside]
+    for k, line in enumerate(inside):
+        if "in range(start, stop):" in line:                    # no loop lies inside one over the points
+            body = [other for other, depth in zip(inside[k + 1:], depths[k + 1:], strict=True) if depth > depths[k]]
+            first = next((j for j, depth in enumerate(depths[k + 1:]) if depth <= depths[k]), len(body))
+            assert not any(" in range(" in other for other in inside[k + 1:k + 1 + first])
+
+
+@pytest.mark.parametrize("program", [
+    "sum(log(1 + exp(-y[i] * sum(X[i, j] * w[j] for j in range(d)))) for i in range(n))",       # one loop inside
+    "sum(x[i + 1] * x[i] for i in range(n - 1))",                                              # none
+    "sum(A[k, l] * B[l, m] * C[m, k] * w[i] for i in range(3) for k in range(d) for l in range(d) for m in range(d))",
+])
+def test_shallow_loops_and_short_axes_are_not_cut(program: str) -> None:
+    shapes = {"X": "n d", "y": "n", "x": "n", "A": "d d", "B": "d d", "C": "d d", "w": "d" if "X" in program else "3"}
+    used = {name: text for name, text in shapes.items() if name in program}
+    assert "for start in" not in gradc.compile(program, used, jit=False).grad.source
