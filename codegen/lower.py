@@ -306,7 +306,10 @@ def _contiguity(items: Sequence[Item], axis: Axis) -> float:
 
 
 def _accesses(item: Item) -> list[tuple[Node, ...]]:
-    found = [n.args[1:1 + n.attr] for n in item.inline if n.op == "read"]
+    if item.node.op == "read":
+        return []                                               # packed: it counts where it is used
+    reads = [n for n in (*item.inline, *(dep.node for dep in item.deps)) if n.op == "read"]
+    found = [n.args[1:1 + n.attr] for n in reads]
     found += [tuple(kept.node.graph.axis(axis) for axis in kept.layout) for kept in (item, *item.deps) if kept.layout]
     if item.kind == "scatter":
         found.append(item.roots[1:1 + len(item.node.shape)])
