@@ -324,8 +324,9 @@ def _targets(graph: Graph, nodes: Sequence[Node]) -> dict[Node, tuple[Node, Layo
     found: dict[Node, tuple[Node, Layout]] = {}
     for node in nodes:
         for value, axes in _whole_parts(node):
-            if uses[value] == 1 and node not in {array for array, _ in found.values()}:
+            if uses[value] == 1:
                 found[value] = node, axes
+                break                                           # the array's other parts are added to it
     return found
 
 

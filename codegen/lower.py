@@ -96,7 +96,7 @@ def lower(graph: Graph) -> Program:
     """The loop program of a graph whose outputs are scalars or array nodes."""
     choices, tiled = Choices(), False
     graph = gather(graph, merged_reductions(graph, graph.reachable()))
-    for _ in range(ROUNDS):
+    for rounds_left in reversed(range(ROUNDS)):
         items = make_items(graph, choices)
         first, rest = _checks_of_indices(items)
         body = (_lower(first, NO_AXES) if first else []) + _lower(rest, NO_AXES)
@@ -104,7 +104,7 @@ def lower(graph: Graph) -> Program:
         if not tiled and (tiled := program.is_tiled):
             graph = by_axes(graph)                              # and lowered again
             continue
-        if packed := strided(body) - choices.packed:
+        if rounds_left and (packed := strided(body) - choices.packed):
             choices.packed |= packed
             continue
         program.homes = place(program.body, items)
