@@ -54,6 +54,9 @@ def reverse(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Iterable[Node
     for y in reversed(active):                                  # every user before its operands
         if y.is_array:
             y_: Node | None = array_adjoint(graph, y, [c.value for c in uses[y]], scattered[y])
+            if y.op == "store" and len(y.args) == 1 and y_ is not None and y_.id >= primal and y_ not in graph.names:
+                for label in graph.names.get(y.args[0], ())[:1]:
+                    graph.name(y_, f"d_{label}")
             guards = NO_GUARDS
         else:
             y_, guards = fan_in(graph, y, uses[y], primal)

@@ -17,6 +17,8 @@ from gradc.ir.errors import FormulaError, GradcError, ShapeError, SizeError
 from gradc.ir.graph import Graph, Node, affine, promoted
 from gradc.ir.table import OPERATIONS, REDUCTIONS
 
+from .gathered import Taken, remember
+
 ONE = Dim.of(1)
 MAX_INTEGER_TERMS, MAX_INTEGER_DEGREE = 200, 8
 _LOGICAL = ("and", "or", "not")
@@ -79,6 +81,7 @@ class Arrays:
         self.graph = graph
         self.taken: list[Axis] = []
         self._widths: dict[Node, int] = {}
+        self.gathered: Taken = {}                               # elements, for `settle` when the graph is whole
 
     # -- axes ---------------------------------------------------------------------------------
 
@@ -310,6 +313,12 @@ class Arrays:
         return Array(self.graph.reduce("sum", outer[-1], product), outer[:-1])
 
     # -- indexing -----------------------------------------------------------------------------
+
+    def at(self, array: Array, indices: Sequence[Node]) -> Node:
+        """The element of a computed array: its axes replaced by the indices."""
+        mapping = dict(zip(array.axes, indices, strict=True))
+        remember(self.graph, array.node, mapping, self.gathered)
+        return self.graph.substitute(array.node, mapping)
 
     def index_nodes(self, shape: Sequence[Dim], items: Sequence[Item]) -> tuple[list[Node], tuple[Axis, ...]]:
         """The index along each dimension of `shape`, and the axes of the result, as NumPy has them.

@@ -24,6 +24,7 @@ from gradc.ir.graph import Graph, Node
 from . import formula_arrays, formula_calls, indexing
 from .arrays import Array, ArrayError, Arrays
 from .bounds import Bounds, check_reads
+from .gathered import settle
 from .names import Usage, usage
 from .numpy_dtypes import Promotion
 from .shapes import Arguments, Declaration, declarations
@@ -93,7 +94,7 @@ def parse(text: str, args: Arguments = None, operations: Mapping[str, Operation]
         walker.assign(statement, walker.evaluate(statement, statement.tree))
     walker.finish(program[-1])
     check_reads(walker.graph)
-    return walker.graph
+    return settle(walker.graph, walker.arrays.gathered)
 
 
 class Walker:

@@ -23,6 +23,7 @@ from gradc.ir.graph import Graph
 
 from .annotations import annotated
 from .calls import copied
+from .gathered import settle
 from .numpy_constructors import CONSTRUCTORS
 from .numpy_dtypes import number_type
 from .numpy_table import call, constructed, trace_of
@@ -92,7 +93,8 @@ def traced(function: Callable[..., Any], arguments: Mapping[str, Tree], leaf: Ma
             raise NeededWhole(str(error), trace.needed_whole) from None
         raise
     sizes = {name: Leaf(name) for name in graph.inputs if name not in leaf}
-    return Program(graph, {**arguments, **sizes}, _outputs(trace, result))
+    results = _outputs(trace, result)
+    return Program(settle(graph, trace.arrays.gathered), {**arguments, **sizes}, results)
 
 
 # -- arguments ----------------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ def _element(walker: Walker, node: ast.Subscript, base: Array, name: str, indice
         return walker.read(source, replaced[:rank], [*replaced[rank:], *guards])
     if guards and base.node.axes <= set(base.axes):
         return graph.read(graph.store(base.axes, base.node), indices, guards)
-    return graph.substitute(base.node, mapping)
+    return walker.arrays.at(base, indices)
 
 
 def relevant(walker: Walker, indices: Sequence[Node], shape: Sequence[Dim]) -> list[Node]:

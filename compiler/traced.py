@@ -267,7 +267,7 @@ class Trace:
         """The array at some items: its axes are replaced by the indices, which are proved or checked."""
         indices, axes = self.arrays.index_nodes(array.shape, items)
         self.bounds.require("the array", array.shape, indices, [], None)
-        return Array(self.graph.substitute(array.node, dict(zip(array.axes, indices, strict=True))), axes)
+        return Array(self.arrays.at(array, indices), axes)
 
 
 class UnknownAttribute(UnsupportedError, AttributeError):

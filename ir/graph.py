@@ -40,6 +40,7 @@ from .nodes import (
     StorePart,
     Vocabulary,
     apart,
+    is_gathered,
     leaves_its_axis,
     pack,
     part_axes,
@@ -100,6 +101,7 @@ class Graph:
     checks    conditions refused at run time (an index out of its dimension, a kink)
     source    the user's own text (the formula), for headers and carets
     remarks   output name -> what made it, for a comment
+    forwards  whether a read of an array that one store makes is the stored value itself
     """
 
     fold: Fold | None = None
@@ -113,6 +115,7 @@ class Graph:
     checks: list[Check] = field(default_factory=list)
     source: str = ""
     remarks: dict[str, str] = field(default_factory=dict)
+    forwards: bool = True
     _table: dict[Any, Node] = field(default_factory=dict, repr=False)
     _applied: dict[Any, Node] = field(default_factory=dict, repr=False)     # apply's memo, by operand numbers
 
@@ -166,7 +169,8 @@ class Graph:
         """The element of an array at integer index nodes, read only where the guards hold.
 
         Where a guard fails the element is 0 and memory is not touched. A read of a store whose only
-        part covers the whole array is the stored node itself, its axes replaced by the indices.
+        part covers the whole array is the stored node itself, its axes replaced by the indices, unless
+        that computes sums anew at places that data name.
         """
         if len(indices) != len(array.shape):
             raise GraphError(f"{len(indices)} indices for an array of {len(array.shape)} dimensions")
@@ -181,14 +185,16 @@ class Graph:
         return self._make("read", args, len(index), self._union(args), array.dtype)
 
     def _forward(self, array: Node, indices: tuple[Node, ...]) -> Node | None:
-        if array.op != "store" or array.attr.base or len(array.attr.parts) != 1:
+        if array.op != "store" or array.attr.base or len(array.attr.parts) != 1 or not self.forwards:
             return None
         part: StorePart = array.attr.parts[0]
         whole = tuple(axis.dim for axis in part.axes) == array.attr.shape
         if part.guards or not whole or any(offset != Dim.of(0) for offset in part.offsets):
             return None
         mapping = dict(zip(part.axes, indices, strict=True))
-        return None if leaves_its_axis(array.args[0], mapping) else self.substitute(array.args[0], mapping)
+        value = array.args[0]
+        kept = leaves_its_axis(value, mapping) or is_gathered(value, mapping)
+        return None if kept else self.substitute(value, mapping)
 
     def apply(self, op: str, *operands: Operand) -> Node:
         """A pointwise operation of the table; numbers among the operands become constants."""
@@ -560,7 +566,8 @@ def copy_graph(graph: Graph, fold: Fold | None = None,
     `change(new_graph, old_node, new_operands)` may give another node; None keeps the node as it is.
     Names, spans and notes follow their node.
     """
-    new = Graph(fold=fold, source=graph.source, equal=list(graph.equal), remarks=dict(graph.remarks))
+    new = Graph(fold=fold, source=graph.source, equal=list(graph.equal), remarks=dict(graph.remarks),
+                forwards=graph.forwards)
     for name, node in graph.inputs.items():
         new.input(name, node.dtype, node.shape)
     made: dict[Node, Node] = {}

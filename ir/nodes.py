@@ -253,6 +253,32 @@ def leaves_its_axis(node: Node, mapping: Mapping[Axis, Node]) -> bool:
     return any(target in axes for axes in others)
 
 
+def is_data(index: Node) -> bool:
+    """Whether an index names many places by what is read from an array."""
+    waiting = [index] if index.axes else []
+    while waiting:
+        node = waiting.pop()
+        if node.op == "read":
+            return True
+        waiting += node.args
+    return False
+
+
+def is_gathered(node: Node, mapping: Mapping[Axis, Node]) -> bool:
+    """Whether new indices take a value for which something is summed to places that data name."""
+    if not any(is_data(mapping[axis]) for axis in node.axes if axis in mapping):
+        return False
+    waiting, seen = [node], set()
+    while waiting:
+        one = waiting.pop()
+        if one.is_reduction or one.op == "scan":
+            return True
+        if one not in seen:
+            seen.add(one)
+            waiting += one.args
+    return False
+
+
 def scatter_parts(attr: ScatterAttr, args: Sequence[Node]) -> list[Part]:
     """The parts of a scatter_add."""
     found, at, rank = [], 0, len(attr.shape)
