@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from gradc.ir.dims import Axis, axis_order
@@ -176,26 +176,141 @@ def _is_short(axes: Iterable[Axis]) -> bool:
     return size < SHORT
 
 
+def spread(graph: Graph, merged: Collection[Node]) -> Graph:
+    """The graph with a sum of several terms as several sums, where a term by itself makes a contraction."""
+    chains = _chains(graph.reachable(), merged)
+    parted: dict[Node, list[tuple[bool, Node]]] = {}
+    for top, chain in chains.items():
+        if chain.body.op in ("add", "sub"):
+            terms = _terms(chain.body)
+            if any(_sides(chain._replace(body=term)) is not None for _, term in terms):
+                parted[top] = terms
+    if not parted:
+        return graph
+    made: dict[Node, Node] = {}
+
+    def summed(new: Graph, chain: Chain, value: Node) -> Node:
+        for link in reversed(chain.links):
+            value = new.reduce("sum", link.attr, value, [made[guard] for guard in link.args[1:]])
+        return value
+
+    def change(new: Graph, node: Node, args: list[Node]) -> Node:
+        if node not in parted:
+            made[node] = new.rebuild(node, args)
+            return made[node]
+        chain, total, rest = chains[node], new.const(0.0, node.dtype), new.const(0.0, node.dtype)
+        for plus, term in parted[node]:
+            op = "add" if plus else "sub"
+            if _sides(chain._replace(body=term)) is None:
+                rest = _added(new, op, rest, made[term])
+            else:
+                total = _added(new, op, total, summed(new, chain, made[term]))
+        made[node] = total if rest.op == "const" else new.apply("add", total, summed(new, chain, rest))
+        return made[node]
+
+    return copy_graph(graph, change=change)
+
+
+def _terms(body: Node) -> list[tuple[bool, Node]]:
+    """The terms of a sum, with their signs."""
+    found, waiting = [], [(True, body)]
+    while waiting:
+        plus, node = waiting.pop()
+        if node.op in ("add", "sub"):
+            waiting += [(plus == (node.op == "add"), node.args[1]), (plus, node.args[0])]
+        elif node.op == "neg":
+            waiting.append((not plus, node.args[0]))
+        else:
+            found.append((plus, node))
+    return found
+
+
+def _added(graph: Graph, op: str, total: Node, term: Node) -> Node:
+    if total.op != "const":
+        return graph.apply(op, total, term)
+    return term if op == "add" else graph.apply("neg", term)
+
+
 def gather(graph: Graph, merged: Collection[Node]) -> Graph:
-    """The graph with the body of each contraction as one product of its two operands."""
+    """The graph with the body of each contraction as one product of its two operands.
+
+    One that is there already, over other axes, is kept in an array and read from it.
+    """
     chains = _chains(graph.reachable(), merged)
     chosen = {top: sides for top, chain in chains.items() if (sides := _sides(chain)) is not None}
     if not chosen:
         return graph
     made: dict[Node, Node] = {}
+    seen: dict[Pattern, tuple[Node, Layout]] = {}
+    masked = {(side.factors[0], frozenset(side.guards)) for sides in chosen.values() for side in sides[:2]
+              if side.guards and len(side.factors) == 1 and not side.divisors}
 
     def change(new: Graph, node: Node, args: list[Node]) -> Node:
-        if node not in chosen:
+        if node.op == "sum" and node not in chosen and (node.args[0], frozenset(node.args[1:])) in masked:
+            kept = new.apply("select", new.all_of([made[guard] for guard in node.args[1:]]), args[0], 0.0)
+            made[node] = new.reduce("sum", node.attr, kept)     # of the values that an operand keeps anyway
+        elif node not in chosen:
             made[node] = new.rebuild(node, args)
-            return made[node]
-        left, right, sign = chosen[node]
-        total = new.apply("mul", left.product(new, made, sign), right.product(new, made, 1))
-        for link in reversed(chains[node].links):
-            total = new.reduce("sum", link.attr, total)
-        made[node] = total
-        return total
+        else:
+            left, right, sign = chosen[node]
+            total = new.apply("mul", left.product(new, made, sign), right.product(new, made, 1))
+            for link in reversed(chains[node].links):
+                total = new.reduce("sum", link.attr, total)
+            made[node] = _known(new, total, seen)
+        return made[node]
 
-    return copy_graph(graph, change=change)
+    return copy_graph(replace(graph, forwards=False), change=change)
+
+
+Pattern = tuple[object, ...]
+MOST_COMPARED = 1000    # nodes under a product that is compared with others
+
+
+def _known(graph: Graph, total: Node, seen: dict[Pattern, tuple[Node, Layout]]) -> Node:
+    """A contraction, or the element of an equal one that was seen before, with other names of its axes."""
+    for turned in (False, True):
+        pattern, axes = _pattern(total, turned=turned)
+        if pattern in seen:
+            first, order = seen[pattern]
+            if first is total:
+                return total
+            return graph.read(graph.store(order, first), [graph.axis(axis) for axis in axes])
+    pattern, axes = _pattern(total, turned=False)
+    if pattern:
+        seen[pattern] = total, axes
+    return total
+
+
+def _pattern(total: Node, *, turned: bool) -> tuple[Pattern, Layout]:
+    """What a sum computes, whatever its axes are called; and its free axes in the order in which they are met.
+
+    Axes are numbered as they come, so that equal patterns differ in a renaming alone. `turned` takes the two operands
+    of the product in the other order. Beyond a size there is no pattern.
+    """
+    numbers: dict[Axis, int] = {}
+    places: dict[Node, int] = {}
+    found: list[object] = []
+    waiting = [total]
+    while waiting and len(places) < MOST_COMPARED:
+        node = waiting.pop()
+        if node in places:
+            found.append(places[node])
+            continue
+        places[node] = len(places)
+        axis = node.attr if node.op == "axis" or node.is_reduction else node.attr.axis if node.op == "scan" else None
+        attr = node.attr if axis is None else (numbers.setdefault(axis, len(numbers)), axis.dim)
+        if node.op == "scan":
+            attr = (attr, node.attr._replace(axis=None))
+        leaf = node.is_array or node.op == "input"
+        found.append((node.op, node if leaf else attr, node.dtype, len(node.args)))
+        args = () if leaf else node.args
+        product = turned and node.op == "mul" and node.axes > total.axes
+        turned = turned and not product
+        waiting += args if product else args[::-1]
+    if waiting:
+        return (), ()
+    free = tuple(axis for axis in numbers if axis in total.axes)
+    return tuple(found), free
 
 
 def by_axes(graph: Graph) -> Graph:
@@ -319,18 +434,18 @@ def _fit(sides: Sequence[_Side], known: Sequence[Layout | None], summed: Axes,
 
 
 def _targets(graph: Graph, nodes: Sequence[Node]) -> dict[Node, tuple[Node, Layout]]:
-    """Values that fill a whole array and are used for nothing else, with the array and the order of its axes."""
+    """Values that fill a whole array, to which nothing is added if they are used elsewhere too; and its axes' order."""
     uses = count_uses(graph, nodes)
     found: dict[Node, tuple[Node, Layout]] = {}
     for node in nodes:
-        for value, axes in _whole_parts(node):
-            if uses[value] == 1:
+        for value, axes in whole_parts(node):
+            if uses[value] == 1 or (node.op == "store" and value not in found):
                 found[value] = node, axes
                 break                                           # the array's other parts are added to it
     return found
 
 
-def _whole_parts(node: Node) -> Iterable[tuple[Node, Layout]]:
+def whole_parts(node: Node) -> Iterable[tuple[Node, Layout]]:
     """The values of an array's parts that cover it."""
     if node.op == "store" and len(node.attr.parts) == 1 and not node.attr.base:
         ((part, value, guards),) = store_parts(node.attr, node.args)

@@ -28,7 +28,7 @@ from gradc.ir.graph import (
     whole_axes,
 )
 
-from .contractions import Contraction, count_uses, plan
+from .contractions import Contraction, Layout, count_uses, plan, whole_parts
 
 MOST_RECOMPUTED = 24    # nodes that may be computed again instead of being stored
 MERGED = ("sum", "prod", "max", "min", "any", "all")
@@ -46,6 +46,7 @@ class Item:
     guards    conditions under which the statement runs
     sunk      those of them that hold wherever the value is used
     layout    the order of the axes of its buffer, if a matrix product reads or makes it; () for any
+    array     the array of the graph that it is an element of: what keeps the value, if anything must
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Item:
     check: Check | None = None
     layout: tuple[Axis, ...] = ()
     contraction: Contraction | None = None
+    array: Node | None = None
     inline: list[Node] = field(default_factory=list)
     deps: list[Item] = field(default_factory=list)
     users: list[Item] = field(default_factory=list)
@@ -128,6 +130,9 @@ class _Builder:
         self.outputs = outputs
         self.merged = merged_reductions(graph, self.order)
         self.plan = plan(graph, self.order, self.merged)
+        self.aligned = aligned(self.order)
+        self.arrays = {value: (node, axes) for node in self.order if node.op == "store"
+                       for value, axes in whole_parts(node) if self._is_kept_in(value, axes)}
 
     def _is_index(self, node: Node) -> bool:
         """Whether a node is cheap integer or truth arithmetic on indices, dimensions and constants."""
@@ -139,8 +144,17 @@ class _Builder:
             self.index[node] = known
         return known
 
+    def _is_kept_in(self, value: Node, axes: Layout) -> bool:
+        """Whether an array can be where the value is kept for its other uses."""
+        if value.op in ("const", "dim", "axis", "read", "input", "scan", *PASSING) or value.is_reduction:
+            return False
+        return self.uses[value] > 1 and value.axes == set(axes) and self.plan.layouts.get(value, axes) == axes and \
+            not self._is_index(value)
+
     def _has_item(self, node: Node) -> bool:
         if node.is_reduction or node.op == "scan" or node in self.plan.layouts or node in self.choices.packed:
+            return True
+        if node in self.arrays:
             return True
         if node.op in ("const", "dim", "axis", "read") or node.is_array or node.op == "input":
             return False
@@ -211,7 +225,8 @@ class _Builder:
             return Item("acc", node, (body, *kept), domain, frozenset(axes), kept, layout=layout)
         if node.op == "scan":
             return Item("scan", node, node.args, node.axes, layout=layout)
-        return Item("def", node, (node,), node.axes, layout=layout)
+        array, layout = self.arrays.get(node, (None, layout))
+        return Item("def", node, (node,), node.axes, layout=layout, array=array)
 
     def _product_into(self, node: Node, of: dict[Node, list[Item]]) -> Item | None:
         """The matrix product that fills an array: it goes there directly, before the array's other parts."""
@@ -225,16 +240,17 @@ class _Builder:
             parts = store_parts(node.attr, node.args)
             if node.attr.base:                                  # copied first, the parts over it
                 parts.insert(0, _whole(node.args[0]))
-            return [Item("store", node, (value, *guards), frozenset(part.axes), frozenset(part.axes),
-                         guards, part=part) for part, value, guards in parts]
+            own = self.aligned[node]
+            return [Item("store", node, (value, *guards), frozenset(part.axes), frozenset(part.axes) - own, guards,
+                         part=part) for part, value, guards in parts]
         if node.op == "scatter_add":
             made = []
             for part in scatter_parts(node.attr, node.args):
                 if product is not None and part.value is product.node:
                     continue
                 axes = part_axes(part)
-                made.append(Item("scatter", node, (part.value, *part.indices, *part.guards), axes, axes,
-                                 part.guards))
+                made.append(Item("scatter", node, (part.value, *part.indices, *part.guards), axes,
+                                 axes - self.aligned[node], part.guards))
             return made
         if node.op == "call":
             return [Item("call", node, node.args, NO_AXES)]
@@ -294,6 +310,30 @@ class _Builder:
             if kept:
                 item.sunk = tuple(sorted(kept, key=lambda n: n.id))
                 item.guards = tuple(sorted(kept | set(item.guards), key=lambda n: n.id))
+
+
+def aligned(nodes: Sequence[Node]) -> dict[Node, Axes]:
+    """For each array that is put together, the axes that it is written and read along point by point.
+
+    What is read at a point of such an axis is complete when the loop over it has come there.
+    """
+    index: dict[Node, list[tuple[Node | None, ...]]] = {}
+    for node in nodes:
+        if node.op == "store":
+            for part in node.attr.parts:
+                index.setdefault(node, []).append(tuple(node.graph.axis(axis) if offset == Dim.of(0) else None
+                                                        for axis, offset in zip(part.axes, part.offsets, strict=True)))
+        elif node.op == "scatter_add":
+            index.setdefault(node, []).extend(part.indices for part in scatter_parts(node.attr, node.args))
+        if node.op == "read":
+            index.setdefault(node.args[0], []).append(node.args[1:1 + node.attr])
+        else:
+            whole = node.args[:1] if node.op == "store" and node.attr.base else node.args
+            for array in (arg for arg in whole if arg.is_array):
+                index.setdefault(array, []).append((None,) * len(array.shape))
+    return {array: frozenset(at[0].attr for at in zip(*places, strict=True)
+                             if at[0] is not None and at[0].op == "axis" and all(one is at[0] for one in at))
+            for array, places in index.items() if array.op in ("store", "scatter_add")}
 
 
 def _whole(array: Node) -> tuple[StorePart, Node, tuple[Node, ...]]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from gradc.ir.dims import Axis, Dim, axis_order
 from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part, affine, scatter_parts
 
-from .contractions import by_axes, factors, gather, multiplied_by_axes
+from .contractions import by_axes, factors, gather, multiplied_by_axes, spread
 from .items import Choices, Item, is_cheap, make_items, merged_reductions, union
 
 ROUNDS = 6              # of improvement; each only removes buffers, so more are never needed in practice
@@ -95,7 +95,8 @@ class Program:
 def lower(graph: Graph) -> Program:
     """The loop program of a graph whose outputs are scalars or array nodes."""
     choices, tiled = Choices(), False
-    graph = gather(graph, merged_reductions(graph, graph.reachable()))
+    for step in (spread, gather):
+        graph = step(graph, merged_reductions(graph, graph.reachable()))
     for rounds_left in reversed(range(ROUNDS)):
         items = make_items(graph, choices)
         first, rest = _checks_of_indices(items)
@@ -163,6 +164,9 @@ def _stages(items: Sequence[Item]) -> list[list[Item]]:
     for item in items:
         stage[item] = max((stage[d] + (d.kind == "dot" or item.kind == "dot") for d in item.deps if d in stage),
                           default=0)
+    for item in reversed(items):                                # what needs no array is computed beside its first use
+        if item.kind != "dot" and item.users and not any(d.node.axes or d.node.is_array for d in item.deps):
+            stage[item] = min((stage[user] for user in item.users if user in stage), default=stage[item])
     found: dict[tuple[int, bool], list[Item]] = {}
     for item in items:
         found.setdefault((stage[item], item.kind == "dot"), []).append(item)
@@ -252,7 +256,8 @@ def _choose(items: Sequence[Item], opened: Axes, last: Axis | None = None) -> Ax
         members = sum(1 for item in items if axis in item.domain)
         free = kept == 0 and max(phase.values()) == 0 and 2 * members >= waiting
         memory = kept + _arrays(items, axis, opened) + _rest(items, axis, phase, opened)
-        key = (0, 0) if free else (1, memory) if last is None else (1, len(str(memory)), -members)
+        key = (0, 0) if free or (not memory and last is None) else (1, memory) if last is None else (
+            1, len(str(memory)), -members)
         best.append((key, _contiguity(items, axis), rank, axis))
     return min(best, key=lambda entry: entry[:3])[3]
 
@@ -376,7 +381,8 @@ def place(body: Sequence[Loop | Item], items: Sequence[Item]) -> dict[Item, Home
             home = _common(home, paths[user])
         axes = item.node.axes if item.kind in ("def", "acc", "scan", "dot") else NO_AXES
         closed = axes - {loop.axis for loop in home}
-        storage = tuple(axis for axis in item.layout or [loop.axis for loop in path] if axis in closed)
+        storage = tuple(axis for axis in item.layout or [loop.axis for loop in path]
+                        if axis in closed or (item.array is not None and closed))       # an array is there as a whole
         homes[item] = Home(path, local, home, storage, item.kind in ("acc", "dot"))
     return homes
 

@@ -62,7 +62,7 @@ def sections(program: Program) -> dict[int, str]:
     body = program.body
     while True:
         forward = [sum(item not in backward for item in items_of(entry)) for entry in body]
-        swept = [count < len(items_of(entry)) for count, entry in zip(forward, body, strict=True)]
+        swept = [2 * count < len(items_of(entry)) for count, entry in zip(forward, body, strict=True)]
         first = len(body) - next((k for k, one in enumerate(reversed(swept)) if not one), len(body))
         mixed = max(range(first, len(body)), key=lambda k: forward[k], default=None)
         entry = None if mixed is None else body[mixed]

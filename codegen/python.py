@@ -17,6 +17,7 @@ from gradc.ir.graph import Axes, CallAttr, Node
 from gradc.ir.routines import ROUTINES
 from gradc.ir.table import AND
 
+from .buffers import shared
 from .expression import (
     added_to,
     bracket,
@@ -32,7 +33,7 @@ from .loop_bounds import at_least_zero, at_most, bound_of, bounding
 from .lower import TILE, Home, Loop, Path, Program, items_of
 from .names import Names, name_of_read
 from .notes import comment, sections
-from .uses import called_routines, covers, reads_worth_a_local, trailing_loop
+from .uses import called_routines, covers, has_user_beside, reads_worth_a_local, stored_at_once, trailing_loop
 from .values import ValuePrinter
 
 LOOP_NAMES = "ijklmpqr"
@@ -65,6 +66,7 @@ class BodyPrinter(ValuePrinter):
         self.filled = {i.contraction.array for i in program.homes if i.contraction is not None}    # by a product
         self.called = called_routines(program)
         self.sections = sections(program)
+        self.stored: set[Item] = set()                          # what the statement that computes the value stores too
         self.fresh: set[Node] = set()                           # results of routines that no array waits for
 
     # -- the whole body -----------------------------------------------------------------------
@@ -101,34 +103,88 @@ class BodyPrinter(ValuePrinter):
             stack += reversed(entry.body)
 
     def _allocate(self) -> None:
-        """Names and buffers of all values, arrays that start at zero."""
-        for node in self._arrays():
-            self.plain[node] = node not in self.filled and (node.op == "call" or covers(self.program, node))
-            if node not in self.arrays:
-                self.arrays[node] = self.names.fresh(self._label(node) or self._array_name(node))
-                if node.op == "call" and not node.attr.batch:
-                    self.fresh.add(node)
-                    continue                                    # the routine makes it
-                shape = self._shape(node.shape)
-                kind = "empty" if self.plain[node] or node in self.filled else "zeros"
-                self.top.append(f"{self.arrays[node]} = np.{kind}({shape}{self._dtype(node)})")
-            elif not self.plain[node] and node not in self.filled:
-                self.zeroed.append(f"{self.arrays[node]}[{':' if node.shape else '...'}] = 0.0")
-        for item, home in self.program.homes.items():
-            if item.node not in self.values:
-                continue
-            if item.contraction is not None and item.contraction.array is not None:
-                self.buffers[item.node] = self.locals[item.node] = self.arrays[item.contraction.array]
-                continue
-            label = self._label(item.node)
-            numbered = "s" if item.kind in ("acc", "dot") else "t"
-            name = self.names.fresh(label) if label else self.names.numbered(numbered)
-            self.locals[item.node] = name
-            if home.storage:
-                self.buffers[item.node] = name if home.in_array else self.names.fresh(name + "_all")
-                tiled = {loop.tiled for loop in home.home}
-                shape = self._shape([Dim.of(TILE) if axis in tiled else axis.dim for axis in home.storage])
-                self.top.append(f"{self.buffers[item.node]} = np.empty({shape}{self._dtype(item.node)})")
+        """Names and buffers of all values, arrays that start at zero; what takes another's memory comes after it."""
+        owners = shared(self.program)
+        labels: dict[Node, str] = {}                            # of memory: that of the first value in it that has one
+        for item in self.program.homes:
+            store = stored_at_once(self.program, item)
+            node = item.node if store is None else store.node
+            if self._label(item.node):
+                labels.setdefault(owners.get(node, node), self._label(item.node))
+        arrays = self._arrays()
+        for node in [n for n in arrays if n not in owners]:
+            self._allocate_array(node, labels.get(node, ""))
+        values = {item: home for item, home in self.program.homes.items() if item.node in self.values}
+        first = [item for item in values if item.node not in owners and stored_at_once(self.program, item) is None]
+        for item in first:
+            self._allocate_value(item, values[item], labels.get(item.node, ""), "")
+        for node in [n for n in arrays if n in owners]:
+            self.plain[node] = True
+            value = self._label(node.args[0]) if node.op == "store" else ""
+            self.arrays[node] = self._alias(self._memory(owners[node]), value, labels.get(owners[node], ""))
+        for item in [i for i in values if i not in set(first)]:
+            owner = owners.get(item.node)
+            label, memory = labels.get(owner or item.node, ""), ""
+            if owner is not None:
+                own = self._label(item.node)
+                if label and not own and all(owners.get(dep.node, dep.node) is not owner for dep in item.deps):
+                    own = self.names.numbered("s" if item.kind in ("acc", "dot") else "t")
+                memory = self._alias(self._memory(owner), own, label)
+            self._allocate_value(item, values[item], label, memory)
+
+    def _alias(self, memory: str, label: str, first: str) -> str:
+        """The name by which a value's memory is called: its own, if it has one and another value's name is in use."""
+        if label in ("", first):
+            return memory
+        name = self.names.fresh(label)
+        self.top.append(f"{name} = {memory}  # the same memory: by then {memory} has been read for the last time")
+        return name
+
+    def _memory(self, node: Node) -> str:
+        return self.arrays[node] if node.is_array else self.buffers[node]
+
+    def _allocate_array(self, node: Node, label: str) -> None:
+        self.plain[node] = node not in self.filled and (node.op == "call" or covers(self.program, node))
+        if node not in self.arrays:
+            self.arrays[node] = self.names.fresh(label or self._array_name(node))
+            if node.op == "call" and not node.attr.batch:
+                self.fresh.add(node)
+                return                                          # the routine makes it
+            kind = "empty" if self.plain[node] or node in self.filled else "zeros"
+            self.top.append(f"{self.arrays[node]} = np.{kind}({self._shape(node.shape)}{self._dtype(node)})")
+        elif not self.plain[node] and node not in self.filled:
+            self.zeroed.append(f"{self.arrays[node]}[{':' if node.shape else '...'}] = 0.0")
+
+    def _allocate_value(self, item: Item, home: Home, label: str, memory: str) -> None:
+        """Names of the local that a statement computes and of the buffer that keeps it: `memory`, if it is there."""
+        node = item.node
+        if item.contraction is not None and item.contraction.array is not None:
+            self.buffers[node] = self.locals[node] = self.arrays[item.contraction.array]
+            return
+        own, numbered = self._label(node), "s" if item.kind in ("acc", "dot") else "t"
+        if not home.storage:
+            self.locals[node] = self.names.fresh(own) if own else self.names.numbered(numbered)
+            return
+        alone = home.in_array or (item.kind == "def" and not has_user_beside(self.program, item))
+        store = stored_at_once(self.program, item)
+        if store is not None:
+            self.stored.add(store)
+            memory = self.arrays[store.node]
+        name = "" if memory else self.names.fresh(label) if label else self.names.numbered(numbered)
+        if not memory:
+            memory = name if alone or label else self.names.fresh(f"{name}_all")
+            tiled = {loop.tiled for loop in home.home}
+            shape = self._shape([Dim.of(TILE) if axis in tiled else axis.dim for axis in home.storage])
+            self.top.append(f"{memory} = np.empty({shape}{self._dtype(node)})")
+        self.buffers[node] = memory
+        if alone:
+            self.locals[node] = memory
+        elif name and not label:
+            self.locals[node] = name
+        elif (label and own == label) or store is not None:
+            self.locals[node] = self.names.fresh(name_of_read(self._element(node)))
+        else:
+            self.locals[node] = self.names.fresh(own) if own else self.names.numbered(numbered)
 
     def _arrays(self) -> list[Node]:
         found: dict[Node, None] = {}
@@ -148,6 +204,10 @@ class BodyPrinter(ValuePrinter):
             attr: CallAttr = node.attr
             return ROUTINES[attr.routine].results[attr.result]
         held = self._label(node.args[0]) if node.op == "store" and len(node.attr.parts) == 1 and node.args else ""
+        value = self.values.get(node.args[0]) if held else None
+        made = value.contraction if value is not None else None
+        if value is not None and (made.array is node if made is not None else stored_at_once(self.program, value)):
+            return held
         return f"{held}_all" if held else "array"
 
     def _label(self, node: Node) -> str:
@@ -396,6 +456,9 @@ class BodyPrinter(ValuePrinter):
             if item.node.dtype == "float32" and home.storage:   # what is stored must be equal to what is compared
                 text = f"float32({text})"
                 self.used.add("float32")
+            if home.storage and self.locals[item.node] == self.buffers[item.node]:
+                lines.append(f"{self._element(item.node)} = {text}{note}")
+                return lines
             name = self.locals[item.node]
             lines.append(f"{name} = {text}{note}")
             if home.storage:
@@ -414,6 +477,8 @@ class BodyPrinter(ValuePrinter):
         elif item.contraction is not None:
             self.used.add("matmul")
             lines.append(product(item, self._matrix, self._size) + note)
+        elif item in self.stored:
+            return []
         elif item.kind == "store":
             value = self._expression(item, item.body, path, lines)[0]
             lines.append(f"{self._store_target(item)} = {value}{note}")

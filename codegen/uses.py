@@ -73,6 +73,22 @@ def called_routines(program: Program) -> dict[Item, tuple[Node | None, ...]]:
     return found
 
 
+def has_user_beside(program: Program, item: Item) -> bool:
+    """Whether a statement in the same body, or in a loop inside it, uses the value for more than to store it."""
+    path = program.homes[item].path
+    own = stored_at_once(program, item)
+    return any(program.homes[user].path[:len(path)] == path for user in item.users if user is not own)
+
+
+def stored_at_once(program: Program, item: Item) -> Item | None:
+    """The statement that puts a value into its array, if the value is kept there: the two are one statement then."""
+    home = program.homes[item]
+    for user in item.users:
+        if home.storage and user.kind == "store" and user.node is item.array and program.homes[user].path == home.path:
+            return user
+    return None
+
+
 def covers(program: Program, node: Node) -> bool:
     """Whether one plain assignment writes every element of an array, so that nothing need be zeroed first."""
     items = [i for i in program.homes if i.node is node and i.kind in ("store", "scatter")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +49,26 @@ NOT_FOUND: list[tuple[str, dict[str, str], Callable[..., Any]]] = [
      lambda A, B: np.sum(np.exp(-np.sum((A[:, None] - B[None]) ** 2, axis=-1)))),
     ("a full sum", {"A": "n d", "u": "n", "w": "d"}, lambda A, u, w: u @ A @ w),
 ]
+
+
+def test_a_matrix_that_is_used_twice_gets_its_adjoint_as_two_products() -> None:
+    def f(A: Any, B: Any) -> Any:
+        return np.sum(np.sin(A @ np.tanh(A @ B)))
+
+    g = gradc.compile(f, {"A": "n n", "B": "n n"}, jit=False).value_and_grad
+    own = g.source.partition("def value_and_grad_into")[2]
+    assert len(calls(own)) == 6                                 # two forward, two for A, one for B, one in between
+    assert not re.search(r"^ {12}for ", own, re.MULTILINE)      # and no loops three deep
+    given = [RNG.normal(size=(4, 4)), RNG.normal(size=(4, 4))]
+    gradc.check_gradients(gradc.compile(f, {"A": "n n", "B": "n n"}, jit=False), *given, order=1)
+
+
+def test_an_adjoint_of_products_and_other_terms_keeps_all_of_them() -> None:
+    def f(A: Any, B: Any) -> Any:
+        return np.sum(np.sin(A @ B)) - np.sum((A @ B @ A) * np.sum(A, axis=1)) + np.sum(A[0] * B[:, 1])
+
+    given = [RNG.normal(size=(4, 4)), RNG.normal(size=(4, 4))]
+    gradc.check_gradients(gradc.compile(f, {"A": "n n", "B": "n n"}, jit=False), *given, order=1)
 
 
 @pytest.mark.parametrize(("shapes", "function", "count"), [row[1:] for row in FOUND], ids=[row[0] for row in FOUND])

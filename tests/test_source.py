@@ -209,7 +209,7 @@ def test_a_long_gradient_has_a_forward_and_a_backward_part() -> None:
     source = f.value_and_grad.source
     forward, _, backward = source.partition("        # backward\n")
     assert forward.count("        # forward\n") == 1
-    assert "hidden = maximum(" in forward
+    assert "hidden_j = maximum(" in forward
     assert "d_W2[" not in forward.partition("# forward")[2]
     assert "d_W1[" in backward
     assert "# backward" not in f.source
