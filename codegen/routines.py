@@ -39,42 +39,58 @@ def solve(matrix: Matrix, right: Matrix) -> Matrix:
 
 
 def solve_lower(lower: Matrix, right: Matrix) -> Matrix:
-    """The solution x of L x = b by forward substitution; only the lower triangle is read."""
+    """The solution x of L x = b by forward substitution, 32 rows at once; only the lower triangle is read."""
     x = right.copy()
-    for i in range(len(x)):
-        if i:
-            x[i] -= np.dot(lower[i, :i], x[:i])
-        x[i] /= lower[i, i]
+    for start in range(0, len(x), 32):
+        stop = min(start + 32, len(x))
+        if start:
+            x[start:stop] -= np.dot(np.ascontiguousarray(lower[start:stop, :start]), x[:start])
+        for i in range(start, stop):
+            for j in range(start, i):
+                x[i] -= lower[i, j] * x[j]
+            x[i] /= lower[i, i]
     return x
 
 
 def solve_lower_transposed(lower: Matrix, right: Matrix) -> Matrix:
-    """The solution x of L' x = b by back substitution; only the lower triangle of L is read."""
+    """The solution x of L' x = b by back substitution, 32 rows at once; only the lower triangle of L is read."""
     x = right.copy()
-    for i in range(len(x) - 1, -1, -1):
-        x[i] /= lower[i, i]
-        for j in range(i):
-            x[j] -= lower[i, j] * x[i]
+    for stop in range(len(x), 0, -32):
+        start = max(stop - 32, 0)
+        if stop < len(x):
+            x[start:stop] -= np.dot(np.ascontiguousarray(lower[stop:, start:stop].T), x[stop:])
+        for i in range(stop - 1, start - 1, -1):
+            x[i] /= lower[i, i]
+            for j in range(start, i):
+                x[j] -= lower[i, j] * x[i]
     return x
 
 
 def solve_upper(upper: Matrix, right: Matrix) -> Matrix:
-    """The solution x of U x = b by back substitution; only the upper triangle is read."""
+    """The solution x of U x = b by back substitution, 32 rows at once; only the upper triangle is read."""
     x = right.copy()
-    for i in range(len(x) - 1, -1, -1):
-        if i + 1 < len(x):
-            x[i] -= np.dot(upper[i, i + 1:], x[i + 1:])
-        x[i] /= upper[i, i]
+    for stop in range(len(x), 0, -32):
+        start = max(stop - 32, 0)
+        if stop < len(x):
+            x[start:stop] -= np.dot(np.ascontiguousarray(upper[start:stop, stop:]), x[stop:])
+        for i in range(stop - 1, start - 1, -1):
+            for j in range(i + 1, stop):
+                x[i] -= upper[i, j] * x[j]
+            x[i] /= upper[i, i]
     return x
 
 
 def solve_upper_transposed(upper: Matrix, right: Matrix) -> Matrix:
-    """The solution x of U' x = b by forward substitution; only the upper triangle of U is read."""
+    """The solution x of U' x = b by forward substitution, 32 rows at once; only the upper triangle of U is read."""
     x = right.copy()
-    for i in range(len(x)):
-        x[i] /= upper[i, i]
-        for j in range(i + 1, len(x)):
-            x[j] -= upper[i, j] * x[i]
+    for start in range(0, len(x), 32):
+        stop = min(start + 32, len(x))
+        if start:
+            x[start:stop] -= np.dot(np.ascontiguousarray(upper[:start, start:stop].T), x[:start])
+        for i in range(start, stop):
+            x[i] /= upper[i, i]
+            for j in range(i + 1, stop):
+                x[j] -= upper[i, j] * x[i]
     return x
 
 

@@ -10,6 +10,7 @@ import pytest
 import scipy.linalg
 
 import gradc
+from gradc.codegen import routines
 from gradc.compiler.function import Function, Options
 from gradc.compiler.passes import prepare
 from gradc.compiler.simplify import fold
@@ -368,6 +369,21 @@ def test_the_verifier_looks_at_calls() -> None:
         with pytest.raises(gradc.GraphError, match=message):
             prepare(graph)
         node.attr, node.args = graph.call("inv", [graph.inputs["a"]]).attr, (a,)
+
+
+@pytest.mark.parametrize(("name", "lower", "transposed"), [
+    ("solve_lower", True, False), ("solve_lower_transposed", True, True),
+    ("solve_upper", False, False), ("solve_upper_transposed", False, True)])
+@pytest.mark.parametrize("n", [0, 1, 31, 32, 33, 70])
+def test_triangular_systems_of_more_than_one_block_of_rows_are_solved(
+        name: str, lower: bool, transposed: bool, n: int) -> None:
+    matrix = 0.1 * RANDOM.standard_normal((n, n)) + 2.0 * np.eye(n)
+    wide = RANDOM.standard_normal((n, 3))
+    for right in (wide[:, 0], wide, np.asfortranarray(wide), wide.T.copy().T[::-1]):
+        found = getattr(routines, name)(matrix, right)
+        assert found.shape == right.shape
+        if n:
+            close(found, scipy.linalg.solve_triangular(matrix, right, lower=lower, trans=int(transposed)))
 
 
 def test_saved_files_carry_their_routines(tmp_path: Any) -> None:
