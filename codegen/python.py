@@ -115,14 +115,15 @@ class BodyPrinter(ValuePrinter):
         for node in [n for n in arrays if n not in owners]:
             self._allocate_array(node, labels.get(node, ""))
         values = {item: home for item, home in self.program.homes.items() if item.node in self.values}
-        first = [item for item in values if item.node not in owners and stored_at_once(self.program, item) is None]
+        first = {item: None for item in values
+                 if item.node not in owners and stored_at_once(self.program, item) is None}
         for item in first:
             self._allocate_value(item, values[item], labels.get(item.node, ""), "")
         for node in [n for n in arrays if n in owners]:
             self.plain[node] = True
             value = self._label(node.args[0]) if node.op == "store" else ""
             self.arrays[node] = self._alias(self._memory(owners[node]), value, labels.get(owners[node], ""))
-        for item in [i for i in values if i not in set(first)]:
+        for item in [item for item in values if item not in first]:
             owner = owners.get(item.node)
             label, memory = labels.get(owner or item.node, ""), ""
             if owner is not None:

@@ -83,8 +83,8 @@ def has_user_beside(program: Program, item: Item) -> bool:
 def stored_at_once(program: Program, item: Item) -> Item | None:
     """The statement that puts a value into its array, if the value is kept there: the two are one statement then."""
     home = program.homes[item]
-    for user in item.users:
-        if home.storage and user.kind == "store" and user.node is item.array and program.homes[user].path == home.path:
+    for user in item.users if home.storage and item.array is not None else ():
+        if user.kind == "store" and user.node is item.array and program.homes[user].path == home.path:
             return user
     return None
 
