@@ -124,7 +124,7 @@ class _Builder:
         self.graph, self.choices = graph, choices
         self.order = graph.reachable()
         self.index: dict[Node, bool] = {}                       # memo of _is_index
-        self.deciding: set[Node] = set()                        # values that guards and results are made of
+        self.returned: set[Node] = set()                        # values that results are made of
         self.uses = count_uses(graph, self.order)
         outputs = {node for _, node in graph.outputs}
         self.outputs = outputs
@@ -204,8 +204,10 @@ class _Builder:
                 items.append(Item("check", node, (node,), node.axes, check=check))
                 self._connect(items[-1], of)
         scalars = [node for node in self.outputs if not node.is_array]
-        self.deciding.update(item.node for item in self._direct_deps(scalars, of))
+        self.returned.update(item.node for item in self._direct_deps(scalars, of))
         self._sink_guards(items)
+        for item in items:                                      # a value under index guards may be a guard itself
+            item.guards = tuple(sorted(item.guards, key=lambda n: (not self._is_index(n), n.id)))
         return items
 
     def _item(self, node: Node) -> Item:
@@ -281,7 +283,6 @@ class _Builder:
         item.deps = list(deps)
         for dep in deps:
             dep.users.append(item)
-        self.deciding.update(dep.node for dep in self._direct_deps(item.guards, of))
 
     def _direct_deps(self, roots: Iterable[Node], of: dict[Node, list[Item]]) -> list[Item]:
         """The items that the text of some nodes reads."""
@@ -301,7 +302,7 @@ class _Builder:
         for item in reversed(items):
             if item.kind not in ("def", "acc") or not item.users:
                 continue
-            if item.node in self.deciding:                      # a guard or the result needs it anyway
+            if item.node in self.returned:
                 continue
             common = set(item.users[0].guards)
             for user in item.users[1:]:

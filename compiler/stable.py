@@ -161,7 +161,7 @@ RULES: dict[str, Rule] = {
     "unit": Rule("u/hypot(u, v) as one function, whose derivatives do not cancel", "all reals", (
         ("x/sqrt(1 + x**2)", "unit", ALL), ("x*(1 + x**2)**-0.5", "unit", ALL))),
     "norm": Rule("the root of a sum of squares: its derivative at 0 is 0", "all reals", (
-        ("sqrt(x**2 + y**2 + 1)", "root_of_squares", PAIR),)),
+        ("sqrt(x**2 + y**2 + (x + y)**2)", "root_of_squares", PAIR),)),
     "root_of_square": Rule("the root of a square is the absolute value", "all reals", (
         ("sqrt(x**2)", "abs", ALL),)),
     "half_power": Rule("a power of one half is a square root", "u >= 0", (

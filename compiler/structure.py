@@ -401,7 +401,8 @@ def root(forms: Forms, x: Node) -> Found | None:
         return None
     even = all(c > 0 and not m[0] and all(p % 2 == 0 for _, p in m[1]) for m, c in form.top.items())
     if not even or len(form.top) > 2 or form.top.keys() == {ONE}:
-        return Found(graph.apply("root_of_squares", x), "norm", 1) if is_sum_of_squares(x) else None
+        never_zero = form.top.get(ONE, 0.0) > 0.0
+        return Found(graph.apply("root_of_squares", x), "norm", 1) if is_sum_of_squares(x) and not never_zero else None
     sides: list[Node] = []
     for (_, factors), c in sorted(form.top.items(), key=lambda item: item[0] != ONE):
         size = _exact_root(c)
