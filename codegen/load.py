@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
+CHECKED = "checked "
 _lock = threading.RLock()
 _loaded: dict[tuple[str, bool], dict[str, Callable[..., Any]]] = {}
 
@@ -42,7 +43,8 @@ class Entry:
     Attributes:
         name: a function defined in the module's text.
         argument_types: Numba's spelling of each argument's type: "float64", "int64", "bool",
-            "float64[::1]", "float32[:,::1]"; "const float64[::1]" takes read-only arrays too.
+            "float64[::1]", "float32[:,::1]"; "const float64[::1]" takes read-only arrays too. An array that
+            is "checked", as in "checked const float64[::1]", is looked at by the compiled code (see `unguarded`).
     """
 
     name: str
@@ -167,6 +169,7 @@ def _compile(
     # Bound before any compiled code is loaded: an unresolved symbol ends the process.
     replaced = {local: special.bind([name])[name] for local, name in special.imported(tree).items()}
     replaced.update(accumulate.functions())
+    check = _check_arguments(module, tree, replaced)
     in_loops = vector_maths.rewrite(tree, module.helpers)
     replaced.update(in_loops.functions())
     namespace = _execute(module, key, filename, accumulate.rewrite(tree), replaced).__dict__
@@ -181,7 +184,7 @@ def _compile(
         with warnings.catch_warnings():
             if parallel:  # a function without a parallel loop is no reason for a warning
                 warnings.simplefilter("ignore", numba.NumbaPerformanceWarning)
-            dispatcher.compile(tuple(_numba_type(spelling) for spelling in entry.argument_types))
+            dispatcher.compile(tuple(_numba_type(spelling, check) for spelling in entry.argument_types))
         dispatcher.disable_compile()
         # Numba would pickle a reference to this module, which no other process can import.
         reduced = (_reload, (module, entry.name, parallel))
@@ -190,6 +193,40 @@ def _compile(
         if compiled_code.produced is not None:
             payloads[_file_name(entry)] = compiled_code.produced
     return _public(module, namespace), payloads
+
+
+def _check_arguments(module: Module, tree: ast.Module, replaced: dict[str, Any]) -> bool:
+    """Prepare a syntax tree whose entries check their arrays; False where that is left to the dispatcher."""
+    places = {entry.name: [k for k, spelling in enumerate(entry.argument_types) if spelling.startswith(CHECKED)]
+              for entry in module.entries}
+    if not any(places.values()):
+        return False
+    checked: Any = importlib.import_module(".checked", __package__)
+    if not checked.available():
+        return False
+    checked.bind()
+    replaced.update(checked.functions())
+    for name, positions in places.items():
+        if positions:
+            checked.rewrite(tree, name, positions)
+    return True
+
+
+def unguarded(function: Any) -> Callable[..., Any]:
+    """The code of a compiled entry, without the dispatcher, which takes most of the time of a small call.
+
+    Arrays that are declared "checked" are looked at: TypeError if one is not as declared, ValueError if one that is
+    written shares memory with another. Other arguments must be of the declared types already, float, int or bool;
+    nobody looks at them.
+    """
+    (overload,) = function.overloads.values()
+    types: Any = importlib.import_module("numba.core.types")
+    if any(isinstance(kind, types.Array) for kind in overload.signature.args):
+        checked: Any = importlib.import_module(".checked", __package__)
+        guarded: Callable[..., Any] = checked.in_python(function, overload.signature.args)
+        return guarded
+    entry_point: Callable[..., Any] = overload.entry_point
+    return entry_point
 
 
 def _reduce(reduced: tuple[Any, ...], _protocol: int) -> tuple[Any, ...]:
@@ -298,6 +335,9 @@ def _key(module: Module, *, plain: bool, parallel: bool = False) -> str:
     if not plain:
         parts += [parallel, OPTIONS["error_model"], sorted(OPTIONS["fastmath"]), _own_code(), _machine(),
                   vector_maths.settings()]
+        if any(spelling.startswith(CHECKED) for entry in module.entries for spelling in entry.argument_types):
+            checked: Any = importlib.import_module(".checked", __package__)
+            parts.append(checked.available())
         if "scipy" in module.source:
             import scipy
 
@@ -310,7 +350,7 @@ def _own_code() -> list[str]:
     """gradc's version, and a hash of the files that shape compiled code (they change between versions)."""
     folder = Path(__file__).parent
     digest = hashlib.sha256()
-    for name in ("accumulate.py", "lanes.py", "load.py", "polynomials.py", "results.py", "special.py",
+    for name in ("accumulate.py", "checked.py", "lanes.py", "load.py", "polynomials.py", "results.py", "special.py",
                  "vector_kernels.py", "vector_kernels_single.py", "vector_maths.py"):
         digest.update((folder / name).read_bytes())
     package = sys.modules[__name__.partition(".")[0]]
@@ -336,8 +376,11 @@ def _machine() -> list[Any]:
 
 
 @functools.cache
-def _numba_type(spelling: str) -> Any:
-    """The Numba type that a spelling names; nothing is evaluated."""
+def _numba_type(spelling: str, check: bool = False) -> Any:
+    """The Numba type that a spelling names; nothing is evaluated. `check`: whether "checked" has its meaning."""
+    if spelling.startswith(CHECKED):
+        array = _numba_type(spelling.removeprefix(CHECKED))
+        return importlib.import_module(".checked", __package__).Checked(array) if check else array
     numba_types: Any = importlib.import_module("numba.core.types")
     parts = re.fullmatch(r"(const )?(\w+)(?:\[((?::,)*)(:|::1)\])?", spelling)
     scalar = getattr(numba_types, {"bool": "boolean"}.get(parts[2], parts[2]), None) if parts else None

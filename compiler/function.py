@@ -2,8 +2,8 @@
 
 A derivative is a Function of the same kind as the function. Everything is made when it is first used:
 the printed module, the compiled code, the derivatives. The call is the thin part: a class made for
-each signature passes the arguments straight to the compiled function and falls back to checking and
-converting them only when that refuses.
+each signature passes the arguments straight to the compiled code, which checks them, and looks closer
+only when that refuses.
 """
 
 from __future__ import annotations
@@ -253,9 +253,11 @@ class Function:
 
     @functools.cached_property
     def _direct(self) -> Callable[..., Any]:
-        """The function that a call goes through: compiled, or the plain text's."""
+        """The function that a call goes through: the compiled code, or the plain text's function."""
+        from gradc.codegen.load import unguarded
+
         direct = self._load(self.printed.direct)[self.printed.direct_name]
-        return direct if hasattr(direct, "signatures") else functools.partial(_run_plain, direct)
+        return unguarded(direct) if hasattr(direct, "signatures") else functools.partial(_run_plain, direct)
 
     @functools.cached_property
     def _classes(self) -> dict[str, type]:
@@ -268,7 +270,7 @@ class Function:
 
     def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
         """The value; see the class for arguments and errors."""
-        if type(self) is Function and hasattr(self._direct, "signatures"):
+        if type(self) is Function and not isinstance(self._direct, functools.partial):
             from .signature import call_class
 
             self.__class__ = call_class(self, self._direct, self._classes)
@@ -290,7 +292,7 @@ class Function:
         else:
             arrays = arguments.new_arrays(self.printed.arrays, sizes)
         try:
-            flat = self._direct(*values, *arrays)
+            flat = self._direct(*values, *(arguments.plain(array, array.dtype) for array in arrays))
         except (ValueError, IndexError, ArithmeticError) as error:
             here = ", ".join(f"{name} = {size}" for name, size in sizes.items())
             kind = ShapeError if isinstance(error, IndexError) else DomainError
