@@ -82,8 +82,14 @@ def normalised(graph: Graph, values: Sequence[Any]) -> list[Any]:
     return [_value(node, value) for node, value in zip(graph.inputs.values(), values, strict=True)]
 
 
+DTYPES = {name: np.dtype(name) for name in ("float64", "float32", "int64", "bool")}
+
+
 def _value(node: Node, value: Any) -> Any:
     name, rank = node.attr.name, len(node.shape)
+    target = DTYPES[node.dtype]
+    if type(value) is np.ndarray and value.dtype == target and value.ndim == rank > 0:
+        return plain(value, target)
     if isinstance(value, np.ma.MaskedArray):
         raise ArgumentError(f"the argument {name} is a masked array, whose mask would be lost: give {name}.filled(...) "
                             "or leave the masked elements out")
@@ -111,7 +117,6 @@ def _value(node: Node, value: Any) -> Any:
     elif node.dtype == "float32" and array.dtype.kind == "f" and array.dtype.itemsize > 4 and rank:
         raise ArgumentError(f"the argument {name} is declared float32, but it has dtype {array.dtype}: convert "
                             f"it with np.asarray({name}, dtype=np.float32), or declare it float64")
-    target = np.dtype({"bool": np.bool_}.get(node.dtype, node.dtype))
     if rank == 0:
         return value if type(value) in (float, int, bool) and array.dtype == target else array.astype(target)[()].item()
     return plain(array, target)
@@ -171,7 +176,7 @@ def check_out(arrays: Sequence[tuple[str, Node]], out: Any, values: Sequence[Any
         raise ArgumentError(f"out must be {wanted}")
     for (_, node), array, name in zip(arrays, given, names, strict=True):
         shape = tuple(max(dim.evaluate(sizes), 0) for dim in node.shape)
-        dtype = np.dtype(node.dtype.replace("bool", "bool_"))
+        dtype = DTYPES[node.dtype]
         if not isinstance(array, np.ndarray) or array.dtype != dtype or array.dtype.num != dtype.num:
             raise ArgumentError(f"out for {name} must be a NumPy array of dtype {node.dtype}")
         if array.shape != shape:
@@ -188,5 +193,5 @@ def check_out(arrays: Sequence[tuple[str, Node]], out: Any, values: Sequence[Any
 
 def new_arrays(arrays: Sequence[tuple[str, Node]], sizes: Mapping[str, int]) -> list[np.ndarray[Any, Any]]:
     """Arrays for the results, not yet filled."""
-    return [np.empty(tuple(max(dim.evaluate(sizes), 0) for dim in node.shape), node.dtype.replace("bool", "bool_"))
+    return [np.empty(tuple(max(dim.evaluate(sizes), 0) for dim in node.shape), DTYPES[node.dtype])
             for _, node in arrays]

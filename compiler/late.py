@@ -9,6 +9,7 @@ asks for the derivative of what was compiled.
 
 from __future__ import annotations
 
+import functools
 import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -23,11 +24,11 @@ from .annotations import annotated
 from .arguments import bind, is_traced
 from .from_python import NeededWhole, Program, declared, parameters_of, traced
 from .function import Function, Options, named_in
+from .nesting import NOT_PLAIN, Kind, Taker, taker
 from .shapes import Declaration, declaration
 from .structured import Structured, compiled
 from .structures import NOTHING, Tree, argument_entries, fixed, grow, leaves, outline, unused
 
-Kind = tuple[str, tuple[bool, ...]]                 # of a leaf: its dtype, and which of its dimensions are 1
 _DTYPES = {"b": "bool", "i": "int", "u": "int"}
 AUTOMATIC = (str, bool, types.FunctionType, types.BuiltinFunctionType, np.ufunc, type)   # defaults that are options
 
@@ -47,6 +48,8 @@ class Late:
         self._function, self._wrt, self._options, self._path = function, wrt, options, path
         self._given, self._static, self._base = args, tuple(static), base
         self._made: dict[tuple[Any, ...], Function | Structured] = {} if base is None else base._made
+        self._takers: dict[tuple[Any, ...], Taker] = {}
+        self._last: tuple[Taker, Any] | None = None
         self._trees: dict[str, Tree] = {}
         self._leaves: dict[str, Declaration] = {}
         parameters = parameters_of(function)
@@ -64,12 +67,12 @@ class Late:
         """Names of the arguments, in order."""
         return self._names
 
-    @property
+    @functools.cached_property
     def grad(self) -> Late:
         """The gradient, compiled at its first call."""
         return self._derived("grad")
 
-    @property
+    @functools.cached_property
     def value_and_grad(self) -> Late:
         """(value, gradient), compiled at its first call."""
         return self._derived("value_and_grad")
@@ -80,8 +83,22 @@ class Late:
 
     def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
         """The value for arguments of any kind; errors are those of a Function."""
+        if self._last is not None and not keywords and len(args) == len(self._names):
+            take, found = self._last                            # most calls are of the kind of the one before
+            try:
+                given = take(*args)
+            except NOT_PLAIN:
+                given = None
+            if given is not None:
+                return found.of_leaves(given, out) if type(found) is Structured else found(*given, out=out)
         values = self._values(args, keywords)
-        return self._at(values)(*values, out=out)
+        key = self._key(values)
+        found = self._found(key, values)
+        if key not in self._takers:
+            trees, leaves = self._structure(values)
+            self._takers[key] = taker(trees, {name: _kind(leaf) for name, leaf in leaves.items()})
+        self._last = self._takers[key], found
+        return found(*values, out=out)
 
     def at(self, /, *args: Any, **keywords: Any) -> Function | Structured:
         """The Function for arguments of this kind, compiled if it is the first time."""
@@ -93,7 +110,9 @@ class Late:
         return self._at(values), values
 
     def _at(self, values: Sequence[Any]) -> Function | Structured:
-        key = self._key(values)
+        return self._found(self._key(values), values)
+
+    def _found(self, key: tuple[Any, ...], values: Sequence[Any]) -> Function | Structured:
         found: Any = self._made.get(key)
         if found is None:
             found = self._made[key] = self._compiled(values)
