@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 CHECKED = "checked "
+INLINED = 60        # statements
 _lock = threading.RLock()
 _loaded: dict[tuple[str, bool], dict[str, Callable[..., Any]]] = {}
 
@@ -174,11 +175,13 @@ def _compile(
     replaced.update(in_loops.functions())
     namespace = _execute(module, key, filename, accumulate.rewrite(tree), replaced).__dict__
     jit = numba.njit(parallel=parallel, **OPTIONS)
+    inlined = numba.njit(parallel=parallel, forceinline=True, **OPTIONS)
+    short = _short(tree)
     for name in (*module.helpers, *in_loops.helpers):
         namespace[name] = jit(namespace[name])
     payloads: dict[str, bytes] = {}
     for entry in module.entries:
-        dispatcher = jit(namespace[entry.name])
+        dispatcher = (inlined if entry.name in short else jit)(namespace[entry.name])
         compiled_code = _CompiledCode(files.get(_file_name(entry)))
         dispatcher._cache = compiled_code
         with warnings.catch_warnings():
@@ -193,6 +196,12 @@ def _compile(
         if compiled_code.produced is not None:
             payloads[_file_name(entry)] = compiled_code.produced
     return _public(module, namespace), payloads
+
+
+def _short(tree: ast.Module) -> set[str]:
+    """The functions that are put into their callers: a call of compiled code costs as much as a short loop."""
+    return {function.name for function in tree.body if isinstance(function, ast.FunctionDef)
+            and sum(isinstance(node, ast.stmt) for node in ast.walk(function)) <= INLINED}
 
 
 def _check_arguments(module: Module, tree: ast.Module, replaced: dict[str, Any]) -> bool:
