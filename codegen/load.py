@@ -35,6 +35,7 @@ CHECKED = "checked "
 INLINED = 60        # statements
 _lock = threading.RLock()
 _loaded: dict[tuple[str, bool], dict[str, Callable[..., Any]]] = {}
+_outcomes: dict[tuple[str, bool], str] = {}
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,33 @@ def load(
         return dict(known)
 
 
+def outcome(module: Module, *, cache: bool = True) -> str:
+    """Where the compiled code of a module came from in this process.
+
+    "hit": from the cache; "miss": it was compiled, and kept; "rebuilt": so too, since the entry was damaged; "off":
+    compiled without a cache; "": it was not loaded, or runs as plain Python.
+    """
+    if _jit_is_disabled() or not _outcomes:
+        return ""
+    return _outcomes.get((_key(module, plain=False), cache), "")
+
+
+def optimised(module: Module) -> str:
+    """The optimised LLVM IR of a module's first entry, with the lines of the text that instructions come from.
+
+    It is compiled for this, with the options of the code that runs and with line numbers, and never run. "" where
+    Numba is switched off.
+    """
+    if _jit_is_disabled():
+        return ""
+    entry = module.entries[0]
+    alone = Module(module.source, module.helpers, (entry,), module.results)
+    with _lock:
+        key = cache.key_of([_key(alone, plain=False), "lines"])
+        function: Any = _compile(alone, False, key, f"<{_module_name(key)}>", {}, debug=True)[0][entry.name]
+    return "\n".join(function.inspect_llvm().values())
+
+
 def _jit_is_disabled() -> bool:
     """Whether Numba's own switch asks for plain Python; looks without importing Numba."""
     numba = sys.modules.get("numba")
@@ -141,6 +169,7 @@ def _load_compiled(
 ) -> dict[str, Callable[..., Any]]:
     """Load compiled code from the cache, or compile it and put it there."""
     names = ("module.py", *(_file_name(entry) for entry in module.entries))
+    rebuilt = cache.events.rebuilt
     files = cache.find(key, names, module.source) if use_cache else None
     if files is not None:
         try:
@@ -149,7 +178,10 @@ def _load_compiled(
             cache.discard(key)
         else:
             cache.events.hits += 1
+            _outcomes[key, use_cache] = "hit"
             return loaded[0]
+    none = not use_cache or cache.wanted_root() is None
+    _outcomes[key, use_cache] = "off" if none else "rebuilt" if cache.events.rebuilt > rebuilt else "miss"
     filename = _file_of(key) if use_cache else f"<{_module_name(key)}>"
     functions, payloads = _compile(module, parallel, key, filename, {})
     if use_cache and len(payloads) == len(module.entries):
@@ -158,7 +190,7 @@ def _load_compiled(
 
 
 def _compile(
-    module: Module, parallel: bool, key: str, filename: str, files: dict[str, bytes]
+    module: Module, parallel: bool, key: str, filename: str, files: dict[str, bytes], *, debug: bool = False
 ) -> tuple[dict[str, Callable[..., Any]], dict[str, bytes]]:
     """Make the functions from verified compiled code where `files` has it, with Numba where not.
 
@@ -174,8 +206,8 @@ def _compile(
     in_loops = vector_maths.rewrite(tree, module.helpers)
     replaced.update(in_loops.functions())
     namespace = _execute(module, key, filename, accumulate.rewrite(tree), replaced).__dict__
-    jit = numba.njit(parallel=parallel, **OPTIONS)
-    inlined = numba.njit(parallel=parallel, forceinline=True, **OPTIONS)
+    jit = numba.njit(parallel=parallel, debug=debug, **OPTIONS)
+    inlined = numba.njit(parallel=parallel, debug=debug, forceinline=True, **OPTIONS)
     short = _short(tree)
     for name in (*module.helpers, *in_loops.helpers):
         namespace[name] = jit(namespace[name])

@@ -76,7 +76,12 @@ def print_module(graph: Graph, name: str, groups: Sequence[Group], header: Seque
     groups  the returned value
     header  lines of the module's docstring
     """
-    return _ModulePrinter(lower(graph), name, groups, header).print()
+    return print_program(lower(graph), name, groups, header)
+
+
+def print_program(program: Program, name: str, groups: Sequence[Group], header: Sequence[str] = ()) -> Printed:
+    """As `print_module`, of a graph that is a loop program already."""
+    return _ModulePrinter(program, name, groups, header).print()
 
 
 class _ModulePrinter:

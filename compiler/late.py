@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import time
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -138,11 +139,12 @@ class Late:
 
     def _compiled(self, values: Sequence[Any]) -> Function | Structured:
         """The Function for arguments of this kind, or the one of another kind that means the same."""
+        start = time.perf_counter()
         trees, leaves = self._structure(values)
         program, settled = self._traced(trees, {name: _kind(leaf) for name, leaf in leaves.items()})
         key = (*trees.values(), *settled.values())
         if key not in self._made:
-            self._made[key] = compiled(program, self._wrt, self._options)
+            self._made[key] = compiled(program, self._wrt, self._options, start)
         return self._made[key]
 
     def _structure(self, values: Sequence[Any]) -> tuple[dict[str, Tree], dict[str, Any]]:

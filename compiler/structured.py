@@ -28,12 +28,13 @@ from .structures import NOTHING, Branch, Fixed, Leaf, Tree, collect, fill, leave
 FLAT = ("source", "graph", "jit", "save", "options", "printed", "prepared")    # as the flat Function has them
 
 
-def compiled(program: Program, wrt: Any, options: Options) -> Function | Structured:
-    """The Function of a traced program, in a shell if its arguments or its result are structures."""
+def compiled(program: Program, wrt: Any, options: Options, start: float) -> Function | Structured:
+    """The Function of a program whose tracing began at `start`, in a shell if arguments or result are structures."""
     graph, arguments, result = program
     by = _wrt(graph, arguments, wrt)
     chosen = [key for name in by for key in leaves(arguments[name]) if key in real_arguments(graph)]
     flat = Function(graph, checked_wrt(graph, chosen), options)
+    flat.begun(start)
     plain = isinstance(result, Leaf) or (
         isinstance(result, Branch) and result.kind is tuple and len(result.parts) > 1
         and all(isinstance(part, Leaf) for part in result.parts))
