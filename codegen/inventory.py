@@ -22,6 +22,7 @@ from gradc.ir.table import OPERATIONS
 from .items import Item
 from .lower import Program
 from .module import Printed
+from .uses import covers
 
 ONE = Dim.of(1)
 FREE = frozenset(("neg", "detach", "abs", *CASTS))             # signs and conversions
@@ -46,10 +47,19 @@ class Buffer:
     shape: str
     dtype: str
 
-    def elements(self, sizes: Mapping[str, int]) -> int:
-        """How many elements it has, for sizes of the names in the text."""
-        found = _number(ast.parse(self.shape, mode="eval").body, sizes)
+    def elements(self, sizes: Mapping[str, int]) -> int | None:
+        """How many elements it has, for sizes of the names in the text; None if its shape depends on something else."""
+        try:
+            found = _number(ast.parse(self.shape, mode="eval").body, sizes)
+        except (KeyError, ValueError):
+            return None
         return prod(found) if isinstance(found, tuple) else found
+
+    @property
+    def dimensions(self) -> list[str]:
+        """The text of each dimension."""
+        shape = ast.parse(self.shape, mode="eval").body
+        return [ast.unparse(part) for part in (shape.elts if isinstance(shape, ast.Tuple) else [shape])]
 
     @property
     def width(self) -> int:
@@ -70,30 +80,52 @@ def operations(program: Program) -> dict[str, Dim]:
     found: dict[str, Dim] = {}
     for item, home in program.homes.items():
         trips = prod((loop.axis.dim for loop in home.path if loop.tiled is None), start=ONE)
-        for name, count in _of_item(item).items():
+        for name, count in _of_item(item, program).items():
             found[name] = found.get(name, Dim.of(0)) + trips * count
         if item.contraction is not None:
             made = item.contraction
             axes = [axis for layout in (made.rows, made.columns, made.summed) for axis in layout]
             for name in ("mul", "add"):
                 found[name] = found.get(name, Dim.of(0)) + trips * prod((axis.dim for axis in axes), start=ONE)
+    for name, count in Counter(node.op for node in _returned(program) if _is_counted(node)).items():
+        found[name] = found.get(name, Dim.of(0)) + count
     return found
 
 
-def _of_item(item: Item) -> Counter[str]:
+def _returned(program: Program) -> set[Node]:
+    """The values that stand in the return statement, and nowhere else."""
+    kept = {item.node for item in program.homes}
+    found: set[Node] = set()
+    stack = [node for _, node in program.graph.outputs if not node.is_array]
+    while stack:
+        node = stack.pop()
+        if node not in kept and node not in found and not node.is_array:
+            found.add(node)
+            stack += node.args
+    return found
+
+
+def _of_item(item: Item, program: Program) -> Counter[str]:
     count: Counter[str] = Counter()
     for node in (*([item.node] if item.kind == "def" else []), *item.inline):
-        if node.op in OPERATIONS and node.op not in FREE and _is_real(node):
+        if _is_counted(node):
             count[node.op] += 1
     if item.kind == "acc" and item.node.op in REDUCED:
         count[REDUCED[item.node.op]] += 1
-    elif item.kind in ("scatter", "scan"):
+    elif item.kind == "scan" or (item.kind == "scatter" and not _is_plain(item, program)):
         count["add"] += 1
     return count
 
 
-def _is_real(node: Node) -> bool:
-    return any(a.dtype.startswith("float") for a in (node, *node.args))
+def _is_plain(item: Item, program: Program) -> bool:
+    """Whether a scatter assigns its value, to an array or to a local that carries it, where others add it."""
+    return covers(program, item.node) or any(chain.alone and item is chain.items[-1] for chain in program.chains)
+
+
+def _is_counted(node: Node) -> bool:
+    """Whether a node is an operation on real numbers that takes time."""
+    return node.op in OPERATIONS and node.op not in FREE and any(
+        a.dtype.startswith("float") for a in (node, *node.args))
 
 
 def is_function(operation: str) -> bool:

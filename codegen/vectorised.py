@@ -3,8 +3,11 @@
 `vector_loops` takes the optimised LLVM IR of a function that was compiled with line numbers, and the text that it was
 compiled from, and gives the number of lanes by the line of the loop. LLVM calls the block of a vectorised loop
 "vector.body"; its instructions say from which lines they come, through all the functions that were put into one
-another. What this cannot see: a loop of a small literal size that was unrolled completely has no such block any more,
-and a loop inside a library (BLAS, LAPACK) is not in this code.
+another. A loop around others counts only where the block holds work of all of them, as it does when they were unrolled:
+LLVM also vectorises a copy of the outer loop for the case that the inner ones run no time at all. What this cannot
+see: a loop of a small literal size that was unrolled completely has no such block any more; a vectorised loop also has
+a scalar version, for its last iterations and for arrays that overlap; and a loop inside a library (BLAS, LAPACK) is not
+in this code.
 """
 
 from __future__ import annotations
@@ -39,7 +42,9 @@ def vector_loops(code: str, text: str) -> dict[int, int]:
         most = max(inside.values(), default=0)
         if most:                                                # the innermost of those that hold most of it
             loop = max((loop for loop in loops if inside[loop] == most), key=lambda loop: loop.col_offset)
-            found[loop.lineno] = max(found.get(loop.lineno, 0), lanes)
+            if all(any(inner.lineno <= line <= (inner.end_lineno or 0) for line in lines)
+                   for inner in ast.walk(loop) if isinstance(inner, ast.For)):
+                found[loop.lineno] = max(found.get(loop.lineno, 0), lanes)
     return found
 
 

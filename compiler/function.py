@@ -276,6 +276,20 @@ class Function:
         with self._lock, self.timed("Numba" if jit else "load"):
             return load(module, jit=jit, cache=self._options.cache)
 
+    def build(self) -> str:
+        """Compile now what a call needs, and say where the code came from: see `gradc.codegen.load.outcome`."""
+        from gradc.codegen.load import outcome
+
+        plain = isinstance(self._direct, functools.partial)
+        return "" if plain else outcome(self.printed.direct, cache=self._options.cache)
+
+    def vector_loops(self) -> dict[int, int]:
+        """Lanes of the vectors by the line of `source` of each loop that LLVM vectorised; it compiles a copy for it."""
+        from gradc.codegen.load import optimised
+        from gradc.codegen.vectorised import vector_loops
+
+        return vector_loops(optimised(self.printed.module), self.source)
+
     @functools.cached_property
     def _is_huge(self) -> bool:
         """Whether Numba would compile for minutes: then the text runs as plain Python, which is said once."""

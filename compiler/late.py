@@ -184,18 +184,22 @@ class Late:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or not (hasattr(Function, name) or hasattr(Structured, name)):
             raise AttributeError(f"a function that is compiled at its first call has no attribute {name}")
+        return getattr(self.only(name), name)
+
+    def only(self, purpose: str) -> Function | Structured:
+        """The one Function that calls have made so far, or that needs no call; ArgumentError if there is none."""
         found = list(dict.fromkeys(self._made.values()))
         if not found and all(name in (self._defaults if name in self._static else self._trees) for name in self._names):
             values = [self._defaults.get(name) for name in self._names]         # all is known but for options
             found = [self._made.setdefault(self._key(values), self._compiled(values))]
         if len(found) != 1:
             raise ArgumentError(
-                f"{self.__name__}.{name} needs the shapes of the arguments, and it was called with "
+                f"{self.__name__}.{purpose} needs the shapes of the arguments, and it was called with "
                 f"{len(found) or 'no'} kinds of them: declare them in args, or take .at(...) of some arguments")
-        chosen = found[0]
+        chosen: Any = found[0]
         for step in self._path:
             chosen = getattr(chosen, step)
-        return getattr(chosen, name)
+        return cast("Function | Structured", chosen)
 
     def __repr__(self) -> str:
         return f"<gradc function {self.__name__}({', '.join(self.args)}), compiled when it is called>"
