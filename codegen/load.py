@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
+CHECKED = "checked "
+INLINED = 60        # statements
 _lock = threading.RLock()
 _loaded: dict[tuple[str, bool], dict[str, Callable[..., Any]]] = {}
+_outcomes: dict[tuple[str, bool], str] = {}
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Entry:
     Attributes:
         name: a function defined in the module's text.
         argument_types: Numba's spelling of each argument's type: "float64", "int64", "bool",
-            "float64[::1]", "float32[:,::1]"; "const float64[::1]" takes read-only arrays too.
+            "float64[::1]", "float32[:,::1]"; "const float64[::1]" takes read-only arrays too. An array that
+            is "checked", as in "checked const float64[::1]", is looked at by the compiled code (see `unguarded`).
     """
 
     name: str
@@ -102,6 +106,33 @@ def load(
         return dict(known)
 
 
+def outcome(module: Module, *, cache: bool = True) -> str:
+    """Where the compiled code of a module came from in this process.
+
+    "hit": from the cache; "miss": it was compiled, and kept; "rebuilt": so too, since the entry was damaged; "off":
+    compiled without a cache; "": it was not loaded, or runs as plain Python.
+    """
+    if _jit_is_disabled() or not _outcomes:
+        return ""
+    return _outcomes.get((_key(module, plain=False), cache), "")
+
+
+def optimised(module: Module) -> str:
+    """The optimised LLVM IR of a module's first entry, with the lines of the text that instructions come from.
+
+    It is compiled for this, with the options of the code that runs and with line numbers, and never run. "" where
+    Numba is switched off.
+    """
+    if _jit_is_disabled():
+        return ""
+    entry = module.entries[0]
+    alone = Module(module.source, module.helpers, (entry,), module.results)
+    with _lock:
+        key = cache.key_of([_key(alone, plain=False), "lines"])
+        function: Any = _compile(alone, False, key, f"<{_module_name(key)}>", {}, debug=True)[0][entry.name]
+    return "\n".join(function.inspect_llvm().values())
+
+
 def _jit_is_disabled() -> bool:
     """Whether Numba's own switch asks for plain Python; looks without importing Numba."""
     numba = sys.modules.get("numba")
@@ -138,6 +169,7 @@ def _load_compiled(
 ) -> dict[str, Callable[..., Any]]:
     """Load compiled code from the cache, or compile it and put it there."""
     names = ("module.py", *(_file_name(entry) for entry in module.entries))
+    rebuilt = cache.events.rebuilt
     files = cache.find(key, names, module.source) if use_cache else None
     if files is not None:
         try:
@@ -146,7 +178,10 @@ def _load_compiled(
             cache.discard(key)
         else:
             cache.events.hits += 1
+            _outcomes[key, use_cache] = "hit"
             return loaded[0]
+    none = not use_cache or cache.wanted_root() is None
+    _outcomes[key, use_cache] = "off" if none else "rebuilt" if cache.events.rebuilt > rebuilt else "miss"
     filename = _file_of(key) if use_cache else f"<{_module_name(key)}>"
     functions, payloads = _compile(module, parallel, key, filename, {})
     if use_cache and len(payloads) == len(module.entries):
@@ -155,7 +190,7 @@ def _load_compiled(
 
 
 def _compile(
-    module: Module, parallel: bool, key: str, filename: str, files: dict[str, bytes]
+    module: Module, parallel: bool, key: str, filename: str, files: dict[str, bytes], *, debug: bool = False
 ) -> tuple[dict[str, Callable[..., Any]], dict[str, bytes]]:
     """Make the functions from verified compiled code where `files` has it, with Numba where not.
 
@@ -167,21 +202,24 @@ def _compile(
     # Bound before any compiled code is loaded: an unresolved symbol ends the process.
     replaced = {local: special.bind([name])[name] for local, name in special.imported(tree).items()}
     replaced.update(accumulate.functions())
+    check = _check_arguments(module, tree, replaced)
     in_loops = vector_maths.rewrite(tree, module.helpers)
     replaced.update(in_loops.functions())
     namespace = _execute(module, key, filename, accumulate.rewrite(tree), replaced).__dict__
-    jit = numba.njit(parallel=parallel, **OPTIONS)
+    jit = numba.njit(parallel=parallel, debug=debug, **OPTIONS)
+    inlined = numba.njit(parallel=parallel, debug=debug, forceinline=True, **OPTIONS)
+    short = _short(tree)
     for name in (*module.helpers, *in_loops.helpers):
         namespace[name] = jit(namespace[name])
     payloads: dict[str, bytes] = {}
     for entry in module.entries:
-        dispatcher = jit(namespace[entry.name])
+        dispatcher = (inlined if entry.name in short else jit)(namespace[entry.name])
         compiled_code = _CompiledCode(files.get(_file_name(entry)))
         dispatcher._cache = compiled_code
         with warnings.catch_warnings():
             if parallel:  # a function without a parallel loop is no reason for a warning
                 warnings.simplefilter("ignore", numba.NumbaPerformanceWarning)
-            dispatcher.compile(tuple(_numba_type(spelling) for spelling in entry.argument_types))
+            dispatcher.compile(tuple(_numba_type(spelling, check) for spelling in entry.argument_types))
         dispatcher.disable_compile()
         # Numba would pickle a reference to this module, which no other process can import.
         reduced = (_reload, (module, entry.name, parallel))
@@ -190,6 +228,46 @@ def _compile(
         if compiled_code.produced is not None:
             payloads[_file_name(entry)] = compiled_code.produced
     return _public(module, namespace), payloads
+
+
+def _short(tree: ast.Module) -> set[str]:
+    """The functions that are put into their callers: a call of compiled code costs as much as a short loop."""
+    return {function.name for function in tree.body if isinstance(function, ast.FunctionDef)
+            and sum(isinstance(node, ast.stmt) for node in ast.walk(function)) <= INLINED}
+
+
+def _check_arguments(module: Module, tree: ast.Module, replaced: dict[str, Any]) -> bool:
+    """Prepare a syntax tree whose entries check their arrays; False where that is left to the dispatcher."""
+    places = {entry.name: [k for k, spelling in enumerate(entry.argument_types) if spelling.startswith(CHECKED)]
+              for entry in module.entries}
+    if not any(places.values()):
+        return False
+    checked: Any = importlib.import_module(".checked", __package__)
+    if not checked.available():
+        return False
+    checked.bind()
+    replaced.update(checked.functions())
+    for name, positions in places.items():
+        if positions:
+            checked.rewrite(tree, name, positions)
+    return True
+
+
+def unguarded(function: Any) -> Callable[..., Any]:
+    """The code of a compiled entry, without the dispatcher, which takes most of the time of a small call.
+
+    Arrays that are declared "checked" are looked at: TypeError if one is not as declared, ValueError if one that is
+    written shares memory with another. Other arguments must be of the declared types already, float, int or bool;
+    nobody looks at them.
+    """
+    (overload,) = function.overloads.values()
+    types: Any = importlib.import_module("numba.core.types")
+    if any(isinstance(kind, types.Array) for kind in overload.signature.args):
+        checked: Any = importlib.import_module(".checked", __package__)
+        guarded: Callable[..., Any] = checked.in_python(function, overload.signature.args)
+        return guarded
+    entry_point: Callable[..., Any] = overload.entry_point
+    return entry_point
 
 
 def _reduce(reduced: tuple[Any, ...], _protocol: int) -> tuple[Any, ...]:
@@ -298,6 +376,9 @@ def _key(module: Module, *, plain: bool, parallel: bool = False) -> str:
     if not plain:
         parts += [parallel, OPTIONS["error_model"], sorted(OPTIONS["fastmath"]), _own_code(), _machine(),
                   vector_maths.settings()]
+        if any(spelling.startswith(CHECKED) for entry in module.entries for spelling in entry.argument_types):
+            checked: Any = importlib.import_module(".checked", __package__)
+            parts.append(checked.available())
         if "scipy" in module.source:
             import scipy
 
@@ -310,7 +391,7 @@ def _own_code() -> list[str]:
     """gradc's version, and a hash of the files that shape compiled code (they change between versions)."""
     folder = Path(__file__).parent
     digest = hashlib.sha256()
-    for name in ("accumulate.py", "lanes.py", "load.py", "polynomials.py", "results.py", "special.py",
+    for name in ("accumulate.py", "checked.py", "lanes.py", "load.py", "polynomials.py", "results.py", "special.py",
                  "vector_kernels.py", "vector_kernels_single.py", "vector_maths.py"):
         digest.update((folder / name).read_bytes())
     package = sys.modules[__name__.partition(".")[0]]
@@ -336,8 +417,11 @@ def _machine() -> list[Any]:
 
 
 @functools.cache
-def _numba_type(spelling: str) -> Any:
-    """The Numba type that a spelling names; nothing is evaluated."""
+def _numba_type(spelling: str, check: bool = False) -> Any:
+    """The Numba type that a spelling names; nothing is evaluated. `check`: whether "checked" has its meaning."""
+    if spelling.startswith(CHECKED):
+        array = _numba_type(spelling.removeprefix(CHECKED))
+        return importlib.import_module(".checked", __package__).Checked(array) if check else array
     numba_types: Any = importlib.import_module("numba.core.types")
     parts = re.fullmatch(r"(const )?(\w+)(?:\[((?::,)*)(:|::1)\])?", spelling)
     scalar = getattr(numba_types, {"bool": "boolean"}.get(parts[2], parts[2]), None) if parts else None

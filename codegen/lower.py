@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from gradc.ir.dims import Axis, Dim, axis_order
 from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part, affine, scatter_parts
 
+from .carries import Chain, chains, neighbours, rows
 from .contractions import by_axes, factors, gather, multiplied_by_axes, spread
 from .items import Choices, Item, is_cheap, make_items, merged_reductions, union
 
@@ -85,6 +86,7 @@ class Program:
     body: list[Loop | Item]
     homes: dict[Item, Home] = field(default_factory=dict)
     recomputed: set[Node] = field(default_factory=set)
+    chains: list[Chain] = field(default_factory=list)
 
     @property
     def is_tiled(self) -> bool:
@@ -113,6 +115,7 @@ def lower(graph: Graph) -> Program:
         if not _recompute_cheap(graph, program, items, choices) and improved is None:
             break
         graph = improved or graph
+    program.chains = chains(program, SHORT)
     return program
 
 
@@ -216,23 +219,27 @@ def _sink(items: Sequence[Item], axis: Axis, phase: dict[Item, int]) -> None:
 def _part_scatters(items: Sequence[Item], axis: Axis, opened: Axes, phase: dict[Item, int]) -> None:
     """Give a second scatter into one array at another index a loop of its own, if its value is cheap.
 
-    x[i] and x[i + 1] in one innermost loop make each iteration wait for the one before it; two loops
-    are vectorised, which is worth computing a few operations twice.
+    x[i] and x[2 * i] in one innermost loop may make an iteration wait for the one before it; two loops
+    are vectorised, which is worth computing a few operations twice. Neighbouring elements are carried instead.
     """
     size = axis.dim.constant
     if size is not None and size < SHORT:
         return
     last = max(phase.values())
-    at: dict[tuple[Node, int], tuple[Node, ...]] = {}
-    for item in items:
-        if item.kind != "scatter" or item.domain - opened != {axis} or item.guards or item.users:
-            continue                                            # an array that is read must be complete before
-        indices = item.roots[1:]
-        first = at.setdefault((item.node, phase[item]), indices)
-        if first != indices and all(i.dtype == "int64" and _is_affine(i) for i in (*first, *indices)):
-            if all(is_cheap(d) for d in item.deps if d in phase and axis in d.domain):
+    groups: dict[tuple[Node, int], list[Item]] = {}
+    for item in items:                                          # an array that is read must be complete before
+        if item.kind == "scatter" and item.domain - opened == {axis} and not item.guards and not item.users:
+            groups.setdefault((item.node, phase[item]), []).append(item)
+    for group in groups.values():
+        first, *others = [unit for row in rows(group)
+                          for unit in ([row] if neighbours(row, axis) else [[item] for item in row])]
+        for unit in others:
+            one, other = first[0].roots[1:], unit[0].roots[1:]
+            if one == other or not all(i.dtype == "int64" and _is_affine(i) for i in (*one, *other)):
+                continue
+            if all(is_cheap(d) for item in unit for d in item.deps if d in phase and axis in d.domain):
                 last += 1
-                phase[item] = last
+                phase.update(dict.fromkeys(unit, last))
 
 
 def _is_affine(index: Node) -> bool:

@@ -18,7 +18,7 @@ from gradc.ir.table import OPERATIONS
 
 from . import kernels, routines
 from .expression import dimension, extent, is_whole
-from .load import Entry, Module
+from .load import CHECKED, Entry, Module
 from .lower import Program, lower
 from .names import CALLED, Names
 from .python import BodyPrinter
@@ -41,8 +41,8 @@ class Printed:
     """A printed module with what a caller must know to call it.
 
     module     text and signatures: `name` allocates its results, `into` takes an array for each
-    direct     the one function that a call from Python goes through: `into`, or the function with its
-               scalars in one flat tuple (making a named tuple inside Numba costs more than the call)
+    direct     the one function that a call from Python goes through, which checks its arrays itself: `into`,
+               or the function with its scalars in one flat tuple (a named tuple costs more in Numba than the call)
     arguments  (original name, identifier) in order
     arrays     (output name, node) of the array outputs, in the order in which `into` takes them
     flat       names of the other outputs, in the order in which the direct function returns them
@@ -76,7 +76,12 @@ def print_module(graph: Graph, name: str, groups: Sequence[Group], header: Seque
     groups  the returned value
     header  lines of the module's docstring
     """
-    return _ModulePrinter(lower(graph), name, groups, header).print()
+    return print_program(lower(graph), name, groups, header)
+
+
+def print_program(program: Program, name: str, groups: Sequence[Group], header: Sequence[str] = ()) -> Printed:
+    """As `print_module`, of a graph that is a loop program already."""
+    return _ModulePrinter(program, name, groups, header).print()
 
 
 class _ModulePrinter:
@@ -121,13 +126,16 @@ class _ModulePrinter:
             parts = [_function(self.name, arguments, self.body, returned, "")]
         types = tuple(("const " if node.shape else "") + _type(node) for node in self.graph.inputs.values())
         entry = Entry(self.name, types)
+        checked = tuple(CHECKED * kind.endswith("]") + kind for kind in types)
         if into:
-            direct_entry = Entry(into, types + tuple(_type(node) for _, node in self.arrays))
-            whole = self._module(parts, classes, (direct_entry, entry), results)
-            short = self._module([direct], [], (direct_entry,), ())
+            written = tuple(_type(node) for _, node in self.arrays)
+            whole = self._module(parts, classes, (Entry(into, types + written), entry), results)
+            own = Entry(into, checked + tuple(CHECKED + kind for kind in written))
+            short = self._module([direct], [], (own,), ())
         else:
             whole = self._module(parts, classes, (entry,), results)
-            short = whole if returned == scalars else self._module([direct], [], (entry,), ())
+            own = Entry(self.name, checked)
+            short = whole if returned == scalars and own == entry else self._module([direct], [], (own,), ())
         pairs = tuple(zip(self.graph.inputs, arguments, strict=True))
         return Printed(whole, short, self.name, into, pairs, self.arrays, self.flat, self._shapes(), len(self.body),
                        fields)

@@ -18,16 +18,8 @@ from gradc.ir.routines import ROUTINES
 from gradc.ir.table import AND
 
 from .buffers import shared
-from .expression import (
-    added_to,
-    bracket,
-    dimension,
-    extent,
-    identity,
-    is_wrapped,
-    product,
-    scan_step,
-)
+from .carries import Chain
+from .expression import added_to, bracket, dimension, extent, identity, is_wrapped, product, scan_step
 from .items import Item
 from .loop_bounds import at_least_zero, at_most, bound_of, bounding
 from .lower import TILE, Home, Loop, Path, Program, items_of
@@ -64,6 +56,7 @@ class BodyPrinter(ValuePrinter):
         self.states: dict[Node, str] = {}
         self.index_names = {n.attr: names for n, names in self.graph.names.items() if n.op == "axis"}
         self.filled = {i.contraction.array for i in program.homes if i.contraction is not None}    # by a product
+        self.chains = {item: chain for chain in program.chains for item in chain.items}
         self.called = called_routines(program)
         self.sections = sections(program)
         self.stored: set[Item] = set()                          # what the statement that computes the value stores too
@@ -154,7 +147,9 @@ class BodyPrinter(ValuePrinter):
             kind = "empty" if self.plain[node] or node in self.filled else "zeros"
             self.top.append(f"{self.arrays[node]} = np.{kind}({self._shape(node.shape)}{self._dtype(node)})")
         elif not self.plain[node] and node not in self.filled:
-            self.zeroed.append(f"{self.arrays[node]}[{':' if node.shape else '...'}] = 0.0")
+            whole = [f"{self.arrays[node]}[{':' if node.shape else '...'}] = 0.0"]
+            alone = [chain for chain in self.program.chains if chain.alone and chain.items[0].node is node]
+            self.zeroed += alone[0].zeroed(self.arrays[node], self.dims) if alone else whole
 
     def _allocate_value(self, item: Item, home: Home, label: str, memory: str) -> None:
         """Names of the local that a statement computes and of the buffer that keeps it: `memory`, if it is there."""
@@ -231,6 +226,8 @@ class BodyPrinter(ValuePrinter):
                 self._prepare_accumulator(item, home)
             elif item.kind == "scatter" and not self.plain[item.node]:
                 self._prepare_scatter(item, home)
+        for chain in self.program.chains:
+            self._prepare_chain(chain)
 
     def _prepare_accumulator(self, item: Item, home: Home) -> None:
         name = self.locals[item.node]
@@ -310,6 +307,15 @@ class BodyPrinter(ValuePrinter):
         for line in lines:
             self._at(self.after, trailing, line)
         self._at(self.after, trailing, f"if {condition}:\n    {flush}" if condition else flush)
+
+    def _prepare_chain(self, chain: Chain) -> None:
+        first = chain.items[0]
+        array, path = self.arrays[first.node], self.program.homes[first].path[:-1]
+        chain.names = tuple(self.names.fresh(f"{array}_next") for _ in chain.items[1:])
+        for name in chain.names:
+            self._at(self.before, chain.loop, f"{name} = 0.0")
+        outer = [self._inline(index, path) for index in first.roots[1:len(first.node.shape)]]
+        self._at(self.after, chain.loop, chain.rest(array, outer, self.dims))
 
     def _at(self, where: dict[int, list[str]], entry: Loop | Item, line: str) -> None:
         where.setdefault(id(entry), []).append(line)
@@ -489,7 +495,9 @@ class BodyPrinter(ValuePrinter):
             if not target:
                 target, more = self._target(item, path)
                 lines += more
-            lines.append((f"{target} = {added[0]}" if self.plain[item.node] else added_to(target, added)) + note)
+            chain = self.chains.get(item)
+            lines.append((chain.statement(item, target, added) if chain is not None else
+                          f"{target} = {added[0]}" if self.plain[item.node] else added_to(target, added)) + note)
         return lines
 
     def _note(self, item: Item) -> str:

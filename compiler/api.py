@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -57,7 +58,7 @@ def compile(expression: Any = LEFT_OUT, args: Mapping[Any, Any] | Sequence[Any] 
         raise FormulaError("static= names arguments of a Python function, and this is none: leave it out")
     if operations and not isinstance(expression, str):
         raise FormulaError("operations= are what a formula string calls: a Python function calls its own")
-    options = Options(jit=jit, cache=cache, kinks=kinks)
+    options, start = Options(jit=jit, cache=cache, kinks=kinks), time.perf_counter()
     if isinstance(expression, str):
         from .formula import parse
 
@@ -70,7 +71,7 @@ def compile(expression: Any = LEFT_OUT, args: Mapping[Any, Any] | Sequence[Any] 
         fixed = statics(function, args, static)
         if fixed or not is_declared(function, args):
             return Late(function, wrt, options, args, fixed)
-        return compiled(traced(function, *declared(function, args)), wrt, options)
+        return compiled(traced(function, *declared(function, args)), wrt, options, start)
     elif _is_sympy(expression):
         from .from_sympy import convert
 
@@ -78,7 +79,9 @@ def compile(expression: Any = LEFT_OUT, args: Mapping[Any, Any] | Sequence[Any] 
     else:
         raise UnsupportedError(f"an expression of type {type(expression).__name__} cannot be compiled: give a formula "
                                "string, a SymPy expression or a Python function")
-    return Function(graph, checked_wrt(graph, wrt), options)
+    made = Function(graph, checked_wrt(graph, wrt), options)
+    made.begun(start)
+    return made
 
 
 def operation(function: Any = None, *, partials: Any = None, vjp: Any = None, jvp: Any = None,

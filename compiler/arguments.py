@@ -1,7 +1,7 @@
 """Arguments of a call: names, dtypes, ranks and dimensions, checked with an error that says which.
 
-This is the slow path: a call that the compiled function accepts never comes here. It gives the values
-as the compiled function wants them (float64, C-contiguous), or raises ArgumentError or ShapeError.
+This is the slow path: a call that the compiled code accepts never comes here. It gives the values
+as the compiled code wants them (float64, C-contiguous), or raises ArgumentError or ShapeError.
 Nothing is narrowed silently: integers become float64, complex numbers and objects are refused.
 """
 
@@ -55,15 +55,41 @@ def bind(names: Sequence[str], args: Sequence[Any], keywords: Mapping[str, Any])
     return [values[name] for name in names]
 
 
+NUMBERS = {
+    float: frozenset((float, int, bool, np.float64, np.float32, np.float16, np.bool_, np.int64, np.int32, np.int16,
+                      np.int8, np.uint64, np.uint32, np.uint16, np.uint8)),
+    int: frozenset((int, bool, np.bool_, np.int64, np.int32, np.int16, np.int8, np.uint32, np.uint16, np.uint8)),
+    bool: frozenset((bool, np.bool_)),
+}
+
+
+def scalar(value: Any, kind: type) -> Any:
+    """A number as a float, int or bool, if it is of a type of which that is surely meant; else a TypeError."""
+    if type(value) not in NUMBERS[kind]:
+        raise TypeError(f"no {kind.__name__}")
+    return kind(value)
+
+
 def convert(graph: Graph, values: Sequence[Any]) -> list[Any]:
     """Values as the compiled function takes them, dimensions checked against each other."""
-    result = [_value(node, value) for node, value in zip(graph.inputs.values(), values, strict=True)]
+    result = normalised(graph, values)
     check_dimensions(graph, result)
     return result
 
 
+def normalised(graph: Graph, values: Sequence[Any]) -> list[Any]:
+    """Values of the types and ranks that the compiled function takes, those that have them as they are."""
+    return [_value(node, value) for node, value in zip(graph.inputs.values(), values, strict=True)]
+
+
+DTYPES = {name: np.dtype(name) for name in ("float64", "float32", "int64", "bool")}
+
+
 def _value(node: Node, value: Any) -> Any:
     name, rank = node.attr.name, len(node.shape)
+    target = DTYPES[node.dtype]
+    if type(value) is np.ndarray and value.dtype == target and value.ndim == rank > 0:
+        return plain(value, target)
     if isinstance(value, np.ma.MaskedArray):
         raise ArgumentError(f"the argument {name} is a masked array, whose mask would be lost: give {name}.filled(...) "
                             "or leave the masked elements out")
@@ -91,10 +117,17 @@ def _value(node: Node, value: Any) -> Any:
     elif node.dtype == "float32" and array.dtype.kind == "f" and array.dtype.itemsize > 4 and rank:
         raise ArgumentError(f"the argument {name} is declared float32, but it has dtype {array.dtype}: convert "
                             f"it with np.asarray({name}, dtype=np.float32), or declare it float64")
-    target = np.dtype({"bool": np.bool_}.get(node.dtype, node.dtype))
     if rank == 0:
-        return array.astype(target)[()].item()
-    return np.ascontiguousarray(array, dtype=target)
+        return value if type(value) in (float, int, bool) and array.dtype == target else array.astype(target)[()].item()
+    return plain(array, target)
+
+
+def plain(array: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """An array as compiled code takes it: exactly an ndarray, C-contiguous and aligned; itself if it is so."""
+    found = np.ascontiguousarray(array, dtype=dtype)
+    if found.dtype.num != dtype.num:                            # np.longlong is np.int64 under another number
+        found = found.view(dtype)
+    return found if found.flags.aligned else found.copy()
 
 
 def check_dimensions(graph: Graph, values: Sequence[Any]) -> dict[str, int]:
@@ -143,12 +176,13 @@ def check_out(arrays: Sequence[tuple[str, Node]], out: Any, values: Sequence[Any
         raise ArgumentError(f"out must be {wanted}")
     for (_, node), array, name in zip(arrays, given, names, strict=True):
         shape = tuple(max(dim.evaluate(sizes), 0) for dim in node.shape)
-        if not isinstance(array, np.ndarray) or array.dtype != np.dtype(node.dtype.replace("bool", "bool_")):
+        dtype = DTYPES[node.dtype]
+        if not isinstance(array, np.ndarray) or array.dtype != dtype or array.dtype.num != dtype.num:
             raise ArgumentError(f"out for {name} must be a NumPy array of dtype {node.dtype}")
         if array.shape != shape:
             raise ShapeError(f"out for {name} has shape {array.shape}, but the result has shape {shape}")
-        if not array.flags.c_contiguous or not array.flags.writeable:
-            raise ArgumentError(f"out for {name} must be C-contiguous and writeable: use np.empty({shape})")
+        if not array.flags.c_contiguous or not array.flags.aligned or not array.flags.writeable:
+            raise ArgumentError(f"out for {name} must be C-contiguous, aligned and writeable: use np.empty({shape})")
         if any(isinstance(v, np.ndarray) and np.shares_memory(array, v) for v in values):
             raise ArgumentError(f"out for {name} shares memory with an argument: give an array of its own")
     for k, array in enumerate(given):
@@ -159,5 +193,5 @@ def check_out(arrays: Sequence[tuple[str, Node]], out: Any, values: Sequence[Any
 
 def new_arrays(arrays: Sequence[tuple[str, Node]], sizes: Mapping[str, int]) -> list[np.ndarray[Any, Any]]:
     """Arrays for the results, not yet filled."""
-    return [np.empty(tuple(max(dim.evaluate(sizes), 0) for dim in node.shape), node.dtype.replace("bool", "bool_"))
+    return [np.empty(tuple(max(dim.evaluate(sizes), 0) for dim in node.shape), DTYPES[node.dtype])
             for _, node in arrays]

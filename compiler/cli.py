@@ -33,6 +33,7 @@ examples:
   gradc "q = x + y; f = q * z" --explain
   gradc "sum(x[i]**2 for i in range(n))" --args "x: n" --at "x=[1, 2, 3]"
   gradc "sum((A @ x - b)**2)" --args "A: m n; x: n; b: m" --wrt x --source grad
+  gradc "sum(exp(-x[i]**2) for i in range(n))" --args "x: n" --report
   gradc "exp(-x**2)" --save gaussian.py --svg gaussian.svg
 
 values of --at: numbers, lists such as [1, 2, 3], or files: x=@data.npy, x=@data.csv, x=@data.json
@@ -94,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--save", metavar="FILE", help="write a standalone Python file")
     parser.add_argument("--svg", metavar="FILE", help="draw the circuit diagram (.svg, or .dot, .mmd)")
     parser.add_argument("--explain", action="store_true", help="print the table of every node")
+    parser.add_argument("--report", action="store_true",
+                        help="compile, and print operations, loops, memory, time of compilation")
     parser.add_argument("--version", action="version", version=f"gradc {version('gradc')}")
     return parser
 
@@ -111,6 +114,7 @@ def _with_formula_last(argv: list[str]) -> list[str]:
 
 def _run(options: argparse.Namespace) -> None:
     from . import api
+    from .report import report
 
     formula = sys.stdin.read().strip() if options.formula == "-" else options.formula
     function = api.compile(formula, options.args, options.wrt, jit=False)
@@ -121,7 +125,11 @@ def _run(options: argparse.Namespace) -> None:
         if values:
             _say("")
         _print_rich(function.explain(*values))
-    if options.source or not (values or options.explain or options.save or options.svg):
+    if options.report:
+        if values or options.explain:
+            _say("")
+        _print_rich(report(api.compile(formula, options.args, options.wrt), *values))
+    if options.source or not (values or options.explain or options.report or options.save or options.svg):
         _print_sources(function, options.source or "both")
     for option, name in (("--save", options.save), ("--svg", options.svg)):
         if name == "":

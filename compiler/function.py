@@ -2,21 +2,24 @@
 
 A derivative is a Function of the same kind as the function. Everything is made when it is first used:
 the printed module, the compiled code, the derivatives. The call is the thin part: a class made for
-each signature passes the arguments straight to the compiled function and falls back to checking and
-converting them only when that refuses.
+each signature passes the arguments straight to the compiled code, which checks them, and looks closer
+only when that refuses.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradc.codegen.load import Module
-from gradc.codegen.module import Group, Printed, print_module
+from gradc.codegen.lower import lower
+from gradc.codegen.module import Group, Printed, print_program
 from gradc.ir import drawing
 from gradc.ir.errors import ArgumentError, DerivativeError, DomainError, FormulaError, ShapeError
 from gradc.ir.graph import Graph
@@ -89,6 +92,7 @@ class Function:
         self._groups = tuple(groups) if groups is not None else (Group(tuple(key for key, _ in graph.outputs)),)
         self._given, self._primal = prepared, primal
         self._lock = threading.RLock()
+        self._seconds: dict[str, float] = {}
         self.__name__ = name
 
     # -- what it is ---------------------------------------------------------------------------
@@ -126,12 +130,37 @@ class Function:
     @functools.cached_property
     def prepared(self) -> Graph:
         """The graph after the passes of `prepare`, from which derivatives are taken."""
-        return self._given if self._given is not None else prepare(self._graph)
+        if self._given is not None:
+            return self._given
+        with self.timed("prepare"):
+            return prepare(self._graph)
 
     @functools.cached_property
     def printed(self) -> Printed:
         """The generated module with its signatures."""
-        return print_module(finish(self.prepared), self._name, self._groups, self._header())
+        prepared = self.prepared
+        with self.timed("lower"):
+            program = lower(finish(prepared))
+        with self.timed("print"):
+            return print_program(program, self._name, self._groups, self._header())
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """The time that each stage of compilation has taken so far, in the order in which they first ran."""
+        return self._seconds
+
+    def begun(self, start: float) -> None:
+        """Count the time since `start` as that of reading or tracing the user's expression."""
+        self._seconds = {"trace": time.perf_counter() - start, **self._seconds}
+
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time of a block to a stage of compilation."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[stage] = self._seconds.get(stage, 0.0) + time.perf_counter() - start
 
     @property
     def source(self) -> str:
@@ -179,13 +208,18 @@ class Function:
         if not self._wrt:
             advice = "name one in wrt" if real_arguments(self._graph) else "declare a real argument in args"
             raise DerivativeError(f"there is no argument to differentiate by: {advice}")
-        graph = derive.gradient(self.prepared, self._wrt, with_value=with_value, kinks=self._options.kinks)
+        prepared, start = self.prepared, time.perf_counter()
+        graph = derive.gradient(prepared, self._wrt, with_value=with_value, kinks=self._options.kinks)
+        derived = time.perf_counter()
         graph = refine(graph)
+        seconds = {"derive": derived - start, "simplify": time.perf_counter() - derived}
         outputs = tuple(f"d_{w}" for w in self._wrt)
         gradient = Group(outputs, "Gradient", self._wrt) if len(outputs) > 1 else Group(outputs)
         value = (Group((graph.outputs[0][0],)),) if with_value else ()
-        return Function(graph, self._wrt, self._options, name=name, groups=(*value, gradient), prepared=graph,
+        made = Function(graph, self._wrt, self._options, name=name, groups=(*value, gradient), prepared=graph,
                         primal=self)
+        made._seconds.update(seconds)
+        return made
 
     @functools.cached_property
     def _gate(self) -> tuple[derive.Gate, Function, Function]:
@@ -238,8 +272,23 @@ class Function:
     def _load(self, module: Module) -> dict[str, Callable[..., Any]]:
         from gradc.codegen.load import load
 
-        with self._lock:
-            return load(module, jit=self._options.jit and not self._is_huge, cache=self._options.cache)
+        jit = self._options.jit and not self._is_huge
+        with self._lock, self.timed("Numba" if jit else "load"):
+            return load(module, jit=jit, cache=self._options.cache)
+
+    def build(self) -> str:
+        """Compile now what a call needs, and say where the code came from: see `gradc.codegen.load.outcome`."""
+        from gradc.codegen.load import outcome
+
+        plain = isinstance(self._direct, functools.partial)
+        return "" if plain else outcome(self.printed.direct, cache=self._options.cache)
+
+    def vector_loops(self) -> dict[int, int]:
+        """Lanes of the vectors by the line of `source` of each loop that LLVM vectorised; it compiles a copy for it."""
+        from gradc.codegen.load import optimised
+        from gradc.codegen.vectorised import vector_loops
+
+        return vector_loops(optimised(self.printed.module), self.source)
 
     @functools.cached_property
     def _is_huge(self) -> bool:
@@ -253,9 +302,11 @@ class Function:
 
     @functools.cached_property
     def _direct(self) -> Callable[..., Any]:
-        """The function that a call goes through: compiled, or the plain text's."""
+        """The function that a call goes through: the compiled code, or the plain text's function."""
+        from gradc.codegen.load import unguarded
+
         direct = self._load(self.printed.direct)[self.printed.direct_name]
-        return direct if hasattr(direct, "signatures") else functools.partial(_run_plain, direct)
+        return unguarded(direct) if hasattr(direct, "signatures") else functools.partial(_run_plain, direct)
 
     @functools.cached_property
     def _classes(self) -> dict[str, type]:
@@ -268,7 +319,7 @@ class Function:
 
     def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
         """The value; see the class for arguments and errors."""
-        if type(self) is Function and hasattr(self._direct, "signatures"):
+        if type(self) is Function and not isinstance(self._direct, functools.partial):
             from .signature import call_class
 
             self.__class__ = call_class(self, self._direct, self._classes)
@@ -290,7 +341,7 @@ class Function:
         else:
             arrays = arguments.new_arrays(self.printed.arrays, sizes)
         try:
-            flat = self._direct(*values, *arrays)
+            flat = self._direct(*values, *(arguments.plain(array, array.dtype) for array in arrays))
         except (ValueError, IndexError, ArithmeticError) as error:
             here = ", ".join(f"{name} = {size}" for name, size in sizes.items())
             kind = ShapeError if isinstance(error, IndexError) else DomainError

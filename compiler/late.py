@@ -9,7 +9,9 @@ asks for the derivative of what was compiled.
 
 from __future__ import annotations
 
+import functools
 import sys
+import time
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -23,11 +25,11 @@ from .annotations import annotated
 from .arguments import bind, is_traced
 from .from_python import NeededWhole, Program, declared, parameters_of, traced
 from .function import Function, Options, named_in
+from .nesting import NOT_PLAIN, Kind, Taker, taker
 from .shapes import Declaration, declaration
 from .structured import Structured, compiled
 from .structures import NOTHING, Tree, argument_entries, fixed, grow, leaves, outline, unused
 
-Kind = tuple[str, tuple[bool, ...]]                 # of a leaf: its dtype, and which of its dimensions are 1
 _DTYPES = {"b": "bool", "i": "int", "u": "int"}
 AUTOMATIC = (str, bool, types.FunctionType, types.BuiltinFunctionType, np.ufunc, type)   # defaults that are options
 
@@ -47,6 +49,8 @@ class Late:
         self._function, self._wrt, self._options, self._path = function, wrt, options, path
         self._given, self._static, self._base = args, tuple(static), base
         self._made: dict[tuple[Any, ...], Function | Structured] = {} if base is None else base._made
+        self._takers: dict[tuple[Any, ...], Taker] = {}
+        self._last: tuple[Taker, Any] | None = None
         self._trees: dict[str, Tree] = {}
         self._leaves: dict[str, Declaration] = {}
         parameters = parameters_of(function)
@@ -64,12 +68,12 @@ class Late:
         """Names of the arguments, in order."""
         return self._names
 
-    @property
+    @functools.cached_property
     def grad(self) -> Late:
         """The gradient, compiled at its first call."""
         return self._derived("grad")
 
-    @property
+    @functools.cached_property
     def value_and_grad(self) -> Late:
         """(value, gradient), compiled at its first call."""
         return self._derived("value_and_grad")
@@ -80,8 +84,22 @@ class Late:
 
     def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
         """The value for arguments of any kind; errors are those of a Function."""
+        if self._last is not None and not keywords and len(args) == len(self._names):
+            take, found = self._last                            # most calls are of the kind of the one before
+            try:
+                given = take(*args)
+            except NOT_PLAIN:
+                given = None
+            if given is not None:
+                return found.of_leaves(given, out) if type(found) is Structured else found(*given, out=out)
         values = self._values(args, keywords)
-        return self._at(values)(*values, out=out)
+        key = self._key(values)
+        found = self._found(key, values)
+        if key not in self._takers:
+            trees, leaves = self._structure(values)
+            self._takers[key] = taker(trees, {name: _kind(leaf) for name, leaf in leaves.items()})
+        self._last = self._takers[key], found
+        return found(*values, out=out)
 
     def at(self, /, *args: Any, **keywords: Any) -> Function | Structured:
         """The Function for arguments of this kind, compiled if it is the first time."""
@@ -93,7 +111,9 @@ class Late:
         return self._at(values), values
 
     def _at(self, values: Sequence[Any]) -> Function | Structured:
-        key = self._key(values)
+        return self._found(self._key(values), values)
+
+    def _found(self, key: tuple[Any, ...], values: Sequence[Any]) -> Function | Structured:
         found: Any = self._made.get(key)
         if found is None:
             found = self._made[key] = self._compiled(values)
@@ -119,11 +139,12 @@ class Late:
 
     def _compiled(self, values: Sequence[Any]) -> Function | Structured:
         """The Function for arguments of this kind, or the one of another kind that means the same."""
+        start = time.perf_counter()
         trees, leaves = self._structure(values)
         program, settled = self._traced(trees, {name: _kind(leaf) for name, leaf in leaves.items()})
         key = (*trees.values(), *settled.values())
         if key not in self._made:
-            self._made[key] = compiled(program, self._wrt, self._options)
+            self._made[key] = compiled(program, self._wrt, self._options, start)
         return self._made[key]
 
     def _structure(self, values: Sequence[Any]) -> tuple[dict[str, Tree], dict[str, Any]]:
@@ -163,18 +184,22 @@ class Late:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or not (hasattr(Function, name) or hasattr(Structured, name)):
             raise AttributeError(f"a function that is compiled at its first call has no attribute {name}")
+        return getattr(self.only(name), name)
+
+    def only(self, purpose: str) -> Function | Structured:
+        """The one Function that calls have made so far, or that needs no call; ArgumentError if there is none."""
         found = list(dict.fromkeys(self._made.values()))
         if not found and all(name in (self._defaults if name in self._static else self._trees) for name in self._names):
             values = [self._defaults.get(name) for name in self._names]         # all is known but for options
             found = [self._made.setdefault(self._key(values), self._compiled(values))]
         if len(found) != 1:
             raise ArgumentError(
-                f"{self.__name__}.{name} needs the shapes of the arguments, and it was called with "
+                f"{self.__name__}.{purpose} needs the shapes of the arguments, and it was called with "
                 f"{len(found) or 'no'} kinds of them: declare them in args, or take .at(...) of some arguments")
-        chosen = found[0]
+        chosen: Any = found[0]
         for step in self._path:
             chosen = getattr(chosen, step)
-        return getattr(chosen, name)
+        return cast("Function | Structured", chosen)
 
     def __repr__(self) -> str:
         return f"<gradc function {self.__name__}({', '.join(self.args)}), compiled when it is called>"

@@ -1,9 +1,9 @@
-"""The call of a compiled Function: a class for each signature, so that a call costs what Numba's does.
+"""The call of a compiled Function: a class for each signature, so that a call costs less than Numba's own.
 
 The class's `__call__` is a plain function with the arguments as its own positional parameters. It hands
-them to the compiled function and looks closer only when that refuses them, or when some come by name; a
-missing argument is a default that no compiled function accepts. Result arrays are allocated here: NumPy
-does it in a third of the time that Numba takes to hand an array out. The text is made from checked
+them to the compiled code, which checks the arrays itself, and looks closer only when that refuses them, or when
+some come by name; a missing argument is a default that no compiled function accepts. Result arrays are allocated
+here: NumPy does it in a third of the time that Numba takes to hand an array out. The text is made from checked
 identifiers only.
 """
 
@@ -17,14 +17,15 @@ import numpy as np
 
 from gradc.codegen.names import Names
 
-from .arguments import MISSING, bind
+from .arguments import MISSING, bind, is_traced, normalised, scalar
 from .function import Function
 
 REFUSALS = (TypeError, ValueError, IndexError, FloatingPointError, AttributeError, OverflowError)
+EXACT = {"float64": "float", "float32": "float", "int64": "int", "bool": "bool"}    # what compiled code takes as it is
 
 
 def call_class(function: Function, direct: Callable[..., Any], classes: Mapping[str, type]) -> type[Function]:
-    """A subclass of Function whose call goes straight to the compiled function `direct`.
+    """A subclass of Function whose call goes straight to the compiled code `direct`.
 
     `classes` are the named tuples of the result, by name.
     """
@@ -37,9 +38,9 @@ def call_class(function: Function, direct: Callable[..., Any], classes: Mapping[
     ways = _Ways(function, own)
     text = f"""\
 def __call__(self, {parameters}{slash}*extra, out=None, **unknown):
-    if extra or unknown{ways.other_types}:
-        pass
-    elif out is None:
+    if extra or unknown:
+        return self._look_closer({given}, extra, out, unknown)
+{ways.scalars}    if out is None:
         try:
 {ways.allocating}
         except _refusals:
@@ -47,7 +48,7 @@ def __call__(self, {parameters}{slash}*extra, out=None, **unknown):
 {ways.with_out}    return self._look_closer({given}, extra, out, unknown)
 """
     scope: dict[str, Any] = {
-        "_direct": direct, "_missing": MISSING, "_refusals": REFUSALS, "_empty": np.empty, "_array": np.ndarray,
+        "_direct": direct, "_missing": MISSING, "_refusals": REFUSALS, "_empty": np.empty, "_scalar": scalar,
         "_tuple": tuple.__new__, **{f"_{name}": made for name, made in classes.items()}}
     exec(compile(text, "<gradc call>", "exec"), scope)  # noqa: S102  (fixed text around checked identifiers)
     body = {"__call__": scope["__call__"], "__module__": Function.__module__, "__doc__": Function.__doc__}
@@ -55,10 +56,7 @@ def __call__(self, {parameters}{slash}*extra, out=None, **unknown):
 
 
 class _Ways:
-    """The statements of the two direct ways: result arrays allocated here, or one array given as `out`.
-
-    Only an `out` that owns its memory, and that no argument is or looks into, goes straight through.
-    """
+    """The statements of a call: scalars of other types, and the ways with arrays allocated here and with `out`."""
 
     def __init__(self, function: Function, own: list[str]) -> None:
         self.own, self.groups, printed = own, function.groups, function.printed
@@ -73,21 +71,29 @@ class _Ways:
             dtype = "" if node.dtype == "float64" else f", {node.dtype!r}"
             lines.append(f"_a{k} = _empty({f'{whole[0]}.shape' if whole and shape else size}{dtype})")
         lines += self._call([f"_a{k}" for k in range(len(self.arrays))])
-        # Numba would truncate 1.9 for an integer and drop the mask of a masked array.
-        exact = {"int64": "int", "bool": "bool"}
-        other = [f"type({name}) is not {'_array' if node.shape else exact[node.dtype]}"
-                 for name, node in inputs.items() if node.shape or node.dtype in exact]
-        self.other_types = "".join(f" or {test}" for test in other)
-        self.allocating = "\n".join(" " * 12 + line for line in lines)
-        self.with_out = ""
-        if len(self.arrays) == 1:
-            apart = [f"out is not {name} and {name}.base is not out" for name, node in inputs.items() if node.shape]
-            call = "\n".join(" " * 16 + line for line in self._call(["out"]))
-            self.with_out = f"""\
-    else:
+        self.allocating = _indented(lines)
+        # Compiled code would take whatever Python can make a number of, a text too.
+        scalars = {name: EXACT[node.dtype] for name, node in inputs.items() if not node.shape}
+        self.scalars = ""
+        if scalars:
+            tests = " or ".join(f"type({name}) is not {exact}" for name, exact in scalars.items())
+            converted = _indented([f"{name} = _scalar({name}, {exact})" for name, exact in scalars.items()])
+            self.scalars = f"""\
+    if {tests}:
         try:
-            if {' and '.join(['out.base is None', *apart])}:
-{call}
+{converted}
+        except _refusals:
+            return self._look_closer(({', '.join(own)},), extra, out, unknown)
+"""
+        self.with_out = ""
+        if self.arrays:
+            given = ["out"] if len(self.arrays) == 1 else [f"_a{k}" for k in range(len(self.arrays))]
+            wanted = "out is not None" if len(given) == 1 else "type(out) is tuple or type(out) is list"
+            taken = [] if len(given) == 1 else [f"{', '.join(given)} = out"]
+            self.with_out = f"""\
+    elif {wanted}:
+        try:
+{_indented(taken + self._call(given))}
         except _refusals:
             pass
 """
@@ -113,6 +119,10 @@ class _Ways:
         return [f"{targets.rstrip(',') if alone else targets} = {call}" if self.flat else call, f"return {result}"]
 
 
+def _indented(lines: list[str]) -> str:
+    return "\n".join(" " * 12 + line for line in lines)
+
+
 def _renamed(text: str, names: Mapping[str, str]) -> str:
     """A dimension's text with the module's identifiers replaced by the call's parameters."""
     return re.sub(r"[A-Za-z_]\w*", lambda match: names.get(match[0], match[0]), text)
@@ -122,11 +132,18 @@ class _Compiled(Function):
     """A Function that has been compiled; its class is made by `call_class`."""
 
     def _look_closer(self, given: tuple[Any, ...], extra: tuple[Any, ...], out: Any, unknown: dict[str, Any]) -> Any:
-        """What the compiled function refused, or was given by name: bind, convert, or say what is wrong."""
+        """What the compiled code refused, or was given by name: bind, convert and call again, or say what is wrong."""
         kept = len(given)
         while kept and given[kept - 1] is MISSING:
             kept -= 1
         given = (*given[:kept], *extra)
         if unknown:                                             # once more by position: the quick way for most
-            return self(*bind(self.args, given, unknown), out=out)
+            names = self.args
+            if len(given) + len(unknown) == len(names) and all(name in unknown for name in names[len(given):]):
+                return self(*given, *[unknown[name] for name in names[len(given):]], out=out)
+            return self(*bind(names, given, unknown), out=out)
+        if len(given) == len(self.args) and not any(map(is_traced, given)):
+            values = normalised(self.graph, given)
+            if any(value is not old for value, old in zip(values, given, strict=True)):
+                return self(*values, out=out)
         return self._checked(given, out, unknown)

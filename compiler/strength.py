@@ -3,10 +3,14 @@
 A half power is a whole one times the root. Whole powers become products of halves, so that neighbouring
 powers share (x**6 = x**3 * x**3, x**5 = x**2 * x**3), and negative ones products of one reciprocal. This
 comes after differentiation: the derivative of x**6 is 6 x**5, while that of a chain of products would be
-a longer chain.
+a longer chain. A power of two that two terms share is taken out of their sum, which changes no digit: 2 a + 2 b c is
+2 (a + b c).
 """
 
 from __future__ import annotations
+
+import math
+from collections import Counter
 
 from gradc.ir.graph import Graph, Node, copy_graph
 
@@ -14,11 +18,13 @@ MOST_FACTORS = 16       # each halving costs half an ulp at most
 
 
 def strength(graph: Graph) -> Graph:
-    """The graph with whole powers as products."""
-    if not any(node.op == "pow" for node in graph.nodes):
-        return graph
+    """The graph with whole powers as products, and shared powers of two in front of sums."""
+    uses = Counter(operand for node in graph.nodes for operand in node.args)
+    kept = {node for _, node in graph.outputs} | set(graph.names)
 
     def change(new: Graph, node: Node, args: list[Node]) -> Node | None:
+        if node.op in ("add", "sub") and not any(uses[operand] > 1 or operand in kept for operand in node.args):
+            return _shared(new, node.op, *args)
         if node.op != "pow" or args[1].op != "const" or not args[0].dtype.startswith("float"):
             return None
         exponent = float(args[1].value)
@@ -30,6 +36,17 @@ def strength(graph: Graph) -> Graph:
         return _product(new, base, int(abs(exponent)))
 
     return copy_graph(graph, change=change)          # no fold: r * r * r would become r * r / x
+
+
+def _shared(graph: Graph, op: str, left: Node, right: Node) -> Node | None:
+    """The sum of two products with a power of two that both have, with this in front."""
+    if left.op != "mul" or right.op != "mul" or not left.dtype.startswith("float") or left.dtype != right.dtype:
+        return None
+    for factor, one in (left.args, left.args[::-1]):
+        for same, other in (right.args, right.args[::-1]):
+            if factor.op == "const" and factor is same and abs(math.frexp(float(factor.value))[0]) == 0.5:
+                return graph.apply("mul", factor, graph.apply(op, one, other))
+    return None
 
 
 def _product(graph: Graph, base: Node, power: int) -> Node:

@@ -8,7 +8,8 @@ here: `compiled` gives the Function itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,19 @@ from gradc.ir.graph import Graph
 from .arguments import bind
 from .from_python import Program
 from .function import Function, Options, checked_wrt, named_in, real_arguments
+from .nesting import NOT_PLAIN, Taker, builder, taker
 from .structures import NOTHING, Branch, Fixed, Leaf, Tree, collect, fill, leaves, relabelled
 
 FLAT = ("source", "graph", "jit", "save", "options", "printed", "prepared")    # as the flat Function has them
 
 
-def compiled(program: Program, wrt: Any, options: Options) -> Function | Structured:
-    """The Function of a traced program, in a shell if its arguments or its result are structures."""
+def compiled(program: Program, wrt: Any, options: Options, start: float) -> Function | Structured:
+    """The Function of a program whose tracing began at `start`, in a shell if arguments or result are structures."""
     graph, arguments, result = program
     by = _wrt(graph, arguments, wrt)
     chosen = [key for name in by for key in leaves(arguments[name]) if key in real_arguments(graph)]
     flat = Function(graph, checked_wrt(graph, chosen), options)
+    flat.begun(start)
     plain = isinstance(result, Leaf) or (
         isinstance(result, Branch) and result.kind is tuple and len(result.parts) > 1
         and all(isinstance(part, Leaf) for part in result.parts))
@@ -115,10 +118,27 @@ class Structured:
 
     def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
         """The value; ArgumentError says which part of a structure does not fit, others are those of a Function."""
-        given = self.flattened(args, keywords)
+        given = None
+        if not keywords and len(args) == len(self._arguments):
+            try:
+                given = self._take(*args)
+            except NOT_PLAIN:
+                given = None
+        return self.of_leaves(self.flattened(args, keywords) if given is None else given, out)
+
+    def of_leaves(self, given: Sequence[Any], out: Any) -> Any:
+        """The value for arguments that were taken apart."""
         if out is not None:
             out = self._arrays(out)
-        return self._whole(self._result, self._flat(*given, out=out))
+        return self._build(self._flat(*given, out=out))
+
+    @functools.cached_property
+    def _take(self) -> Taker:
+        return taker(self._arguments, {})
+
+    @functools.cached_property
+    def _build(self) -> Callable[[Any], Any]:
+        return builder(self._result, self._flat.groups)
 
     def flattened(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
         """The arguments of a call as the flat Function takes them."""

@@ -192,8 +192,8 @@ def test_a_bad_out_is_refused(jit: bool) -> None:
         (np.empty(4, int), ArgumentError, "out for x must be a NumPy array of dtype float64"),
         (np.empty(5), ShapeError, "out for x has shape (5,), but the result has shape (4,)"),
         (np.empty((4, 1)), ShapeError, "out for x has shape (4, 1), but the result has shape (4,)"),
-        (np.empty(8)[::2], ArgumentError, "out for x must be C-contiguous and writeable: use np.empty((4,))"),
-        (locked, ArgumentError, "out for x must be C-contiguous and writeable"),
+        (np.empty(8)[::2], ArgumentError, "out for x must be C-contiguous, aligned and writeable: use np.empty((4,))"),
+        (locked, ArgumentError, "out for x must be C-contiguous, aligned and writeable"),
         (x, ArgumentError, "out for x shares memory with an argument: give an array of its own"),
         (x[:], ArgumentError, "out for x shares memory with an argument"),
     ]

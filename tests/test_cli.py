@@ -64,6 +64,15 @@ def test_values_and_sources_together(capsys):
     assert "def grad(x):" in text
 
 
+def test_the_report_has_numbers_where_values_are_given(capsys):
+    command = ["sum((A @ x - b)**2)", "--args", "A: m n; x: n; b: m", "--wrt", "x", "--report"]
+    page = output(capsys, *command)
+    assert "  operations  2*m*n + 3*m\n" in page and "for j in range(n)" in page and "Numba" in page
+    page = output(capsys, *command, "--at", "A=[[1, 2]],x=[1, 2],b=[1]")
+    assert page.startswith("value       16\ngradient x  [8, 16]\n\nsum(")
+    assert "sizes: m = 1, n = 2" in page and "2*m*n + 3*m = 7" in page
+
+
 def test_explain_in_symbols_and_in_numbers(capsys):
     assert "df/dx = df/dq · dq/dx = z" in output(capsys, CIRCUIT, "--explain")
     assert "f = q * z    -12" in output(capsys, CIRCUIT, "--explain", "--at", "x=-2,y=5,z=-4")

@@ -5,6 +5,7 @@ Texts are looked at through their syntax tree; what they compute is held against
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -393,3 +394,45 @@ def test_an_adjoint_that_is_a_sum_is_finished_before_it_is_multiplied_by_another
 
     f = gradc.compile(scores, {"x": "n 5", "W1": "7 5", "W2": "6 7", "y": "n 6"}, wrt="W1", jit=False)
     assert max(line.count("  ") for line in loops(f.grad.source)) == 2      # n, and two of d, h, k: never all four
+
+
+@pytest.mark.parametrize(("formula", "args", "carried"), [
+    (ROSENBROCK, {"x": "n"}, 1),
+    ("sum(x[i] * x[i+1]**2 * x[i+2] for i in range(n - 2))", {"x": "n"}, 2),
+    ("sum((x[i-1] - 2*x[i] + x[i+1])**2 for i in range(1, n - 1))", {"x": "n"}, 2),
+    ("sum(sin(x[i+1]) * x[i+2] for i in range(n - 3))", {"x": "n"}, 1),
+    ("sum(x[i+1] * x[i+2] for i in range(9)) + x[3]**2", {"x": "12"}, 1),
+    ("sum(x[i+1] / x[i+2] for i in range(10))", {"x": "12"}, 1),
+    ("sum(x[i+1] * x[i+2] for i in range(8))", {"x": "12"}, 0),           # unrolled
+    ("sum(x[i] * x[i+2] for i in range(n - 2))", {"x": "n"}, 0),           # no neighbours
+    ("sum(x[i] * x[2*i+1] for i in range(n - 4) if 2*i + 1 < n)", {"x": "n"}, 0),
+    ("sum(x[i+k] * x[i+k+1] for i in range(n - 4))", {"x": "n", "k": "int"}, 1),
+    ("sum(x[i] * x[i+1] for i in range(n - 1))", {"x": "float32 n"}, 1),
+    ("sum(A[i,j] * A[i,j+1] + A[i+1,j]**2 for i in range(m - 1) for j in range(n - 1))", {"A": "m n"}, 1),
+    ("sum((A[i-1,j] + A[i+1,j] + A[i,j-1] + A[i,j+1] - 4*A[i,j])**3 for i in range(1, m-1) for j in range(1, n-1))",
+     {"A": "m n"}, 2),
+])
+def test_what_goes_to_the_next_element_is_carried_there(formula: str, args: Any, carried: int) -> None:
+    f = plain(formula, args)
+    text = f.value_and_grad.source
+    assert len(set(re.findall(r"\bd_[Ax]_next\w*", text))) == carried
+    sizes = [12] if "12" in args.values() else [4, 5, 9] if "k" in args else [0, 1, 2, 3, 4, 12]
+    for n in sizes:
+        shape = (n,) if "x" in args else (5, n)
+        given = [RANDOM.uniform(0.5, 1.5, shape).astype("float32" if "float32 n" in args.values() else float)]
+        given += [2] if "k" in args else []
+        wanted = evaluate(f.value_and_grad.graph, dict(zip(args, given, strict=True)))
+        out = np.full_like(given[0], np.nan)
+        value, found = f.value_and_grad(*given, out=out) if len(given) == 1 else f.value_and_grad(*given)
+        close(value, wanted[0], 1e-5 if out.dtype == np.float32 else 1e-12)
+        close(found, wanted[1], 1e-5 if out.dtype == np.float32 else 1e-12)
+
+
+def test_compiled_carries_give_what_the_text_gives() -> None:
+    f = gradc.compile("sum(x[i] * x[i+1]**2 * sin(x[i+2]) for i in range(n - 2))", {"x": "n"})
+    for n in (0, 1, 2, 3, 4, 17, 100):
+        x = RANDOM.standard_normal(n)
+        value, found = f.value_and_grad(x, out=np.full(n, np.nan))
+        close(value, plain(str(f.graph.title), {"x": "n"})(x))
+        close(found, plain(str(f.graph.title), {"x": "n"}).grad(x))
+        close(f.value_and_grad.jit(x)[1], found)

@@ -16,6 +16,7 @@ import pytest
 import sympy
 
 import gradc
+from gradc.ir.interpret import evaluate
 
 from .comparison import leaves, same
 from .sources import body, functions, plain
@@ -215,3 +216,17 @@ def test_a_long_gradient_has_a_forward_and_a_backward_part() -> None:
     assert "# backward" not in f.source
     short = gradc.compile("sum(exp(x[i]) * y[i] for i in range(n))", args={"x": "n", "y": "n"}, jit=False)
     assert "# backward" not in short.grad.source
+
+
+@pytest.mark.parametrize(("formula", "text"), [
+    ("2*sin(x) + 2*cos(y)", "2.0 * (sin(x) + cos(y))"),
+    ("0.5*sin(x) - cos(y)*0.5", "0.5 * (sin(x) - cos(y))"),
+    ("3*sin(x) + 3*cos(y)", "3.0 * sin(x) + 3.0 * cos(y)"),                # 3 a + 3 b has other digits
+    ("2*sin(x) + 4*cos(y)", "2.0 * sin(x) + 4.0 * cos(y)"),
+    ("a = 2*sin(x); a + 2*cos(y)", "a + 2.0 * cos(y)"),                     # the user's own name stays
+])
+def test_powers_of_two_that_terms_share_are_taken_out(formula: str, text: str) -> None:
+    f = plain(formula)
+    assert f"return {text}\n" in f.source
+    for x, y in ((0.3, 0.7), (1e200, 3.0), (-5e-324, 1.0)):
+        assert f(x, y) == evaluate(f.graph, {"x": x, "y": y})[0]

@@ -287,3 +287,54 @@ def test_functions_compiled_at_their_first_call_pickle_by_name() -> None:
     assert pickle.loads(pickle.dumps(polynomial)) is polynomial
     f = pickle.loads(pickle.dumps(gradc.compile(affine, wrt="params", jit=False)))
     close(f.grad(PARAMS, POINT)["W"], by_hand(PARAMS, POINT)["W"])
+
+
+# -- one call after another ---------------------------------------------------------------------
+
+
+def test_calls_of_another_kind_than_the_one_before_are_told_apart() -> None:
+    f = gradc.compile(lambda x, k: np.sum(x["a"]) * np.sum(k) if isinstance(x, dict) else np.sum(x * k), jit=False)
+    a, one = np.array([1.0, 2.0]), np.array([3.0])
+    calls: list[tuple[tuple[Any, Any], float]] = [
+        ((a, a), 5.0), ((a, one), 9.0), ((one, one), 9.0), ((a, 2.0), 6.0), ((a, np.float64(2.0)), 6.0), ((a, 2), 6.0),
+        ((a.reshape(2, 1), one), 9.0), ((a.astype(np.float32), 2.0), 6.0), ((a.astype(">f8"), 2.0), 6.0),
+        (({"a": a}, 2.0), 6.0), ((OrderedDict(a=a), 2.0), 6.0), (([1.0, 2.0], True), 3.0), ((a[::-1], a), 4.0),
+    ]
+    for _, (first, second) in itertools.product(range(2), itertools.product(calls, calls)):
+        for arguments, wanted in (first, second):
+            assert f(*arguments) == wanted
+    assert f(a.astype(np.float32), np.float32(2.0)) == f.grad(np.float32([1.0, 3.0]), np.float32(1.0)).k + 2.0
+
+
+@pytest.mark.parametrize("args", [None, {"p": [{"a": "n", "b": ""}, Layer("n", "n")], "x": "n"}],
+                         ids=["at the call", "declared"])
+def test_what_is_not_plainly_of_the_structure_is_looked_at_closer(args: Any) -> None:
+    f = gradc.compile(lambda p, x: np.sum(p[0]["a"] * p[1].W * x) + p[0]["b"] * np.sum(p[1].b), args, jit=False)
+    a = np.array([1.0, 2.0])
+    plain = [{"a": a, "b": 2.0}, Layer(a, a)]
+    again = [OrderedDict(b=2.0, a=a), Layer(a, a)]
+    wanted = f.value_and_grad(plain, a)
+    for given in (plain, again, plain, (plain[0], plain[1]) if args else plain, plain):
+        assert f(given, a) == wanted[0] == f(p=given, x=a)
+        found = f.value_and_grad(given, a)[1].p
+        assert type(found) is list and type(found[1]) is Layer
+        close(found[0]["a"], a * a)
+        close(found[1].b, [2.0, 2.0])
+    f.value_and_grad(plain, a)
+    with pytest.raises(gradc.ArgumentError, match="missing"):
+        f.value_and_grad(plain)
+    if args:
+        with pytest.raises(gradc.ArgumentError, match=r"p\[0\] has no key 'a'"):
+            f.value_and_grad([{"A": a, "b": 2.0}, Layer(a, a)], a)
+        with pytest.raises(gradc.ArgumentError, match=r"p\[1\] must be a Layer"):
+            f.value_and_grad([plain[0], 3.0], a)
+
+
+def test_results_go_into_arrays_that_are_given_at_every_call() -> None:
+    f = gradc.compile(lambda p, x: np.sum(p["a"] * x), wrt="p", jit=False)
+    a, out = np.array([1.0, 2.0]), np.empty(2)
+    for factor in (1.0, 2.0, 3.0):
+        found = f.value_and_grad({"a": a}, factor * a, out=(0.0, {"a": out}))
+        assert found[0] == factor * 5.0 and found[1]["a"] is out
+        close(out, factor * a)
+    assert f.grad is f.grad

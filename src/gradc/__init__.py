@@ -26,6 +26,7 @@ from gradc.ir.errors import (
 if TYPE_CHECKING:
     from gradc.compiler.check import check_gradients, check_grads
     from gradc.compiler.function import Function
+    from gradc.compiler.report import report
 
 __version__ = "0.1.0"
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "compile",
     "nn",
     "operation",
+    "report",
     "stop_gradient",
 ]
 
@@ -52,6 +54,7 @@ _LATER = {
     "Function": "gradc.compiler.function",
     "check_gradients": "gradc.compiler.check",
     "check_grads": "gradc.compiler.check",
+    "report": "gradc.compiler.report",
 }
 
 
