@@ -13,6 +13,7 @@ import functools
 import hashlib
 import importlib
 import linecache
+import logging
 import os
 import pickle
 import re
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import accumulate, cache, special, vector_maths
+from . import accumulate, blocks, cache, special, vector_maths
 from .results import result_class
 
 if TYPE_CHECKING:
@@ -111,7 +112,9 @@ def _jit_is_disabled() -> bool:
 
 
 def _load_plain(module: Module, key: str) -> dict[str, Callable[..., Any]]:
-    namespace = _execute(module, key, f"<{_module_name(key)}>", ast.parse(module.source)).__dict__
+    filename = f"<{_module_name(key)}>"
+    namespace = _execute(module, key, filename, ast.parse(module.source)).__dict__
+    _show(module, filename)
     for name, value in list(namespace.items()):
         if isinstance(value, types.FunctionType) and value.__module__ == namespace["__name__"]:
             value.__code__ = _numpy_literals(value.__code__)
@@ -148,14 +151,18 @@ def _load_compiled(
             cache.events.hits += 1
             return loaded[0]
     filename = _file_of(key) if use_cache else f"<{_module_name(key)}>"
-    functions, payloads = _compile(module, parallel, key, filename, {})
+    try:
+        functions, payloads = _compile(module, parallel, key, filename, {})
+    except blocks.Unsuitable as reason:
+        logging.getLogger("gradc").info("%s is left to Numba whole: it has %s", filename, reason)
+        functions, payloads = _compile(module, parallel, key, filename, {}, with_blocks=False)
     if use_cache and len(payloads) == len(module.entries):
         cache.store(key, {"module.py": module.source.encode(), **payloads})
     return functions
 
 
 def _compile(
-    module: Module, parallel: bool, key: str, filename: str, files: dict[str, bytes]
+    module: Module, parallel: bool, key: str, filename: str, files: dict[str, bytes], *, with_blocks: bool = True
 ) -> tuple[dict[str, Callable[..., Any]], dict[str, bytes]]:
     """Make the functions from verified compiled code where `files` has it, with Numba where not.
 
@@ -169,10 +176,15 @@ def _compile(
     replaced.update(accumulate.functions())
     in_loops = vector_maths.rewrite(tree, module.helpers)
     replaced.update(in_loops.functions())
-    namespace = _execute(module, key, filename, accumulate.rewrite(tree), replaced).__dict__
+    accumulate.rewrite(tree)
+    long_runs = blocks.rewrite(tree, [entry.name for entry in module.entries]) if with_blocks else {}
+    namespace = _execute(module, key, filename, tree, replaced).__dict__
+    if not long_runs:           # Numba reads the whole text of a function, if it is there
+        _show(module, filename)
     jit = numba.njit(parallel=parallel, **OPTIONS)
     for name in (*module.helpers, *in_loops.helpers):
         namespace[name] = jit(namespace[name])
+    namespace.update(blocks.functions(long_runs, namespace, OPTIONS["fastmath"]))
     payloads: dict[str, bytes] = {}
     for entry in module.entries:
         dispatcher = jit(namespace[entry.name])
@@ -189,6 +201,7 @@ def _compile(
         namespace[entry.name] = dispatcher
         if compiled_code.produced is not None:
             payloads[_file_name(entry)] = compiled_code.produced
+    _show(module, filename)
     return _public(module, namespace), payloads
 
 
@@ -253,7 +266,6 @@ def _execute(
     made = types.ModuleType(name)
     made.__file__ = filename
     code = compile(tree, filename, "exec", dont_inherit=True)
-    linecache.cache[filename] = (len(module.source), None, module.source.splitlines(keepends=True), filename)
     sys.modules[name] = made
     try:
         exec(code, made.__dict__)  # noqa: S102  # text that our own printer made
@@ -265,6 +277,11 @@ def _execute(
         fields = made.__dict__[class_name]._fields
         made.__dict__[class_name] = result_class(class_name, fields, originals, name)
     return made
+
+
+def _show(module: Module, filename: str) -> None:
+    """Let tracebacks find a module's text."""
+    linecache.cache[filename] = (len(module.source), None, module.source.splitlines(keepends=True), filename)
 
 
 def _public(module: Module, namespace: dict[str, Any]) -> dict[str, Callable[..., Any]]:
@@ -297,7 +314,7 @@ def _key(module: Module, *, plain: bool, parallel: bool = False) -> str:
     ]
     if not plain:
         parts += [parallel, OPTIONS["error_model"], sorted(OPTIONS["fastmath"]), _own_code(), _machine(),
-                  vector_maths.settings()]
+                  vector_maths.settings(), blocks.settings()]
         if "scipy" in module.source:
             import scipy
 
@@ -310,8 +327,9 @@ def _own_code() -> list[str]:
     """gradc's version, and a hash of the files that shape compiled code (they change between versions)."""
     folder = Path(__file__).parent
     digest = hashlib.sha256()
-    for name in ("accumulate.py", "lanes.py", "load.py", "polynomials.py", "results.py", "special.py",
-                 "vector_kernels.py", "vector_kernels_single.py", "vector_maths.py"):
+    for name in ("accumulate.py", "block_expressions.py", "block_intrinsic.py", "block_llvm.py", "blocks.py",
+                 "lanes.py", "load.py", "polynomials.py", "results.py", "special.py", "vector_kernels.py",
+                 "vector_kernels_single.py", "vector_maths.py"):
         digest.update((folder / name).read_bytes())
     package = sys.modules[__name__.partition(".")[0]]
     return [getattr(package, "__version__", ""), digest.hexdigest()]

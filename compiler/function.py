@@ -9,7 +9,6 @@ converting them only when that refuses.
 from __future__ import annotations
 
 import functools
-import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from .draw import Drawing
     from .explain import Explanation
 
-MOST_STATEMENTS = 20_000     # Numba takes about a millisecond for each
 KINK_POLICY = {
     "subgradient": "At kinks: abs'(0) = 0, relu'(0) = 0, norm'(0) = 0, ties of max and min share equally, "
                    "a tie with a constant gives 0.",
@@ -239,17 +237,7 @@ class Function:
         from gradc.codegen.load import load
 
         with self._lock:
-            return load(module, jit=self._options.jit and not self._is_huge, cache=self._options.cache)
-
-    @functools.cached_property
-    def _is_huge(self) -> bool:
-        """Whether Numba would compile for minutes: then the text runs as plain Python, which is said once."""
-        huge = self.printed.statements > MOST_STATEMENTS
-        if huge and self._options.jit:
-            logging.getLogger("gradc").warning(
-                "%s has %d statements and runs as plain Python: Numba would take minutes to compile it",
-                self._name, self.printed.statements)
-        return huge
+            return load(module, jit=self._options.jit, cache=self._options.cache)
 
     @functools.cached_property
     def _direct(self) -> Callable[..., Any]:
