@@ -13,6 +13,7 @@ import functools
 import hashlib
 import importlib
 import linecache
+import logging
 import os
 import pickle
 import re
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import accumulate, cache, special, vector_maths
+from . import accumulate, blocks, cache, special, vector_maths
 from .results import result_class
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def optimised(module: Module) -> str:
     alone = Module(module.source, module.helpers, (entry,), module.results)
     with _lock:
         key = cache.key_of([_key(alone, plain=False), "lines"])
-        function: Any = _compile(alone, False, key, f"<{_module_name(key)}>", {}, debug=True)[0][entry.name]
+        function: Any = _compile_anew(alone, False, key, f"<{_module_name(key)}>", debug=True)[0][entry.name]
     return "\n".join(function.inspect_llvm().values())
 
 
@@ -142,7 +143,9 @@ def _jit_is_disabled() -> bool:
 
 
 def _load_plain(module: Module, key: str) -> dict[str, Callable[..., Any]]:
-    namespace = _execute(module, key, f"<{_module_name(key)}>", ast.parse(module.source)).__dict__
+    filename = f"<{_module_name(key)}>"
+    namespace = _execute(module, key, filename, ast.parse(module.source)).__dict__
+    _show(module, filename)
     for name, value in list(namespace.items()):
         if isinstance(value, types.FunctionType) and value.__module__ == namespace["__name__"]:
             value.__code__ = _numpy_literals(value.__code__)
@@ -183,14 +186,25 @@ def _load_compiled(
     none = not use_cache or cache.wanted_root() is None
     _outcomes[key, use_cache] = "off" if none else "rebuilt" if cache.events.rebuilt > rebuilt else "miss"
     filename = _file_of(key) if use_cache else f"<{_module_name(key)}>"
-    functions, payloads = _compile(module, parallel, key, filename, {})
+    functions, payloads = _compile_anew(module, parallel, key, filename)
     if use_cache and len(payloads) == len(module.entries):
         cache.store(key, {"module.py": module.source.encode(), **payloads})
     return functions
 
 
+def _compile_anew(module: Module, parallel: bool, key: str, filename: str, *, debug: bool = False) -> tuple[
+        dict[str, Callable[..., Any]], dict[str, bytes]]:
+    """Make the functions with their long runs as blocks, or with Numba alone where a run does not suit."""
+    try:
+        return _compile(module, parallel, key, filename, {}, debug=debug)
+    except blocks.Unsuitable as reason:
+        logging.getLogger("gradc").info("%s is left to Numba whole: it has %s", filename, reason)
+        return _compile(module, parallel, key, filename, {}, debug=debug, with_blocks=False)
+
+
 def _compile(
-    module: Module, parallel: bool, key: str, filename: str, files: dict[str, bytes], *, debug: bool = False
+    module: Module, parallel: bool, key: str, filename: str, files: dict[str, bytes], *, debug: bool = False,
+    with_blocks: bool = True,
 ) -> tuple[dict[str, Callable[..., Any]], dict[str, bytes]]:
     """Make the functions from verified compiled code where `files` has it, with Numba where not.
 
@@ -205,12 +219,17 @@ def _compile(
     check = _check_arguments(module, tree, replaced)
     in_loops = vector_maths.rewrite(tree, module.helpers)
     replaced.update(in_loops.functions())
-    namespace = _execute(module, key, filename, accumulate.rewrite(tree), replaced).__dict__
+    accumulate.rewrite(tree)
+    long_runs = blocks.rewrite(tree, [entry.name for entry in module.entries]) if with_blocks else {}
+    namespace = _execute(module, key, filename, tree, replaced).__dict__
+    if not long_runs:           # Numba reads the whole text of a function, if it is there
+        _show(module, filename)
     jit = numba.njit(parallel=parallel, debug=debug, **OPTIONS)
     inlined = numba.njit(parallel=parallel, debug=debug, forceinline=True, **OPTIONS)
     short = _short(tree)
     for name in (*module.helpers, *in_loops.helpers):
         namespace[name] = jit(namespace[name])
+    namespace.update(blocks.functions(long_runs, namespace, OPTIONS["fastmath"]))
     payloads: dict[str, bytes] = {}
     for entry in module.entries:
         dispatcher = (inlined if entry.name in short else jit)(namespace[entry.name])
@@ -227,6 +246,7 @@ def _compile(
         namespace[entry.name] = dispatcher
         if compiled_code.produced is not None:
             payloads[_file_name(entry)] = compiled_code.produced
+    _show(module, filename)
     return _public(module, namespace), payloads
 
 
@@ -331,7 +351,6 @@ def _execute(
     made = types.ModuleType(name)
     made.__file__ = filename
     code = compile(tree, filename, "exec", dont_inherit=True)
-    linecache.cache[filename] = (len(module.source), None, module.source.splitlines(keepends=True), filename)
     sys.modules[name] = made
     try:
         exec(code, made.__dict__)  # noqa: S102  # text that our own printer made
@@ -343,6 +362,11 @@ def _execute(
         fields = made.__dict__[class_name]._fields
         made.__dict__[class_name] = result_class(class_name, fields, originals, name)
     return made
+
+
+def _show(module: Module, filename: str) -> None:
+    """Let tracebacks find a module's text."""
+    linecache.cache[filename] = (len(module.source), None, module.source.splitlines(keepends=True), filename)
 
 
 def _public(module: Module, namespace: dict[str, Any]) -> dict[str, Callable[..., Any]]:
@@ -375,7 +399,7 @@ def _key(module: Module, *, plain: bool, parallel: bool = False) -> str:
     ]
     if not plain:
         parts += [parallel, OPTIONS["error_model"], sorted(OPTIONS["fastmath"]), _own_code(), _machine(),
-                  vector_maths.settings()]
+                  vector_maths.settings(), blocks.settings()]
         if any(spelling.startswith(CHECKED) for entry in module.entries for spelling in entry.argument_types):
             checked: Any = importlib.import_module(".checked", __package__)
             parts.append(checked.available())
@@ -391,7 +415,8 @@ def _own_code() -> list[str]:
     """gradc's version, and a hash of the files that shape compiled code (they change between versions)."""
     folder = Path(__file__).parent
     digest = hashlib.sha256()
-    for name in ("accumulate.py", "checked.py", "lanes.py", "load.py", "polynomials.py", "results.py", "special.py",
+    for name in ("accumulate.py", "block_expressions.py", "block_intrinsic.py", "block_llvm.py", "blocks.py",
+                 "checked.py", "lanes.py", "load.py", "polynomials.py", "results.py", "special.py",
                  "vector_kernels.py", "vector_kernels_single.py", "vector_maths.py"):
         digest.update((folder / name).read_bytes())
     package = sys.modules[__name__.partition(".")[0]]

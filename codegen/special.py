@@ -56,7 +56,7 @@ def imported(tree: ast.Module) -> dict[str, str]:
     """The names a module's syntax tree imports from scipy.special: local name -> SciPy's name."""
     return {
         alias.asname or alias.name: alias.name
-        for node in ast.walk(tree)
+        for node in tree.body
         if isinstance(node, ast.ImportFrom) and node.module == "scipy.special"
         for alias in node.names
     }

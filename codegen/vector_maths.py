@@ -105,7 +105,8 @@ def rewrite(tree: ast.Module, helpers: Sequence[str]) -> Rewritten:
     for definition in list(functions.values()):
         rewriter = _Rewriter(known, twins, done, everywhere=False)
         for statement in definition.body:
-            rewriter.visit(statement)
+            if isinstance(statement, (ast.For, ast.If, ast.While)):             # nothing else holds a loop
+                rewriter.visit(statement)
         _widen(definition, rewriter)
     waiting, made = list(done.helpers), set()
     while waiting:
@@ -122,7 +123,8 @@ def rewrite(tree: ast.Module, helpers: Sequence[str]) -> Rewritten:
         waiting += done.helpers[before:]
         tree.body.insert(tree.body.index(functions[name]) + 1, twin)
     done.helpers = [PREFIX + name for name in helpers if name in made]
-    ast.fix_missing_locations(tree)
+    if done.kernels or made:
+        ast.fix_missing_locations(tree)
     return done
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from .draw import Drawing
     from .explain import Explanation
 
-MOST_STATEMENTS = 20_000     # Numba takes about a millisecond for each
 KINK_POLICY = {
     "subgradient": "At kinks: abs'(0) = 0, relu'(0) = 0, norm'(0) = 0, ties of max and min share equally, "
                    "a tie with a constant gives 0.",
@@ -272,9 +270,8 @@ class Function:
     def _load(self, module: Module) -> dict[str, Callable[..., Any]]:
         from gradc.codegen.load import load
 
-        jit = self._options.jit and not self._is_huge
-        with self._lock, self.timed("Numba" if jit else "load"):
-            return load(module, jit=jit, cache=self._options.cache)
+        with self._lock, self.timed("Numba" if self._options.jit else "load"):
+            return load(module, jit=self._options.jit, cache=self._options.cache)
 
     def build(self) -> str:
         """Compile now what a call needs, and say where the code came from: see `gradc.codegen.load.outcome`."""
@@ -289,16 +286,6 @@ class Function:
         from gradc.codegen.vectorised import vector_loops
 
         return vector_loops(optimised(self.printed.module), self.source)
-
-    @functools.cached_property
-    def _is_huge(self) -> bool:
-        """Whether Numba would compile for minutes: then the text runs as plain Python, which is said once."""
-        huge = self.printed.statements > MOST_STATEMENTS
-        if huge and self._options.jit:
-            logging.getLogger("gradc").warning(
-                "%s has %d statements and runs as plain Python: Numba would take minutes to compile it",
-                self._name, self.printed.statements)
-        return huge
 
     @functools.cached_property
     def _direct(self) -> Callable[..., Any]:
