@@ -29,7 +29,8 @@ from .structures import NOTHING, Tree, argument_entries, fixed, grow, leaves, ou
 
 Kind = tuple[str, tuple[bool, ...]]                 # of a leaf: its dtype, and which of its dimensions are 1
 _DTYPES = {"b": "bool", "i": "int", "u": "int"}
-AUTOMATIC = (str, bool, types.FunctionType, types.BuiltinFunctionType, np.ufunc, type)   # defaults that are options
+# types of defaults that are options
+AUTOMATIC = (str, bool, types.FunctionType, types.MethodType, types.BuiltinFunctionType, np.ufunc, type)
 
 
 class Late:
