@@ -38,6 +38,9 @@ MATH = {"math.pow": "power", "math.fabs": "abs", "math.lgamma": "loggamma", "mat
         "math.log": "math.log", "math.hypot": "math.hypot", "math.dist": "math.dist"}       # other than NumPy's
 
 
+ABSTRACT = (np.number, np.integer, np.signedinteger, np.unsignedinteger, np.inexact, np.floating, np.complexfloating)
+
+
 class NeededWhole(UnsupportedError):
     """An argument that was declared real is used as an index."""
 
@@ -169,7 +172,7 @@ def _seen(trace: Trace, value: Any, copies: Copies) -> Any:
         return StandIn(trace, value, copies) if value.__name__ in MODULES else value
     if isinstance(value, types.FunctionType) and is_users(value):
         return _copied(value, trace, copies)
-    if isinstance(value, type) and issubclass(value, (np.number, np.bool_)) and np.dtype(value).type is value:
+    if isinstance(value, type) and issubclass(value, (np.number, np.bool_)) and value not in ABSTRACT:
         return number_type(value)
     if value is np.r_ or value is np.c_:
         return Brackets(trace, value)
@@ -243,7 +246,9 @@ def _copied(function: Any, trace: Trace, copies: Copies) -> Any:
     """The function with stand-ins among its globals and in its closure; its own globals stay as they are."""
     if function in copies:
         return copies[function]
-    scope: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": _importer(trace, copies), "len": _length}}
+    own = {"__import__": _importer(trace, copies), "len": _length, "isinstance": _is_instance, "type": _type,
+           "hasattr": _has_attribute}
+    scope: dict[str, Any] = {"__builtins__": {**vars(builtins), **own}}
     copy = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__,
                               tuple(types.CellType() for _ in function.__closure__ or ()))
     copy.__kwdefaults__ = function.__kwdefaults__
@@ -261,6 +266,30 @@ def _copied(function: Any, trace: Trace, copies: Copies) -> Any:
 def _length(value: Any) -> Any:
     """What `len` is inside the copy: the size of a traced array, also where it is no number yet."""
     return value.shape[0] if isinstance(value, Traced) and value.ndim else len(value)
+
+
+def _is_instance(value: Any, kinds: Any) -> bool:
+    """What `isinstance` is inside the copy: a traced value is what NumPy or Python would have in its place."""
+    if isinstance(kinds, (tuple, types.UnionType)):
+        return any(_is_instance(value, kind) for kind in (kinds if isinstance(kinds, tuple) else kinds.__args__))
+    kind = builtins.type if kinds is _type else getattr(kinds, "numpy", kinds)
+    return any(isinstance(one, kind) for one in (_likes(value) if isinstance(value, Traced) else (value,)))
+
+
+def _type(*args: Any) -> Any:
+    """What `type` is inside the copy, for a traced value as for others."""
+    return type(_likes(args[0])[0]) if len(args) == 1 and isinstance(args[0], Traced) else type(*args)
+
+
+def _has_attribute(value: Any, name: str) -> bool:
+    """What `hasattr` is inside the copy: a traced number has no length."""
+    return hasattr(value, name) and (not isinstance(value, Traced) or any(hasattr(one, name) for one in _likes(value)))
+
+
+def _likes(value: Traced) -> tuple[Any, ...]:
+    """Values of the types that stand where a traced one is: an array, or a number of Python's and of NumPy's."""
+    kind = np.dtype(value.array.dtype)
+    return (np.empty((0,) * value.ndim),) if value.ndim else (kind.type(0).item(), kind.type(0))
 
 
 def _importer(trace: Trace, copies: Copies) -> Callable[..., Any]:
