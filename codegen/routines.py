@@ -3,7 +3,8 @@
 The printer pastes the text of a function into a module that calls it, so each uses NumPy alone, and the same
 text runs as plain Python and under Numba, which hands it to LAPACK. Results are C-contiguous, so that loops that
 read them run along memory. What NumPy refuses (a singular matrix, one that is not positive definite) is refused
-here with its error. What the routines mean and which shapes they give stands in `ir.routines`.
+here with its error; what is infinite or NaN passes as in NumPy, also where Numba's LAPACK takes no such array. What
+the routines mean and which shapes they give stands in `ir.routines`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ Matrix = Any        # np.ndarray in the text that is pasted
 
 
 PASTED: dict[str, str] = {}                 # texts of routines that are the user's own functions
-OWN = ("matmul",)                           # what the printer itself calls, no routine of a graph
-NEEDED: dict[str, tuple[str, ...]] = {}     # and the functions that such a routine consists of, callee first
+OWN = ("matmul", "eliminated")              # what the printer or a routine calls, no routine of a graph
+# the functions that a routine consists of, callee first, where it is not one alone
+NEEDED: dict[str, tuple[str, ...]] = {
+    name: ("eliminated", name) for name in ("solve", "inv", "inv_or_nan", "det", "slogdet")}
 
 
 def function_text(name: str) -> str:
@@ -33,9 +36,43 @@ def cholesky(matrix: Matrix) -> Matrix:
     return np.ascontiguousarray(np.linalg.cholesky(matrix))
 
 
+def eliminated(matrix: Matrix, right: Matrix) -> tuple[Matrix, Matrix]:
+    """The pivots, with the sign of their order, and the solution x of A x = b; a pivot of 0 ends it.
+
+    For matrices with infinite or NaN elements, which LAPACK spreads as arithmetic does, and Numba does not give it.
+    """
+    work, x, pivots = matrix.copy(), right.copy(), np.empty(len(matrix), matrix.dtype)
+    for k in range(len(work)):
+        best = k
+        for i in range(k + 1, len(work)):
+            if abs(work[i, k]) > abs(work[best, k]) or (np.isnan(work[best, k]) and not np.isnan(work[i, k])):
+                best = i
+        order = np.arange(len(work))
+        order[k], order[best] = best, k
+        work, x = work[order], x[order]
+        pivots[k] = work[k, k] if best == k else -work[k, k]
+        if work[k, k] == 0.0:
+            pivots[k:] = 0.0
+            return pivots, x
+        for i in range(k + 1, len(work)):
+            factor = work[i, k] / work[k, k]
+            work[i] -= factor * work[k]
+            x[i] -= factor * x[k]
+    for k in range(len(work) - 1, -1, -1):
+        x[k] /= work[k, k]
+        for i in range(k):
+            x[i] -= work[i, k] * x[k]
+    return pivots, x
+
+
 def solve(matrix: Matrix, right: Matrix) -> Matrix:
     """The solution x of A x = b."""
-    return np.ascontiguousarray(np.linalg.solve(matrix, right))
+    if np.isfinite(np.sum(matrix) + np.sum(right)):
+        return np.ascontiguousarray(np.linalg.solve(matrix, right))
+    pivots, x = eliminated(matrix, right)
+    if np.any(pivots == 0.0):
+        raise np.linalg.LinAlgError("Singular matrix")
+    return x
 
 
 def solve_lower(lower: Matrix, right: Matrix) -> Matrix:
@@ -96,11 +133,18 @@ def solve_upper_transposed(upper: Matrix, right: Matrix) -> Matrix:
 
 def inv(matrix: Matrix) -> Matrix:
     """The inverse of a matrix."""
-    return np.ascontiguousarray(np.linalg.inv(matrix))
+    if np.isfinite(np.sum(matrix)):
+        return np.ascontiguousarray(np.linalg.inv(matrix))
+    pivots, x = eliminated(matrix, np.eye(len(matrix), dtype=matrix.dtype))
+    if np.any(pivots == 0.0):
+        raise np.linalg.LinAlgError("Singular matrix")
+    return x
 
 
 def inv_or_nan(matrix: Matrix) -> Matrix:
     """The inverse of a matrix, or NaN where it is singular."""
+    if not np.isfinite(np.sum(matrix)):
+        return eliminated(matrix, np.eye(len(matrix), dtype=matrix.dtype))[1]
     if np.linalg.slogdet(matrix)[0] == 0.0:
         return np.full_like(matrix, np.nan)
     return np.ascontiguousarray(np.linalg.inv(matrix))
@@ -109,14 +153,22 @@ def inv_or_nan(matrix: Matrix) -> Matrix:
 def det(matrix: Matrix) -> Matrix:
     """The determinant, as the one element of an array."""
     found = np.empty(1, matrix.dtype)
-    found[0] = np.linalg.det(matrix)
+    if np.isfinite(np.sum(matrix)):
+        found[0] = np.linalg.det(matrix)
+    else:
+        found[0] = np.prod(eliminated(matrix, matrix[:, :0])[0])
     return found
 
 
 def slogdet(matrix: Matrix) -> Matrix:
     """The sign of the determinant and the logarithm of its size."""
     found = np.empty(2, matrix.dtype)
-    found[0], found[1] = np.linalg.slogdet(matrix)
+    if np.isfinite(np.sum(matrix)):
+        found[0], found[1] = np.linalg.slogdet(matrix)
+    else:
+        pivots = eliminated(matrix, matrix[:, :0])[0]
+        found[0] = 0.0 if np.any(pivots == 0.0) else 1.0 - 2.0 * (np.sum(pivots < 0.0) % 2)
+        found[1] = np.sum(np.log(np.abs(pivots)))
     return found
 
 
@@ -124,6 +176,8 @@ def adjugate(matrix: Matrix) -> Matrix:
     """The transposed cofactors, det(A) A^-1, from the singular values, so also where there is no inverse."""
     if len(matrix) == 0:                # Numba's LAPACK takes no empty array
         return np.empty_like(matrix)
+    if not np.isfinite(np.sum(matrix)):
+        return np.full_like(matrix, np.nan)
     left, values, right = np.linalg.svd(matrix)
     left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)
     scaled = np.ascontiguousarray(right.T)
@@ -131,12 +185,16 @@ def adjugate(matrix: Matrix) -> Matrix:
         for other in range(len(values)):
             if other != k:
                 scaled[:, k] *= values[other]
-    return np.linalg.det(left) * np.linalg.det(right) * np.dot(scaled, np.ascontiguousarray(left.T))
+    scaled *= np.linalg.det(left) * np.linalg.det(right)
+    return np.dot(scaled, np.ascontiguousarray(left.T))
 
 
 def eigh(matrix: Matrix) -> tuple[Matrix, Matrix]:
     """Eigenvalues, ascending, and eigenvectors as columns; only the lower triangle of the matrix is read."""
-    values, vectors = np.linalg.eigh(matrix)
+    lower = np.tril(matrix)
+    if not np.isfinite(np.sum(lower)):
+        raise np.linalg.LinAlgError("Eigenvalues did not converge: an element is infinite or NaN")
+    values, vectors = np.linalg.eigh(lower)
     return values, np.ascontiguousarray(vectors)
 
 
@@ -145,6 +203,9 @@ def qr(matrix: Matrix) -> tuple[Matrix, Matrix]:
     rows, columns = matrix.shape
     if rows == 0 or columns == 0:       # Numba's LAPACK takes no empty array
         return np.empty((rows, 0), matrix.dtype), np.empty((0, columns), matrix.dtype)
+    if not np.isfinite(np.sum(matrix)):
+        rank = min(rows, columns)
+        return np.full((rows, rank), np.nan, matrix.dtype), np.triu(np.full((rank, columns), np.nan, matrix.dtype))
     orthogonal, triangular = np.linalg.qr(matrix)
     return np.ascontiguousarray(orthogonal), np.ascontiguousarray(triangular)
 
@@ -154,12 +215,16 @@ def svd(matrix: Matrix) -> tuple[Matrix, Matrix, Matrix]:
     rows, columns = matrix.shape
     if rows == 0 or columns == 0:       # Numba's LAPACK takes no empty array
         return np.empty((rows, 0), matrix.dtype), np.empty(0, matrix.dtype), np.empty((0, columns), matrix.dtype)
+    if not np.isfinite(np.sum(matrix)):
+        raise np.linalg.LinAlgError("SVD did not converge: an element is infinite or NaN")
     left, values, right = np.linalg.svd(matrix, full_matrices=False)
     return np.ascontiguousarray(left), values, np.ascontiguousarray(right)
 
 
 def pinv(matrix: Matrix) -> Matrix:
     """The Moore-Penrose inverse; singular values below max(m, n) eps times the largest count as zero."""
+    if not np.isfinite(np.sum(matrix)):
+        raise np.linalg.LinAlgError("SVD did not converge: an element is infinite or NaN")
     return np.ascontiguousarray(np.linalg.pinv(matrix, max(matrix.shape) * np.finfo(matrix.dtype).eps))
 
 

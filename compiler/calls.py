@@ -51,10 +51,10 @@ def plain(value: Any) -> types.FunctionType | None:
     return cast("types.FunctionType", named)
 
 
-def copied(value: Any, copy: Callable[[types.FunctionType], Any]) -> Any:
+def copied(value: Any, copy: Callable[[Any], Any]) -> Any:
     """A method, a partial application or a compiled function around the copy of its function; None for others."""
     if isinstance(value, types.MethodType) and isinstance(value.__func__, types.FunctionType):
-        return types.MethodType(copy(value.__func__), value.__self__)
+        return types.MethodType(copy(value.__func__), copy(value.__self__))
     if isinstance(value, functools.partial) and plain(value.func) is not None:
         inner = value.func
         function = inner if isinstance(inner, types.FunctionType) else getattr(inner, "py_func", None)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import builtins
 import inspect
+import os
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -27,6 +28,7 @@ from .gathered import settle
 from .numpy_constructors import CONSTRUCTORS
 from .numpy_dtypes import number_type
 from .numpy_table import call, constructed, trace_of
+from .objects import Copies, is_users, is_users_module, seen
 from .shapes import Declaration, declaration, declarations
 from .structures import NOTHING, Entries, Fixed, Leaf, Tree, entries, fill, grow, unused
 from .traced import Trace, Traced
@@ -35,6 +37,9 @@ MODULES = ("numpy", "numpy.linalg", "numpy.fft", "numpy.polynomial", "numpy.poly
            "scipy.special", "scipy.linalg", "gradc", "gradc.nn", "gradc.compiler.nn")
 MATH = {"math.pow": "power", "math.fabs": "abs", "math.lgamma": "loggamma", "math.fsum": "sum",
         "math.log": "math.log", "math.hypot": "math.hypot", "math.dist": "math.dist"}       # other than NumPy's
+
+
+ABSTRACT = (np.number, np.integer, np.signedinteger, np.unsignedinteger, np.inexact, np.floating, np.complexfloating)
 
 
 class NeededWhole(UnsupportedError):
@@ -83,7 +88,7 @@ def traced(function: Callable[..., Any], arguments: Mapping[str, Tree], leaf: Ma
         values[name] = trace.value(trace.whole(graph.input(name, d.dtype, d.shape)))
     for name in sorted({n for d in leaf.values() for dim in d.shape for n in dim.names()} - bound - set(leaf)):
         graph.input(name, "int64")
-    copies: dict[int, Any] = {}
+    copies = Copies()
     given = {name: _seen(trace, tree.value, copies) if isinstance(tree, Fixed) else fill(tree, values.__getitem__)
              for name, tree in arguments.items()}
     try:
@@ -156,20 +161,20 @@ def is_declared(function: Callable[..., Any], args: Any) -> bool:
 class StandIn:
     """A module as the traced function sees it: functions on traced values, everything else as it is."""
 
-    def __init__(self, trace: Trace, module: types.ModuleType, copies: dict[int, Any]) -> None:
+    def __init__(self, trace: Trace, module: types.ModuleType, copies: Copies) -> None:
         self._trace, self._module, self._copies = trace, module, copies
 
     def __getattr__(self, name: str) -> Any:
         return _seen(self._trace, getattr(self._module, name), self._copies)
 
 
-def _seen(trace: Trace, value: Any, copies: dict[int, Any]) -> Any:
+def _seen(trace: Trace, value: Any, copies: Copies) -> Any:
     """A global or a closed-over value as the copy sees it."""
     if isinstance(value, types.ModuleType):
         return StandIn(trace, value, copies) if value.__name__ in MODULES else value
-    if isinstance(value, types.FunctionType) and _is_users(value):
+    if isinstance(value, types.FunctionType) and is_users(value):
         return _copied(value, trace, copies)
-    if isinstance(value, type) and issubclass(value, (np.number, np.bool_)) and np.dtype(value).type is value:
+    if isinstance(value, type) and issubclass(value, (np.number, np.bool_)) and value not in ABSTRACT:
         return number_type(value)
     if value is np.r_ or value is np.c_:
         return Brackets(trace, value)
@@ -177,17 +182,10 @@ def _seen(trace: Trace, value: Any, copies: dict[int, Any]) -> Any:
         name = _name_of(value)
         if name is not None:
             return Either(trace, name, value)
-        wrapped = copied(value, lambda function: _seen(trace, function, copies))
+        wrapped = copied(value, lambda inner: _seen(trace, inner, copies))
         if wrapped is not None:
             return wrapped
-    return value
-
-
-def _is_users(function: types.FunctionType) -> bool:
-    if function.__module__ == "gradc.compiler.nn":
-        return True
-    top = (function.__module__ or "").partition(".")[0]
-    return top not in ("numpy", "scipy", "gradc", "math") and top not in sys.stdlib_module_names
+    return seen(value, lambda inner: _seen(trace, inner, copies), copies)
 
 
 def _name_of(function: Any) -> str | None:
@@ -246,15 +244,17 @@ class Brackets:
         return call("concatenate", ([constructed(self._trace, "atleast_1d", (item,), {}) for item in items],), {})
 
 
-def _copied(function: Any, trace: Trace, copies: dict[int, Any]) -> Any:
+def _copied(function: Any, trace: Trace, copies: Copies) -> Any:
     """The function with stand-ins among its globals and in its closure; its own globals stay as they are."""
-    if id(function) in copies:
-        return copies[id(function)]
-    scope: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": _importer(trace, copies), "len": _length}}
+    if function in copies:
+        return copies[function]
+    own = {"__import__": _importer(trace, copies), "len": _length, "isinstance": _is_instance, "type": _type,
+           "hasattr": _has_attribute}
+    scope: dict[str, Any] = {"__builtins__": {**vars(builtins), **own}}
     copy = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__,
                               tuple(types.CellType() for _ in function.__closure__ or ()))
     copy.__kwdefaults__ = function.__kwdefaults__
-    copies[id(function)] = copy
+    copies[function] = copy
     names = _names_in(function.__code__)
     scope |= {name: _seen(trace, value, copies) for name, value in function.__globals__.items() if name in names}
     for cell, own in zip(copy.__closure__ or (), function.__closure__ or (), strict=True):
@@ -270,7 +270,31 @@ def _length(value: Any) -> Any:
     return value.shape[0] if isinstance(value, Traced) and value.ndim else len(value)
 
 
-def _importer(trace: Trace, copies: dict[int, Any]) -> Callable[..., Any]:
+def _is_instance(value: Any, kinds: Any) -> bool:
+    """What `isinstance` is inside the copy: a traced value is what NumPy or Python would have in its place."""
+    if isinstance(kinds, (tuple, types.UnionType)):
+        return any(_is_instance(value, kind) for kind in (kinds if isinstance(kinds, tuple) else kinds.__args__))
+    kind = builtins.type if kinds is _type else getattr(kinds, "numpy", kinds)
+    return any(isinstance(one, kind) for one in (_likes(value) if isinstance(value, Traced) else (value,)))
+
+
+def _type(*args: Any) -> Any:
+    """What `type` is inside the copy, for a traced value as for others."""
+    return type(_likes(args[0])[0]) if len(args) == 1 and isinstance(args[0], Traced) else type(*args)
+
+
+def _has_attribute(value: Any, name: str) -> bool:
+    """What `hasattr` is inside the copy: a traced number has no length."""
+    return hasattr(value, name) and (not isinstance(value, Traced) or any(hasattr(one, name) for one in _likes(value)))
+
+
+def _likes(value: Traced) -> tuple[Any, ...]:
+    """Values of the types that stand where a traced one is: an array, or a number of Python's and of NumPy's."""
+    kind = np.dtype(value.array.dtype)
+    return (np.empty((0,) * value.ndim),) if value.ndim else (kind.type(0).item(), kind.type(0))
+
+
+def _importer(trace: Trace, copies: Copies) -> Callable[..., Any]:
     """What `import` does inside the copy: the module, as the copy sees it."""
 
     def importing(*args: Any, **keywords: Any) -> Any:
@@ -290,12 +314,10 @@ def _names_in(code: types.CodeType) -> set[str]:
     return found
 
 
-def _named_run(trace: Trace, function: Any, given: Mapping[str, Any], copies: Mapping[int, Any]) -> Any:
+def _named_run(trace: Trace, function: Any, given: Mapping[str, Any], copies: Copies) -> Any:
     """Run the copy; what its local variables hold at its end gets their names."""
-    codes = {copy.__code__ for copy in copies.values()}
-
     def watch(frame: Any, event: str, _argument: Any) -> None:
-        if event == "return" and frame.f_code in codes:
+        if event == "return" and frame.f_code in copies.codes:
             for name, value in frame.f_locals.items():
                 if isinstance(value, Traced) and name not in given:
                     node = value.last.node
@@ -315,13 +337,27 @@ def _named_run(trace: Trace, function: Any, given: Mapping[str, Any], copies: Ma
         raise UnsupportedError(f"{function.__name__} calls itself without end while it is traced\n"
                                "A Python recursion must end by numbers, not by traced values.") from None
     except Exception as error:
-        if type(error).__module__.partition(".")[0] != "numba":
+        place = _unseen(error)
+        if place is None:
             raise
-        raise UnsupportedError(f"{function.__name__} calls a function that Numba compiled in a place that is not "
-                               "traced, such as the method of an object\n"
-                               "Call its .py_func there, or pass the method itself.") from None
+        problem = str(error).partition("\n")[0]
+        raise UnsupportedError(f"{function.__name__} runs {place} as it is, since it is reached through an object that "
+                               f"cannot be followed, and it ended with {type(error).__name__}: {problem}\n"
+                               "Pass the function or the method itself, or give its class no __slots__, no metaclass "
+                               "and no base of another library.") from error
     finally:
         sys.setprofile(before)
+
+
+def _unseen(error: Exception) -> str | None:
+    """The last function of the user's under an error that ran with its own globals, and its line."""
+    found, step = None, error.__traceback__
+    while step is not None:
+        scope, code = step.tb_frame.f_globals, step.tb_frame.f_code
+        if "__name__" in scope and is_users_module(scope["__name__"]):
+            found = f"{code.co_name} (line {step.tb_lineno} of {os.path.basename(code.co_filename)})"
+        step = step.tb_next
+    return found
 
 
 def _outputs(trace: Trace, result: Any) -> Tree:

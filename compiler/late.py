@@ -31,7 +31,8 @@ from .structured import Structured, compiled
 from .structures import NOTHING, Tree, argument_entries, fixed, grow, leaves, outline, unused
 
 _DTYPES = {"b": "bool", "i": "int", "u": "int"}
-AUTOMATIC = (str, bool, types.FunctionType, types.BuiltinFunctionType, np.ufunc, type)   # defaults that are options
+# types of defaults that are options
+AUTOMATIC = (str, bool, types.FunctionType, types.MethodType, types.BuiltinFunctionType, np.ufunc, type)
 
 
 class Late:

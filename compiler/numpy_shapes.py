@@ -321,4 +321,5 @@ def _size(t: Trace, a: Any, axis: Any = None) -> Any:
 
 FUNCTIONS |= {
     "shape": lambda t, a: t.value(t.lift(a)).shape, "ndim": lambda t, a: len(t.lift(a).axes), "size": _size,
+    "isscalar": lambda t, a: not t.lift(a).axes, "iterable": lambda t, a: bool(t.lift(a).axes),
 }

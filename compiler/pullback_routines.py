@@ -94,22 +94,27 @@ def _inverse(use: Use) -> tuple[Array]:
     return (la.apply("neg", la.product(turned, use.cotangent, turned)),)
 
 
-def _scaled(la: LinearAlgebra, matrix: Array, values: Array, position: int) -> Array:
-    """A matrix for each point of the batch times the number that stands at a position of `values`."""
+def _at(la: LinearAlgebra, values: Array, position: int, matrix: Array) -> Node:
+    """The number at a position of `values`, for each point of the batch of a matrix."""
     number = la.graph.substitute(values.node, {values.axes[-1]: la.graph.const(position)})
     named = {old: la.graph.axis(new) for old, new in zip(values.axes[:-1], matrix.axes[:-2], strict=True)}
-    return Array(la.graph.apply("mul", matrix.node, la.graph.substitute(number, named)), matrix.axes)
+    return la.graph.substitute(number, named)
 
 
 def _determinant(use: Use) -> tuple[Array]:
     """The cofactors, which exist where the inverse does not."""
     la = use.algebra
-    return (_scaled(la, la.transposed(la.call("adjugate", use.operands[0])[0]), use.cotangent, 0),)
+    cofactors = la.transposed(la.call("adjugate", use.operands[0])[0])
+    return (Array(la.graph.apply("mul", cofactors.node, _at(la, use.cotangent, 0, cofactors)), cofactors.axes),)
 
 
 def _slogdet(use: Use) -> tuple[Array]:
+    """The transposed inverse; where there is none NaN, and 0 if no cotangent comes, as from a branch not taken."""
     la = use.algebra
-    return (_scaled(la, la.transposed(la.call("inv", use.operands[0])[0]), use.cotangent, 1),)
+    graph, inverse = la.graph, la.transposed(la.call("inv_or_nan", use.operands[0])[0])
+    size, cotangent = (_at(la, array, 1, inverse) for array in (use.results[0], use.cotangent))
+    out = graph.apply("and", graph.apply("not", graph.apply("isfinite", size)), graph.apply("eq", cotangent, 0.0))
+    return (Array(graph.ops.select(out, 0.0, graph.apply("mul", inverse.node, cotangent)), inverse.axes),)
 
 
 def _adjugate(use: Use) -> tuple[Array]:

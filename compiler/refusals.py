@@ -10,7 +10,7 @@ range with ends of its own does not.)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from gradc.ir.dims import Dim, FloorDivision
 from gradc.ir.graph import Axes, Check, Graph, Node, copy_graph, part_axes, scatter_parts, sorted_axes, store_parts
@@ -74,7 +74,7 @@ def _may_fail(node: Node) -> bool:
         return bool(_divisors(node.attr))
     if node.op in ("floordiv", "mod") and node.dtype == "int64":
         divisor = node.args[1]
-        if divisor.op == "dim" and any(_vanishes_with(axis.dim, divisor.attr) for axis in node.axes):
+        if divisor.op == "dim" and _vanish_with([axis.dim for axis in node.axes], divisor.attr):
             return False                                        # a loop over nothing divides nothing
         return divisor.op != "const" or not divisor.value
     if not node.is_reduction or REDUCTIONS[node.op].identity is not None:
@@ -83,12 +83,12 @@ def _may_fail(node: Node) -> bool:
     return len(node.args) > 1 or size is None or size < 1
 
 
-def _vanishes_with(dim: Dim, divisor: Dim) -> bool:
-    """Whether a dimension is 0 wherever the divisor, a product of names, is."""
+def _vanish_with(dims: Sequence[Dim], divisor: Dim) -> bool:
+    """Whether one of the dimensions is 0 wherever the divisor, a product of names, is."""
     if len(divisor.terms) != 1:
         return False
-    names = divisor.terms[0][0]
-    return bool(dim.terms) and all(all(monomial.count(n) >= names.count(n) for n in names) for monomial, _ in dim.terms)
+    common = {name for dim in dims if dim.terms for name in set.intersection(*(set(m) for m, _ in dim.terms))}
+    return set(divisor.terms[0][0]) <= common
 
 
 def _check(graph: Graph, node: Node, needed: Conditions) -> None:

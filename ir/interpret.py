@@ -380,7 +380,7 @@ class Run:
         try:
             for point in np.ndindex(leading):
                 made[point] = meaning(*(array[point] for array in operands))[attr.result]
-        except np.linalg.LinAlgError as error:
+        except (ValueError, IndexError, ArithmeticError) as error:          # a routine may be the user's own
             raise DomainError(f"{attr.routine}: {error}") from None
         return made
 

@@ -23,6 +23,8 @@ def _triangular(*, lower: bool, transposed: bool) -> Meaning:
 
 def _adjugate(matrix: Any) -> tuple[Any, ...]:
     """det(A) A^-1 from the minors of the singular values."""
+    if not np.isfinite(matrix).all():
+        return (np.full_like(matrix, np.nan),)
     left, values, right = np.linalg.svd(matrix)
     minors = np.array([np.prod(np.delete(values, k)) for k in range(len(values))])
     return (np.linalg.det(left) * np.linalg.det(right) * (right.T * minors) @ left.T,)
@@ -33,6 +35,24 @@ def _inverse_or_nan(matrix: Any) -> tuple[Any, ...]:
         return (np.linalg.inv(matrix),)
     except np.linalg.LinAlgError:
         return (np.full_like(matrix, np.nan),)
+
+
+def _finite(meaning: Callable[[Any], tuple[Any, ...]], *, what: str, triangle: bool = False) -> Meaning:
+    """The routine, which refuses infinite and NaN elements, as LAPACK does where it does not run for ever."""
+
+    def checked(matrix: Any) -> tuple[Any, ...]:
+        if not np.isfinite(np.tril(matrix) if triangle else matrix).all():
+            raise np.linalg.LinAlgError(f"{what} did not converge: an element is infinite or NaN")
+        return meaning(matrix)
+
+    return checked
+
+
+def _qr(matrix: Any) -> tuple[Any, ...]:
+    if np.isfinite(matrix).all():
+        return tuple(np.linalg.qr(matrix))
+    rank = min(matrix.shape)
+    return np.full_like(matrix[:, :rank], np.nan), np.triu(np.full_like(matrix[:rank], np.nan))
 
 
 MEANINGS: dict[str, Meaning] = {
@@ -47,9 +67,9 @@ MEANINGS: dict[str, Meaning] = {
     "det": lambda a: (np.atleast_1d(np.linalg.det(a)),),
     "slogdet": lambda a: (np.array(tuple(np.linalg.slogdet(a))),),
     "adjugate": _adjugate,
-    "eigh": lambda a: tuple(np.linalg.eigh(a)),
-    "qr": lambda a: tuple(np.linalg.qr(a)),
-    "svd": lambda a: tuple(np.linalg.svd(a, full_matrices=False)),
-    "pinv": lambda a: (np.linalg.pinv(a, rcond=max(a.shape) * np.finfo(a.dtype).eps),),
+    "eigh": _finite(lambda a: tuple(np.linalg.eigh(a)), what="Eigenvalues", triangle=True),
+    "qr": _qr,
+    "svd": _finite(lambda a: tuple(np.linalg.svd(a, full_matrices=False)), what="SVD"),
+    "pinv": _finite(lambda a: (np.linalg.pinv(a, rcond=max(a.shape) * np.finfo(a.dtype).eps),), what="SVD"),
     "argsort": lambda x: (np.argsort(x, kind="stable"),),
 }

@@ -230,6 +230,8 @@ PRODUCTS = [
     Case("einsum repeated letters", lambda A, x: np.einsum("iij,j->i", A, x), {"A": "n n m", "x": W}),
     Case("kron of vectors", lambda x, y: np.kron(x, y), {"x": V, "y": W}),
     Case("kron of matrices", lambda A, B: np.kron(A, B), {"A": A, "B": "2 k"}),
+    Case("kron taken apart", lambda A, B: np.kron(A, B).reshape(A.shape[0], B.shape[0], A.shape[1], B.shape[1]),
+         {"A": A, "B": "b k"}),
     Case("kron of ranks", lambda A, x: np.kron(A, x), {"A": A, "x": W}),
     Case("cross", lambda x, y: np.cross(x, y), {"x": "3", "y": "3"}),
     Case("cross of rows", lambda x, y: np.cross(x, y), {"x": "n 3", "y": "3"}),

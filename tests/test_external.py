@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -134,3 +137,25 @@ def test_shapes_that_do_not_fit_a_signature_are_refused() -> None:
         f(A, np.ones(3))
     with pytest.raises(gradc.UnsupportedError, match="has no vjp, and stands in a formula"):
         gradc.compile("sum(iterated(A, b))", {"A": "n n", "b": "n"}, operations=plainly)
+
+
+@gradc.operation(signature="(n)->(n)", vjp=lambda x, c: c / x)
+def strict_log(x: Any) -> Any:
+    """A logarithm that refuses what is below 1."""
+    found = np.empty_like(x)
+    for i in range(len(x)):
+        if x[i] < 1.0:
+            raise ValueError("x must be at least 1")
+        found[i] = np.log(x[i])
+    return found
+
+
+def test_a_saved_operation_is_checked_inside_its_domain(tmp_path: Path) -> None:
+    f = gradc.compile(lambda x: np.sum(strict_log(x) ** 2), {"x": "n"}, jit=False)
+    with pytest.raises(gradc.DomainError, match="x must be at least 1"):
+        f([0.5])
+    with pytest.raises(gradc.DomainError, match=r"strict_log\w*: x must be at least 1"):
+        evaluate(f.graph, {"x": np.array([0.5])})
+    f.grad.save(tmp_path / "strict.py")
+    assert "rng.uniform(1.1, 3.0" in (tmp_path / "strict.py").read_text()
+    assert subprocess.run([sys.executable, tmp_path / "strict.py"], capture_output=True, check=True, text=True).stdout == "ok\n"

@@ -211,6 +211,8 @@ def test_one_compilation_serves_every_size_and_float32_stays() -> None:
     power = gradc.compile(lambda a: np.linalg.matrix_power(a, 0), {"a": "float32 n n"}, jit=False)
     assert power(A.astype(np.float32)).dtype == np.float32
     close(found, gradc.compile(lambda a: np.sum(np.linalg.inv(a)), {"a": "n n"}, jit=False).grad(A), 1e-5)
+    several = gradc.compile(lambda a: np.linalg.det(a) + np.sum(np.linalg.inv(a)), {"a": "float32 n n"})
+    assert several.grad(A.astype(np.float32)).dtype == np.float32
 
 
 def test_compiled_code_takes_empty_matrices_as_numpy_does() -> None:
@@ -239,6 +241,66 @@ def test_what_lapack_refuses_is_a_domain_error() -> None:
         g(-np.eye(2))
     with pytest.raises(gradc.DomainError, match="cholesky: Matrix is not positive definite"):
         evaluate(g.graph, {"a": -np.eye(2)})
+
+
+BAD = {"NaN": np.array([[np.nan, 1.0, 0.5], [2.0, 3.0, 1.0], [np.nan, 1.0, 1.0]]),
+       "infinite": np.array([[np.inf, 0.0, 1.0], [1.0, -2.0, 0.0], [0.0, 1.0, 1.0]]),
+       "NaN, and no inverse": np.array([[0.0, np.nan, 1.0], [0.0, 1.0, 2.0], [0.0, 2.0, 3.0]])}
+
+
+@pytest.mark.parametrize("kind", list(BAD))
+@pytest.mark.parametrize("name", ["solve", "inv", "det", "slogdet"])
+def test_infinite_elements_and_nan_pass_through_routines_as_in_numpy(name: str, kind: str) -> None:
+    routine = getattr(np.linalg, name)
+    matrix, right = BAD[kind], np.array([[1.0, np.nan], [2.0, 1.0], [3.0, 1.0]])
+
+    def function(a: Any, b: Any) -> Any:
+        return routine(a, b) if name == "solve" else routine(a) if name != "slogdet" else routine(a)[1]
+
+    for compiled in (True, False):
+        f = gradc.compile(function, {"a": "n n", "b": "n m"}, jit=compiled)
+        for a in (matrix, np.eye(3)):
+            try:
+                with np.errstate(all="ignore"):
+                    wanted = function(a, right)
+            except np.linalg.LinAlgError:
+                with pytest.raises(gradc.DomainError, match="Singular matrix"):
+                    f(a, right)
+                continue
+            np.testing.assert_allclose(f(a, right), wanted)
+            np.testing.assert_allclose(evaluate(f.graph, {"a": a, "b": right})[0], wanted)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_factors_of_what_is_not_finite_are_nan_or_refused(jit: bool) -> None:
+    wide = BAD["NaN"][:2]
+    factors = gradc.compile(lambda a: np.linalg.qr(a), {"a": "n m"}, jit=jit)
+    assert np.isnan(factors(wide).Q).all() and np.isnan(factors(wide).R[np.triu_indices(2)]).all()
+    for found, wanted in zip(evaluate(factors.graph, {"a": wide}), factors(wide), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    for function, what in ((lambda a: np.linalg.eigvalsh(a), "Eigenvalues"), (lambda a: np.linalg.pinv(a), "SVD"),
+                           (lambda a: np.linalg.svd(a, compute_uv=False), "SVD")):
+        f = gradc.compile(function, {"a": "n n"}, jit=jit)
+        message = f"{what} did not converge: an element is infinite or NaN"
+        with pytest.raises(gradc.DomainError, match=message):
+            f(BAD["infinite"])
+        with pytest.raises(gradc.DomainError, match=message):
+            evaluate(f.graph, {"a": BAD["infinite"]})
+    upper = np.eye(3) + np.triu(np.full((3, 3), np.nan), 1)             # is not read
+    close(gradc.compile(lambda a: np.linalg.eigvalsh(a), {"a": "n n"}, jit=jit)(upper), np.ones(3))
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_logarithm_of_a_determinant_in_an_untaken_branch_has_no_part_in_the_gradient(jit: bool) -> None:
+    def guarded(a: Any) -> Any:
+        sign, size = np.linalg.slogdet(a)
+        return np.where(sign > 0, size, -9.0) + np.sum(a)
+
+    f = gradc.compile(guarded, {"a": "n n"}, jit=jit)
+    assert f(np.zeros((2, 2))) == -9.0
+    close(f.grad(np.zeros((2, 2))), np.ones((2, 2)))
+    close(f.grad(np.diag([2.0, 4.0])), np.array([[1.5, 1.0], [1.0, 1.25]]))
+    assert np.isnan(gradc.compile(lambda a: np.linalg.det(a), {"a": "n n"}, jit=jit).grad(BAD["NaN"])).all()
 
 
 def test_vectors_of_equal_eigenvalues_have_no_derivative_and_the_values_have() -> None:

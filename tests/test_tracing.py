@@ -7,7 +7,8 @@ tracing refuses, with the line; then names, branches, closures and sizes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import numbers
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -498,3 +499,25 @@ def test_a_recursion_without_end_is_refused() -> None:
 
     with pytest.raises(UnsupportedError, match="endless calls itself without end while it is traced"):
         gradc.compile(endless, {"x": ""})
+
+
+KINDS = {
+    "an array": lambda x, k, a: isinstance(x, np.ndarray) and type(x) is np.ndarray and not isinstance(x, (list, tuple)),
+    "an array or a list": lambda x, k, a: isinstance(x, (list, np.ndarray)) and isinstance(x, list | np.ndarray),
+    "a number": lambda x, k, a: isinstance(a, float) and type(a) == float and isinstance(a, int | float),  # noqa: E721
+    "an element": lambda x, k, a: isinstance(x[0], np.float64) and isinstance(x[0], (int, np.floating)),
+    "a whole number": lambda x, k, a: isinstance(k, int) and isinstance(k, numbers.Integral) and not isinstance(k, float),
+    "what can be looped over": lambda x, k, a: isinstance(x, Iterable) and np.iterable(x) and not np.iterable(a),
+    "a scalar": lambda x, k, a: np.isscalar(a) and not np.isscalar(x),
+    "what has a length": lambda x, k, a: hasattr(x, "__len__") and not hasattr(a, "__len__") and hasattr(x, "shape"),
+    "a dtype": lambda x, k, a: np.issubdtype(x.dtype, np.floating) and not np.issubdtype(x.dtype, np.integer),
+    "other values": lambda x, k, a: isinstance(np.float64(1.0), np.float64) and isinstance(np.float64, type) and type(len(x)) is not str,
+}
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_traced_value_is_of_the_kind_that_stands_in_its_place(kind: str) -> None:
+    asked, x = KINDS[kind], np.array([1.0, 2.0])
+    assert asked(x, 2, 1.5)
+    assert gradc.compile(lambda x, k, a: np.sum(x) if asked(x, k, a) else a, {"x": "n", "k": "int", "a": ""}, jit=False)(
+        x, 2, 1.5) == 3.0
