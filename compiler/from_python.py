@@ -315,11 +315,13 @@ def _names_in(code: types.CodeType) -> set[str]:
 
 
 def _named_run(trace: Trace, function: Any, given: Mapping[str, Any], copies: Copies) -> Any:
-    """Run the copy; what its local variables hold at its end gets their names."""
+    """Run the copy; what its local variables hold at its end gets their names, unless they are given from outside."""
     def watch(frame: Any, event: str, _argument: Any) -> None:
-        if event == "return" and frame.f_code in copies.codes:
+        code = frame.f_code
+        if event == "return" and code in copies.codes:
+            taken = {*given, *code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]}
             for name, value in frame.f_locals.items():
-                if isinstance(value, Traced) and name not in given:
+                if isinstance(value, Traced) and name not in taken:
                     node = value.last.node
                     if node.op not in ("const", "dim", "axis", "input", "read") and name.isidentifier():
                         trace.graph.name(node, name)
