@@ -70,6 +70,8 @@ class Function:
     source   the complete generated Python text
     jit      the Numba dispatcher, callable in nopython code
     grad     the gradient, and `value_and_grad` both, as Functions
+    jvp      the derivative along a direction, `vjp` the gradient for a cotangent, `hvp` the product of the Hessian
+             with a vector; each of them has `many`, the same for several directions at once
 
     Calling it raises ArgumentError (missing, extra or unknown argument, dtype), ShapeError (rank, or two
     dimensions that disagree) or DomainError (an empty reduction, a kink under kinks="raise"), all of
@@ -139,7 +141,9 @@ class Function:
         return self.printed.module.source
 
     def _header(self) -> list[str]:
-        kinds = {"value": "Value", "grad": "Gradient", "value_and_grad": "Value and gradient"}
+        kinds = {"value": "Value", "grad": "Gradient", "value_and_grad": "Value and gradient",
+                 "jvp": "Derivative along a direction", "vjp": "Gradient for a cotangent",
+                 "hvp": "Product of the Hessian with a vector", "many": "The same along several directions"}
         kind = kinds.get(self._name, self._name)
         text = self._graph.title
         shown = text if len(text) <= 400 else text[:400] + " ..."
@@ -175,17 +179,93 @@ class Function:
         """(value, gradient) with the forward work shared."""
         return self._derivative("value_and_grad", with_value=True)
 
-    def _derivative(self, name: str, *, with_value: bool) -> Function:
+    @functools.cached_property
+    def jvp(self) -> Function:
+        """The derivative along a direction: after the arguments come a tangent for each `wrt`, in order.
+
+        It returns what the function returns, as tangents. See `many` for several directions at once.
+
+        >>> import gradc
+        >>> f = gradc.compile("x * y**2", jit=False)
+        >>> f.jvp(2.0, 3.0, 1.0, 0.0), f.jvp(2.0, 3.0, d_x=0.0, d_y=1.0)
+        (9.0, 12.0)
+        """
+        return self._product("jvp", several=False)
+
+    @functools.cached_property
+    def vjp(self) -> Function:
+        """The gradient for given cotangents: after the arguments comes a cotangent for each real output.
+
+        >>> import gradc
+        >>> f = gradc.compile("x**2 * y", args={"x": "n"}, jit=False)
+        >>> f.vjp([1.0, 2.0], 3.0, [1.0, 0.5])
+        Gradient(x=array([6., 6.]), y=3.0)
+        """
+        return self._product("vjp", several=False)
+
+    @functools.cached_property
+    def hvp(self) -> Function:
+        """The product of the Hessian with a vector, forward over reverse: after the arguments comes v for each `wrt`.
+
+        >>> import gradc
+        >>> f = gradc.compile("x**2 * y", jit=False)
+        >>> f.hvp(2.0, 3.0, 1.0, 0.0), f.hvp(2.0, 3.0, v_x=0.0, v_y=1.0)
+        (Gradient(x=6.0, y=4.0), Gradient(x=4.0, y=0.0))
+        """
+        return self._product("hvp", several=False)
+
+    @functools.cached_property
+    def many(self) -> Function:
+        """Of a `jvp`, `vjp` or `hvp`: several directions (cotangents) at once, along a new last dimension of each.
+
+        The results have it too, so `f.jvp.many(x, V)` is `J @ V`. What does not depend on the direction is computed
+        once.
+
+        >>> import gradc
+        >>> f = gradc.compile("x[0] * x", "x: n", jit=False)
+        >>> f.jvp.many([2.0, 3.0], [[1.0, 0.0], [0.0, 1.0]])
+        array([[4., 0.],
+               [3., 2.]])
+        """
+        if self._primal is None or self._name not in derive.PRODUCTS:
+            raise DerivativeError(f"{self._name} takes no directions, so there are not many of them: many belongs to "
+                                  "f.jvp, f.vjp and f.hvp")
+        return self._primal._product(self._name, several=True, owner=self)
+
+    def _product(self, name: str, *, several: bool, owner: Function | None = None) -> Function:
+        """The Function of a product with the Jacobian or the Hessian."""
+        if name == "hvp":
+            derive.scalar_output(self.prepared, "Hessian")
+        base = self.grad if name == "hvp" else self
+        graph = derive.PRODUCTS[name](base.prepared, self._differentiated(), self._options.kinks, several=several)
+        groups: Sequence[Group] = (self._gradient_group(),)
+        if name != "vjp":
+            made = dict(zip((key for key, _ in base.prepared.outputs), (key for key, _ in graph.outputs), strict=True))
+            groups = [Group(tuple(made[key] for key in group.outputs), group.result, group.fields)
+                      for group in base.groups]
+        return self._made("many" if several else name, graph, groups, owner or self)
+
+    def _made(self, name: str, graph: Graph, groups: Sequence[Group], owner: Function) -> Function:
+        """A derivative with the options of its function; a pickle asks the owner for it."""
+        graph = refine(graph)
+        return Function(graph, self._wrt, self._options, name=name, groups=groups, prepared=graph, primal=owner)
+
+    def _differentiated(self) -> tuple[str, ...]:
+        """The arguments to differentiate by; DerivativeError if there are none."""
         if not self._wrt:
             advice = "name one in wrt" if real_arguments(self._graph) else "declare a real argument in args"
             raise DerivativeError(f"there is no argument to differentiate by: {advice}")
-        graph = derive.gradient(self.prepared, self._wrt, with_value=with_value, kinks=self._options.kinks)
-        graph = refine(graph)
+        return self._wrt
+
+    def _gradient_group(self) -> Group:
         outputs = tuple(f"d_{w}" for w in self._wrt)
-        gradient = Group(outputs, "Gradient", self._wrt) if len(outputs) > 1 else Group(outputs)
+        return Group(outputs, "Gradient", self._wrt) if len(outputs) > 1 else Group(outputs)
+
+    def _derivative(self, name: str, *, with_value: bool) -> Function:
+        by = self._differentiated()
+        graph = derive.gradient(self.prepared, by, with_value=with_value, kinks=self._options.kinks)
         value = (Group((graph.outputs[0][0],)),) if with_value else ()
-        return Function(graph, self._wrt, self._options, name=name, groups=(*value, gradient), prepared=graph,
-                        primal=self)
+        return self._made(name, graph, (*value, self._gradient_group()), self)
 
     @functools.cached_property
     def _gate(self) -> tuple[derive.Gate, Function, Function]:

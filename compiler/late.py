@@ -29,6 +29,7 @@ from .structures import NOTHING, Tree, argument_entries, fixed, grow, leaves, ou
 
 Kind = tuple[str, tuple[bool, ...]]                 # of a leaf: its dtype, and which of its dimensions are 1
 _DTYPES = {"b": "bool", "i": "int", "u": "int"}
+PRODUCTS = frozenset(("jvp", "vjp", "hvp"))
 AUTOMATIC = (str, bool, types.FunctionType, types.BuiltinFunctionType, np.ufunc, type)   # defaults that are options
 
 
@@ -74,14 +75,40 @@ class Late:
         """(value, gradient), compiled at its first call."""
         return self._derived("value_and_grad")
 
+    @property
+    def jvp(self) -> Late:
+        """The derivative along a direction, compiled at its first call."""
+        return self._derived("jvp")
+
+    @property
+    def vjp(self) -> Late:
+        """The gradient for given cotangents, compiled at its first call."""
+        return self._derived("vjp")
+
+    @property
+    def hvp(self) -> Late:
+        """The product of the Hessian with a vector, compiled at its first call."""
+        return self._derived("hvp")
+
+    @property
+    def many(self) -> Late:
+        """Of a product: several directions at once, compiled at its first call."""
+        return self._derived("many")
+
     def _derived(self, name: str) -> Late:
         return Late(self._function, self._wrt, self._options, self._given, self._static, self._base or self,
                     (*self._path, name))
 
     def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
         """The value for arguments of any kind; errors are those of a Function."""
+        more: tuple[Any, ...] = ()
+        named: dict[str, Any] = {}
+        if not PRODUCTS.isdisjoint(self._path):                 # directions follow the arguments
+            args, more = args[:len(self._names)], args[len(self._names):]
+            named = {name: value for name, value in keywords.items() if name not in self._names}
+            keywords = {name: value for name, value in keywords.items() if name in self._names}
         values = self._values(args, keywords)
-        return self._at(values)(*values, out=out)
+        return self._at(values)(*values, *more, out=out, **named)
 
     def at(self, /, *args: Any, **keywords: Any) -> Function | Structured:
         """The Function for arguments of this kind, compiled if it is the first time."""

@@ -143,7 +143,7 @@ def save(function: Function, path: str | Path) -> None:
 def text(function: Function) -> str:
     """The text of the file that `save` writes; equal functions give equal text."""
     public = _public(function)
-    primal = function.primal
+    primal = function.primal if function.__name__ in _PURPOSE else None         # others are held against known values
     hidden = [primal] if primal is not None and function.__name__ == "grad" else []
     merged = Merged()
     for part in (*public, *hidden):

@@ -8,7 +8,7 @@ here: `compiled` gives the Function itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,10 @@ from gradc.ir.errors import FormulaError
 from gradc.ir.graph import Graph
 
 from .arguments import bind
+from .derive import TANGENTS
 from .from_python import Program
 from .function import Function, Options, checked_wrt, named_in, real_arguments
-from .structures import NOTHING, Branch, Fixed, Leaf, Tree, collect, fill, leaves, relabelled
+from .structures import NOTHING, Branch, Fixed, Leaf, Tree, collect, fill, leaves, relabelled, unused
 
 FLAT = ("source", "graph", "jit", "save", "options", "printed", "prepared")    # as the flat Function has them
 
@@ -180,10 +181,46 @@ class Structured:
         return self._derivative("value_and_grad", lambda: Branch(tuple, (0, 1), (
             self._result, relabelled(self._gradient(), lambda key: Leaf(key + 1)))))
 
-    def _derivative(self, name: str, result: Any) -> Structured:
+    @property
+    def jvp(self) -> Structured:
+        """The derivative along a direction, each tangent in the structure of its argument."""
+        return self._derivative("jvp", lambda: self._result, self._tangents)
+
+    @property
+    def hvp(self) -> Structured:
+        """The product of the Hessian with a vector in the structure of the arguments."""
+        return self._derivative("hvp", self._gradient, self._tangents)
+
+    @property
+    def vjp(self) -> Structured:
+        """The gradient for a cotangent in the structure of the value."""
+        return self._derivative("vjp", self._gradient, self._cotangent)
+
+    @property
+    def many(self) -> Structured:
+        """Of a product: several directions at once, along a new last dimension of every leaf."""
+        return self._derivative("many", lambda: self._result)
+
+    def _tangents(self, flat: Function) -> dict[str, Tree]:
+        """The structures of the tangents, their leaves named as the flat product names them."""
+        names = {key: Leaf(name) for key, name in zip(self._flat.wrt, flat.args[len(self._flat.args):], strict=True)}
+        mark = TANGENTS[flat.__name__]
+        return {unused(mark + name, {*self._arguments}): relabelled(
+            self._arguments[name], lambda key: names.get(key, NOTHING)) for name in self._wrt}
+
+    def _cotangent(self, flat: Function) -> dict[str, Tree]:
+        """That of the cotangent, in which what is whole has no part."""
+        outputs = [node.dtype.startswith("float") for _, node in self._flat.graph.outputs]
+        added = iter(flat.args[len(self._flat.args):])
+        order = {k: Leaf(next(added)) for k, real in enumerate(outputs) if real}
+        return {unused("cotangent", {*self._arguments}): relabelled(self._result, lambda key: order.get(key, NOTHING))}
+
+    def _derivative(self, name: str, result: Callable[[], Tree],
+                    added: Callable[[Function], Mapping[str, Tree]] | None = None) -> Structured:
         if name not in self._derived:
             flat = getattr(self._flat, name)
-            self._derived[name] = Structured(flat, self._arguments, result(), self._wrt, primal=self)
+            arguments = {**self._arguments, **(added(flat) if added is not None else {})}
+            self._derived[name] = Structured(flat, arguments, result(), self._wrt, primal=self)
         return self._derived[name]
 
 
