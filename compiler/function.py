@@ -143,7 +143,8 @@ class Function:
     def _header(self) -> list[str]:
         kinds = {"value": "Value", "grad": "Gradient", "value_and_grad": "Value and gradient",
                  "jvp": "Derivative along a direction", "vjp": "Gradient for a cotangent",
-                 "hvp": "Product of the Hessian with a vector", "many": "The same along several directions"}
+                 "hvp": "Product of the Hessian with a vector", "jacobian": "Jacobian",
+                 "hessian": "Hessian", "many": "The same along several directions"}
         kind = kinds.get(self._name, self._name)
         text = self._graph.title
         shown = text if len(text) <= 400 else text[:400] + " ..."
@@ -215,6 +216,42 @@ class Function:
         return self._product("hvp", several=False)
 
     @functools.cached_property
+    def jacobian(self) -> Function:
+        """All first derivatives: an array of the shape of the value and then of the argument.
+
+        For several `wrt` a named tuple of such blocks, for several results a tuple of these. Forward or reverse mode,
+        whichever costs less, computes all of them in one run.
+
+        >>> import gradc
+        >>> f = gradc.compile("sin(x) * y", args={"x": "n"}, jit=False)
+        >>> f.jacobian([0.0, 0.0], 2.0)
+        Jacobian(x=array([[2., 0.],
+               [0., 2.]]), y=array([0., 0.]))
+        """
+        from .jacobian import jacobian
+
+        graph, names = jacobian(self.prepared, self._differentiated(), self._options.kinks)
+        groups = [group.changed(lambda key: self._by_argument("Jacobian", names[key])) for group in self._groups]
+        return self._made("jacobian", graph, groups, self)
+
+    @functools.cached_property
+    def hessian(self) -> Function:
+        """All second derivatives, symmetric to the last bit: an array of the argument's shape twice.
+
+        For several `wrt` a named tuple of rows, each a named tuple of blocks: `h.x.y` is d2/dx dy.
+
+        >>> import gradc
+        >>> gradc.compile("x**2 * y", jit=False).hessian(2.0, 3.0)
+        Hessian(x=Row(x=6.0, y=4.0), y=Row(x=4.0, y=0.0))
+        """
+        from .jacobian import hessian
+
+        derive.scalar_output(self.prepared, "Hessian")
+        graph, names = hessian(self.grad.prepared, self._differentiated(), self._options.kinks)
+        rows = tuple(self._by_argument("Row", row) for row in names)
+        return self._made("hessian", graph, [Group(rows, "Hessian", self._wrt) if len(rows) > 1 else rows[0]], self)
+
+    @functools.cached_property
     def many(self) -> Function:
         """Of a `jvp`, `vjp` or `hvp`: several directions (cotangents) at once, along a new last dimension of each.
 
@@ -241,8 +278,7 @@ class Function:
         groups: Sequence[Group] = (self._gradient_group(),)
         if name != "vjp":
             made = dict(zip((key for key, _ in base.prepared.outputs), (key for key, _ in graph.outputs), strict=True))
-            groups = [Group(tuple(made[key] for key in group.outputs), group.result, group.fields)
-                      for group in base.groups]
+            groups = [group.changed(made.__getitem__) for group in base.groups]
         return self._made("many" if several else name, graph, groups, owner or self)
 
     def _made(self, name: str, graph: Graph, groups: Sequence[Group], owner: Function) -> Function:
@@ -258,8 +294,11 @@ class Function:
         return self._wrt
 
     def _gradient_group(self) -> Group:
-        outputs = tuple(f"d_{w}" for w in self._wrt)
-        return Group(outputs, "Gradient", self._wrt) if len(outputs) > 1 else Group(outputs)
+        return self._by_argument("Gradient", [f"d_{w}" for w in self._wrt])
+
+    def _by_argument(self, result: str, outputs: Sequence[str]) -> Group:
+        """Outputs that there is one of for each of `wrt`: the only one, or a named tuple."""
+        return Group(tuple(outputs), result, self._wrt) if len(outputs) > 1 else Group(tuple(outputs))
 
     def _derivative(self, name: str, *, with_value: bool) -> Function:
         by = self._differentiated()
@@ -386,11 +425,11 @@ class Function:
 
     def assembled(self, found: Mapping[str, Any]) -> Any:
         """The values of the outputs, by name, as the function returns them."""
-        parts = []
-        for group in self._groups:
-            values = tuple(found[key] for key in group.outputs)
+        def put_together(group: Group, values: list[Any]) -> Any:
             made = self._classes.get(group.result)
-            parts.append(made(*values) if made else values[0] if len(values) == 1 else values)
+            return made(*values) if made else values[0] if len(values) == 1 else tuple(values)
+
+        parts = [group.made(found.__getitem__, put_together) for group in self._groups]
         return parts[0] if len(parts) == 1 else tuple(parts)
 
     # -- showing and keeping ------------------------------------------------------------------

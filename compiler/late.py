@@ -91,6 +91,16 @@ class Late:
         return self._derived("hvp")
 
     @property
+    def jacobian(self) -> Late:
+        """All first derivatives, compiled at its first call."""
+        return self._derived("jacobian")
+
+    @property
+    def hessian(self) -> Late:
+        """All second derivatives, compiled at its first call."""
+        return self._derived("hessian")
+
+    @property
     def many(self) -> Late:
         """Of a product: several directions at once, compiled at its first call."""
         return self._derived("many")

@@ -269,10 +269,11 @@ def _hint(node: Node) -> str:
 
 def _returned(graph: Graph, groups: Sequence[Group]) -> str:
     outputs = dict(graph.outputs)
-    hints = []
-    for group in groups:
-        inner = [_hint(outputs[key]) for key in group.outputs]
-        hints.append(group.result or (inner[0] if len(inner) == 1 else f"tuple[{', '.join(inner)}]"))
+
+    def hint(group: Group, inner: Sequence[str]) -> str:
+        return group.result or (inner[0] if len(inner) == 1 else f"tuple[{', '.join(inner)}]")
+
+    hints = [group.made(lambda key: _hint(outputs[key]), hint) for group in groups]
     return hints[0] if len(hints) == 1 else f"tuple[{', '.join(hints)}]"
 
 

@@ -8,7 +8,7 @@ here: `compiled` gives the Function itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -163,11 +163,15 @@ class Structured:
 
     def _gradient(self) -> Tree:
         """The structure of the gradient: that of each argument, its leaves numbered as the flat gradient has them."""
-        order = {name: Leaf(k) for k, name in enumerate(self._flat.wrt)}
+        return self._by_argument("Gradient", Leaf)
+
+    def _by_argument(self, result: str, change: Callable[[int], Tree]) -> Tree:
+        """The structure of the arguments, each leaf replaced according to its number in `wrt` of the flat Function."""
+        order = {name: change(k) for k, name in enumerate(self._flat.wrt)}
         parts = tuple(relabelled(self._arguments[name], lambda key: order.get(key, NOTHING)) for name in self._wrt)
         if len(parts) == 1:
             return parts[0]
-        kind = result_class("Gradient", safe_fields(self._wrt), self._wrt, "gradc.compiler.function")
+        kind = result_class(result, safe_fields(self._wrt), self._wrt, "gradc.compiler.function")
         return Branch(kind, self._wrt, parts)
 
     @property
@@ -195,6 +199,20 @@ class Structured:
     def vjp(self) -> Structured:
         """The gradient for a cotangent in the structure of the value."""
         return self._derivative("vjp", self._gradient, self._cotangent)
+
+    @property
+    def jacobian(self) -> Structured:
+        """All first derivatives: in the structure of the value, for each of its leaves that of the arguments."""
+        count = len(self._flat.wrt)
+        return self._derivative("jacobian", lambda: relabelled(self._result, lambda key: self._by_argument(
+            "Jacobian", lambda k: Leaf(key * count + k))))
+
+    @property
+    def hessian(self) -> Structured:
+        """All second derivatives: in the structure of the arguments, for each leaf that structure again."""
+        count = len(self._flat.wrt)
+        return self._derivative("hessian", lambda: self._by_argument("Hessian", lambda i: self._by_argument(
+            "Row", lambda k: Leaf(i * count + k))))
 
     @property
     def many(self) -> Structured:
@@ -228,11 +246,4 @@ def _flat_values(result: Any) -> list[Any]:
     """The leaves of what a flat Function returns: a value, or tuples of them."""
     if not isinstance(result, tuple):
         return [result]
-    found: list[Any] = []
-    parts: Iterable[Any] = result
-    for part in parts:
-        if isinstance(part, tuple):
-            found += part
-        else:
-            found.append(part)
-    return found
+    return [leaf for part in result for leaf in _flat_values(part)]

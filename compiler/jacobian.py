@@ -1,0 +1,316 @@
+"""Dense Jacobians and Hessians, as lists of blocks: one for each output and each argument.
+
+Reverse mode takes all rows at once. The axes along which an output lies are *held*: the sweep starts at one element,
+and its adjoints keep those axes, over which nothing is summed. What reaches a read of the argument is an entry of the
+block, at the element's place and the read's: a scatter. So where each element depends on its own data, the derivatives
+of its row stand in one loop, and where an element depends on few, only these are written. Forward mode takes all
+columns at once: the tangent of a read is 1 where its index is that of the column. Both are appended to one graph, and
+the blocks are taken from the cheaper one, argument by argument. A Hessian is the Jacobian of a gradient; below the
+diagonal it is computed, above it is copied, so it is symmetric to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from gradc.ir.cast import cast
+from gradc.ir.dims import Axis, Dim
+from gradc.ir.errors import DerivativeError
+from gradc.ir.graph import (
+    Graph,
+    Node,
+    Part,
+    apart,
+    copy_graph,
+    part_axes,
+    promoted,
+    scatter_parts,
+    sorted_axes,
+    store_parts,
+    whole_axes,
+)
+
+from .adjoint import reverse
+from .simplify import fold, pinned
+from .tangent import forward
+
+NOMINAL = 32            # what a named dimension counts in the cost, which no size is known for
+MODES = ("", "forward", "reverse")
+
+
+class Block(NamedTuple):
+    """The derivatives of an output by an argument: the node that holds them, of the shape of both, and its entries.
+
+    parts  the entries of an array, each at the place of the output and that of the argument; None if only forward
+           mode knows them, as a whole
+    """
+
+    node: Node
+    parts: list[Part] | None
+
+
+def jacobian(graph: Graph, wrt: Sequence[str], kinks: str, mode: str = "") -> tuple[Graph, dict[str, list[str]]]:
+    """The graph of all blocks, and for each output their names in the order of `wrt`.
+
+    mode  "forward" or "reverse" for that alone; "" chooses by cost
+    """
+    new = copy_graph(graph, fold=fold)
+    outputs, arguments = list(new.outputs), [new.inputs[name] for name in wrt]
+    blocks = _chosen(new, [node for _, node in outputs], arguments, kinks, mode)
+    names, taken = {}, set(new.inputs)
+    new.outputs = []
+    for (key, _), row in zip(outputs, blocks, strict=True):
+        names[key] = [_free(f"by_{name}" if len(outputs) == 1 else f"{key}_by_{name}", taken) for name in wrt]
+        new.outputs += zip(names[key], (block.node for block in row), strict=True)
+    return new, names
+
+
+def hessian(gradient: Graph, wrt: Sequence[str], kinks: str) -> tuple[Graph, list[list[str]]]:
+    """The graph of all blocks of the Jacobian of a gradient, and their names row by row."""
+    new = copy_graph(gradient, fold=fold)
+    rows, arguments = [node for _, node in new.outputs], [new.inputs[name] for name in wrt]
+    blocks = _chosen(new, rows, arguments, kinks, "")
+    names, taken = [], set(new.inputs)
+    new.outputs = []
+    for i, one in enumerate(arguments):
+        names.append([_free(f"by_{wrt[i]}_{name}", taken) for name in wrt])
+        for j, other in enumerate(arguments):
+            node = _symmetric(new, blocks[i][i], one) if i == j else _copied(
+                new, blocks[min(i, j)][max(i, j)].node, other, one, turned=i > j)
+            new.outputs.append((names[i][j], node))
+    return new, names
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
+
+
+# -- which mode -----------------------------------------------------------------------------------
+
+
+def _chosen(graph: Graph, outputs: Sequence[Node], arguments: Sequence[Node], kinks: str,
+            mode: str) -> list[list[Block]]:
+    """For each output its blocks, by the mode that costs less: for all arguments, or for each its own."""
+    real = [output.dtype.startswith("float") for output in outputs]
+    if not any(real):
+        raise DerivativeError(f"the output is {outputs[0].dtype} and has no derivative: return a real number (1.0 in "
+                              "place of 1)")
+    numbers = not any(argument.shape for argument in arguments)
+    by_rows = None if mode == "forward" or (numbers and not mode) else _by_rows(graph, outputs, arguments, kinks)
+    if by_rows is not None and (mode == "reverse" or not any(output.is_array for output in outputs)):
+        return by_rows
+    if by_rows is None and mode == "reverse":
+        raise DerivativeError("the elements of a running sum or product have no derivatives by reverse mode for all at "
+                              "once: use .jacobian, which takes forward mode there")
+    columns = [_by_columns(graph, outputs, argument) for argument in arguments]
+    if by_rows is None and kinks == "raise":                    # where a value counts is what the adjoint knows
+        reverse(graph, [(output, _ones(graph, output)) for output in outputs], arguments, kinks)
+    by_columns = [list(row) for row in zip(*columns, strict=True)]
+    if by_rows is None:
+        return by_columns
+    mixed = [[min((a, b), key=lambda block: cost([block.node])) for a, b in zip(*pair, strict=True)]
+             for pair in zip(by_rows, by_columns, strict=True)]
+    return min((by_rows, by_columns, mixed), key=lambda blocks: cost(block.node for row in blocks for block in row))
+
+
+def _ones(graph: Graph, node: Node) -> Node:
+    one = graph.const(1.0, node.dtype)
+    return graph.store(whole_axes(node.shape), one) if node.is_array else one
+
+
+def cost(nodes: Iterable[Node]) -> int:
+    """The number of values that some nodes need, a nominal size in place of each named dimension."""
+    nodes = list(nodes)
+    total = 0
+    for node in nodes[0].graph.reachable(nodes):
+        axes = set(node.axes)
+        if node.is_reduction:
+            axes.add(node.attr)
+        elif node.op == "store":
+            axes.update(*(part.axes for part in node.attr.parts))
+        elif node.op == "scatter_add":
+            axes.update(*(part_axes(part) for part in scatter_parts(node.attr, node.args)))
+        dims = node.shape if node.op == "call" else [axis.dim for axis in axes]
+        total += _points(dims) * (NOMINAL if node.op == "call" else 1)
+    return total
+
+
+def _points(dims: Iterable[Dim]) -> int:
+    total = 1
+    for dim in dims:
+        total *= max(1, dim.evaluate(dict.fromkeys(dim.names(), NOMINAL)))
+    return total
+
+
+# -- reverse mode: all rows -------------------------------------------------------------------------
+
+
+def _by_rows(graph: Graph, outputs: Sequence[Node], arguments: Sequence[Node], kinks: str) -> list[list[Block]] | None:
+    """The blocks by one sweep for each part of an output; None where a running value mixes its elements."""
+    found = []
+    for output in outputs:
+        entries: dict[Node, list[Part]] = {argument: [] for argument in arguments}
+        for part in elements(graph, output) if output.dtype.startswith("float") else ():
+            swept = _row(graph, part, arguments, kinks)
+            if swept is None:
+                return None
+            for argument, parts in swept.items():
+                entries[argument] += parts
+        found.append([_assembled(graph, output, argument, entries[argument]) for argument in arguments])
+    return found
+
+
+def elements(graph: Graph, output: Node) -> list[Part]:
+    """The elements of an output: values, the places where they stand, and the conditions under which they do."""
+    if not output.is_array:
+        return [Part(output, ())]
+    if output.op == "scatter_add":
+        return scatter_parts(output.attr, output.args)
+    if output.op == "store" and not output.attr.base:
+        parts = store_parts(output.attr, output.args)
+        if all(apart(one[0], other[0]) for k, one in enumerate(parts) for other in parts[k + 1:]):
+            return [Part(value, tuple(graph.axis(a) + graph.dim(o) for a, o in zip(
+                part.axes, part.offsets, strict=True)), guards) for part, value, guards in parts]
+    index = tuple(map(graph.axis, whole_axes(output.shape)))
+    return [Part(graph.read(output, index), index)]
+
+
+def _row(graph: Graph, part: Part, arguments: Sequence[Node], kinks: str) -> dict[Node, list[Part]] | None:
+    """What one sweep from the elements of a part gives to every argument."""
+    own = sorted_axes(part_axes(part))
+    first = _unused(graph)
+    held = [Axis(axis.dim, first + k) for k, axis in enumerate(own)]
+    value, *others = graph.substitute_all(
+        (part.value, *part.indices, *part.guards), dict(zip(own, map(graph.axis, held), strict=True)))
+    if any(node.op == "scan" and node.attr.axis in held for node in graph.reachable([value])):
+        return None
+    place, guards = tuple(others[:len(part.indices)]), tuple(others[len(part.indices):])
+    adjoints = reverse(graph, [(value, graph.const(1.0, value.dtype))], arguments, kinks, held=held)
+    return {argument: [_renamed(graph, entry, held) for entry in _entries(
+        graph, argument, adjoint, place, guards, held)] for argument, adjoint in adjoints.items()}
+
+
+def _unused(graph: Graph) -> int:
+    """A number from which on no axis of the graph is named, bound ones among them."""
+    numbers = [axis.number for node in graph.nodes for axis in node.axes]
+    numbers += [node.attr.number for node in graph.nodes if node.is_reduction]
+    numbers += [len(node.shape) for node in graph.nodes]        # whole arrays are read over the lowest ones
+    return 1 + max(numbers, default=0)
+
+
+def _entries(graph: Graph, argument: Node, adjoint: Node, place: tuple[Node, ...], guards: tuple[Node, ...],
+             held: Sequence[Axis]) -> Iterator[Part]:
+    if not argument.is_array:
+        if not (adjoint.op == "const" and adjoint.value == 0.0):
+            yield Part(adjoint, place, guards)
+    elif adjoint.op == "scatter_add":
+        for part in scatter_parts(adjoint.attr, adjoint.args):
+            yield Part(part.value, (*place, *part.indices[:len(argument.shape)]), (*guards, *part.guards))
+    else:
+        index = tuple(map(graph.axis, whole_axes(argument.shape)))
+        yield Part(graph.read(adjoint, (*index, *map(graph.axis, held))), (*place, *index), guards)
+
+
+def _renamed(graph: Graph, part: Part, held: Sequence[Axis]) -> Part:
+    """The part on the lowest axes, the held ones first, so that its loops are those of the rest."""
+    axes = part_axes(part)
+    order = [axis for axis in held if axis in axes] + sorted_axes(axes.difference(held))
+    targets = whole_axes([axis.dim for axis in order])
+    return _substituted(graph, part, dict(zip(order, map(graph.axis, targets), strict=True)))
+
+
+def _substituted(graph: Graph, part: Part, mapping: Mapping[Axis, Node]) -> Part:
+    value, *others = graph.substitute_all((part.value, *part.indices, *part.guards), mapping)
+    return Part(value, tuple(others[:len(part.indices)]), tuple(others[len(part.indices):]))
+
+
+def _assembled(graph: Graph, output: Node, argument: Node, parts: Sequence[Part]) -> Block:
+    dtype = promoted([output.dtype if output.dtype.startswith("float") else "float64", argument.dtype])
+    parts = [_at_once(graph, part._replace(value=cast(part.value, dtype))) for part in parts]
+    shape = (*output.shape, *argument.shape)
+    if shape:
+        return Block(graph.scatter_add(shape, parts, dtype), parts)
+    node = graph.const(0.0, dtype)
+    for value, _, guards in parts:
+        node = node + (graph.ops.select(graph.all_of(guards), value, 0.0) if guards else value)
+    return Block(node, parts)
+
+
+def _at_once(graph: Graph, part: Part) -> Part:
+    """The part without axes on which a condition leaves one point."""
+    for axis in sorted_axes(part_axes(part)):
+        found = pinned(axis, part.guards)
+        if found is not None:
+            point, guards = found
+            part = _substituted(graph, part._replace(guards=guards), {axis: point})
+    return part
+
+
+# -- forward mode: all columns ----------------------------------------------------------------------
+
+
+def _by_columns(graph: Graph, outputs: Sequence[Node], argument: Node) -> list[Block]:
+    """The blocks of one argument by one sweep, in which it has a direction for each of its elements."""
+    first, own = _unused(graph), whole_axes(argument.shape)
+    held = [Axis(axis.dim, first + k) for k, axis in enumerate(own)]
+    seed = graph.const(1.0, argument.dtype)
+    if held:
+        same = [graph.apply("eq", graph.axis(a), graph.axis(b)) for a, b in zip(own, held, strict=True)]
+        one = graph.ops.select(graph.all_of(same), seed, graph.const(0.0, argument.dtype))
+        seed = graph.store((*own, *held), one)
+    blocks = []
+    for output, tangent in zip(outputs, forward(graph, {argument: seed}, outputs, held), strict=True):
+        dtype = promoted([output.dtype if output.dtype.startswith("float") else "float64", argument.dtype])
+        if not output.is_array and held:
+            tangent = graph.store(held, tangent)
+        if tangent.op == "scatter_add":
+            parts = [_renamed(graph, _at_once(graph, part), held) for part in scatter_parts(tangent.attr, tangent.args)]
+            blocks.append(_assembled(graph, output, argument, parts))
+        else:
+            blocks.append(Block(cast(tangent, dtype), None))
+    return blocks
+
+
+# -- symmetry ----------------------------------------------------------------------------------------
+
+
+def _symmetric(graph: Graph, block: Block, argument: Node) -> Node:
+    """A block on the diagonal: what stands below its own diagonal is computed, and copied to above."""
+    rank, half = len(argument.shape), block.node
+    places = [(part.indices[:rank], part.indices[rank:]) for part in block.parts or ()]
+    if not rank or (block.parts is not None and all(row == column for row, column in places)):
+        return half
+    if block.parts is not None:
+        half = graph.scatter_add(half.shape, [part._replace(guards=(*part.guards, _below(graph, row[:1], column[:1])))
+                                 for part, (row, column) in zip(block.parts, places, strict=True)], half.dtype)
+    axes = whole_axes(half.shape)
+    row, column = tuple(map(graph.axis, axes[:rank])), tuple(map(graph.axis, axes[rank:]))
+    lower, upper = graph.read(half, (*row, *column)), graph.read(half, (*column, *row))
+    return graph.store(axes, graph.ops.select(_below(graph, row, column), lower, upper))
+
+
+def _below(graph: Graph, row: Sequence[Node], column: Sequence[Node]) -> Node:
+    """The condition that one place is the other or comes after it, in the order of memory."""
+    found = graph.const(True)
+    for last, (a, b) in enumerate(zip(reversed(row), reversed(column), strict=True)):
+        step = graph.apply("sub", a, b)
+        if step.op == "const":                                  # x[i + 1] is after x[i]
+            found = found if step.value == 0 else graph.const(step.value > 0)
+        elif not last:
+            found = graph.ops.greater_equal(a, b)
+        else:
+            found = graph.ops.or_(graph.ops.greater(a, b), graph.ops.and_(graph.ops.eq(a, b), found))
+    return found
+
+
+def _copied(graph: Graph, block: Node, columns: Node, rows: Node, *, turned: bool) -> Node:
+    """The block of two arguments beside the diagonal, or its transpose: copies of one array, so equal in every bit."""
+    if not rows.shape or not columns.shape:
+        return block
+    axes = whole_axes((*rows.shape, *columns.shape))
+    index = (*axes[len(rows.shape):], *axes[:len(rows.shape)]) if turned else axes
+    return graph.store(axes, graph.read(block, list(map(graph.axis, index))))
