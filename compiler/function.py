@@ -90,6 +90,7 @@ class Function:
         self._wrt = tuple(wrt)
         self._groups = tuple(groups) if groups is not None else (Group(tuple(key for key, _ in graph.outputs)),)
         self._given, self._primal = prepared, primal
+        self._once: dict[tuple[str, Any], Function] = {}
         self._lock = threading.RLock()
         self.__name__ = name
 
@@ -228,9 +229,13 @@ class Function:
         Jacobian(x=array([[2., 0.],
                [0., 2.]]), y=array([0., 0.]))
         """
+        return self.by_mode("")
+
+    def by_mode(self, mode: str) -> Function:
+        """The Jacobian by "forward" or "reverse" mode alone; `jacobian` chooses."""
         from .jacobian import jacobian
 
-        graph, names = jacobian(self.prepared, self._differentiated(), self._options.kinks)
+        graph, names = jacobian(self.prepared, self._differentiated(), self._options.kinks, mode)
         groups = [group.changed(lambda key: self._by_argument("Jacobian", names[key])) for group in self._groups]
         return self._made("jacobian", graph, groups, self)
 
@@ -268,6 +273,24 @@ class Function:
             raise DerivativeError(f"{self._name} takes no directions, so there are not many of them: many belongs to "
                                   "f.jvp, f.vjp and f.hvp")
         return self._primal._product(self._name, several=True, owner=self)
+
+    def by(self, wrt: Any) -> Function:
+        """The same function with other arguments to differentiate by.
+
+        >>> import gradc
+        >>> gradc.compile("x * y**2", jit=False).by("y").grad.by("x").grad(2.0, 3.0)
+        6.0
+        """
+        names = checked_wrt(self._graph, wrt, self.args)
+        if names == self._wrt:
+            return self
+        return Function(self._graph, names, self._options, name=self._name, groups=self._groups, prepared=self._given)
+
+    def once(self, step: tuple[str, Any]) -> Function:
+        """What a method gives for an argument, made once: `by` and `by_mode` at every call of a late function."""
+        if step not in self._once:
+            self._once[step] = getattr(self, step[0])(step[1])
+        return self._once[step]
 
     def _product(self, name: str, *, several: bool, owner: Function | None = None) -> Function:
         """The Function of a product with the Jacobian or the Hessian."""

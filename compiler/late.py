@@ -27,6 +27,7 @@ from .shapes import Declaration, declaration
 from .structured import Structured, compiled
 from .structures import NOTHING, Tree, argument_entries, fixed, grow, leaves, outline, unused
 
+Step = str | tuple[str, Any]                        # to a derivative: a property, or a method with its argument
 Kind = tuple[str, tuple[bool, ...]]                 # of a leaf: its dtype, and which of its dimensions are 1
 _DTYPES = {"b": "bool", "i": "int", "u": "int"}
 PRODUCTS = frozenset(("jvp", "vjp", "hvp"))
@@ -44,7 +45,7 @@ class Late:
     """
 
     def __init__(self, function: Callable[..., Any], wrt: Any, options: Options, args: Any = None,
-                 static: Sequence[str] = (), base: Late | None = None, path: tuple[str, ...] = ()) -> None:
+                 static: Sequence[str] = (), base: Late | None = None, path: tuple[Step, ...] = ()) -> None:
         self._function, self._wrt, self._options, self._path = function, wrt, options, path
         self._given, self._static, self._base = args, tuple(static), base
         self._made: dict[tuple[Any, ...], Function | Structured] = {} if base is None else base._made
@@ -105,15 +106,32 @@ class Late:
         """Of a product: several directions at once, compiled at its first call."""
         return self._derived("many")
 
-    def _derived(self, name: str) -> Late:
+    def by(self, wrt: Any) -> Late:
+        """The same function with other arguments to differentiate by."""
+        names = named_in(wrt, self._names)
+        for name in names:
+            if name not in self._names:
+                known = ", ".join(self._names)
+                raise FormulaError(f"wrt names {name}, which is no argument: the arguments are {known}")
+        return self._derived(("by", names))
+
+    def by_mode(self, mode: str) -> Late:
+        """The Jacobian by "forward" or "reverse" mode alone, compiled at its first call."""
+        return self._derived(("by_mode", mode))
+
+    def once(self, step: tuple[str, Any]) -> Late:
+        """What a method gives for an argument, made once."""
+        return self._derived(step)
+
+    def _derived(self, step: Step) -> Late:
         return Late(self._function, self._wrt, self._options, self._given, self._static, self._base or self,
-                    (*self._path, name))
+                    (*self._path, step))
 
     def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
         """The value for arguments of any kind; errors are those of a Function."""
         more: tuple[Any, ...] = ()
         named: dict[str, Any] = {}
-        if not PRODUCTS.isdisjoint(self._path):                 # directions follow the arguments
+        if not PRODUCTS.isdisjoint(map(str, self._path)):                 # directions follow the arguments
             args, more = args[:len(self._names)], args[len(self._names):]
             named = {name: value for name, value in keywords.items() if name not in self._names}
             keywords = {name: value for name, value in keywords.items() if name in self._names}
@@ -134,9 +152,7 @@ class Late:
         found: Any = self._made.get(key)
         if found is None:
             found = self._made[key] = self._compiled(values)
-        for name in self._path:
-            found = getattr(found, name)
-        return cast("Function | Structured", found)
+        return cast("Function | Structured", _followed(found, self._path))
 
     def _key(self, values: Sequence[Any]) -> tuple[Any, ...]:
         """What tells apart the calls that need a compilation of their own; made of tuples, since every call asks."""
@@ -208,10 +224,7 @@ class Late:
             raise ArgumentError(
                 f"{self.__name__}.{name} needs the shapes of the arguments, and it was called with "
                 f"{len(found) or 'no'} kinds of them: declare them in args, or take .at(...) of some arguments")
-        chosen = found[0]
-        for step in self._path:
-            chosen = getattr(chosen, step)
-        return getattr(chosen, name)
+        return getattr(_followed(found[0], self._path), name)
 
     def __repr__(self) -> str:
         return f"<gradc function {self.__name__}({', '.join(self.args)}), compiled when it is called>"
@@ -219,16 +232,20 @@ class Late:
     def __reduce__(self) -> str | tuple[Any, ...]:
         """A pickle names the function, so it is found where it can be imported; else what `at` gives is pickled."""
         if self._base is not None:
-            step: Any = self._base
-            for name in self._path[:-1]:
-                step = getattr(step, name)
-            return getattr, (step, self._path[-1])
+            return _followed, (self._base, self._path)
         if _imported(self) is self:
             return str(self.__qualname__)
         if _imported(self) is not self._function:
             raise ArgumentError(f"{self.__name__} cannot be pickled, since its Python function cannot be imported by "
                                 "its name: pickle .at(...) of some arguments, or define it at the top of a module")
         return Late, (self._function, self._wrt, self._options, self._given, self._static)
+
+
+def _followed(function: Any, path: Sequence[Step]) -> Any:
+    """A derivative of a function, and of that one, and so on."""
+    for step in path:
+        function = getattr(function, step) if isinstance(step, str) else function.once(step)
+    return function
 
 
 def _imported(late: Late) -> object:

@@ -219,6 +219,25 @@ class Structured:
         """Of a product: several directions at once, along a new last dimension of every leaf."""
         return self._derivative("many", lambda: self._result)
 
+    def by_mode(self, mode: str) -> Structured:
+        """The Jacobian by "forward" or "reverse" mode alone."""
+        chosen = self.jacobian
+        return Structured(self._flat.by_mode(mode), self._arguments, chosen._result, self._wrt, primal=self)
+
+    def by(self, wrt: Any) -> Structured:
+        """The same function with other arguments to differentiate by."""
+        names = _wrt(self._flat.graph, self._arguments, wrt)
+        real = real_arguments(self._flat.graph)
+        flat = self._flat.by([key for name in names for key in leaves(self._arguments[name]) if key in real])
+        return Structured(flat, self._arguments, self._result, names)
+
+    def once(self, step: tuple[str, Any]) -> Structured:
+        """What a method gives for an argument, made once."""
+        key = str(step)
+        if key not in self._derived:
+            self._derived[key] = getattr(self, step[0])(step[1])
+        return self._derived[key]
+
     def _tangents(self, flat: Function) -> dict[str, Tree]:
         """The structures of the tangents, their leaves named as the flat product names them."""
         names = {key: Leaf(name) for key, name in zip(self._flat.wrt, flat.args[len(self._flat.args):], strict=True)}

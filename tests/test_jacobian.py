@@ -119,7 +119,7 @@ def test_bundle_adjustment_needs_no_passes_over_observations() -> None:
     args = {"C": "k 3", "X": "m 3", "camera": "int n", "point": "int n", "feature": "n 2"}
     f = gradc.compile(reprojected, args, wrt=("C", "X"), jit=False)
     random = np.random.default_rng(2)
-    C, X = random.standard_normal((2, 3)), random.standard_normal((4, 3)) + [0.0, 0.0, 9.0]
+    C, X = random.standard_normal((2, 3)), random.standard_normal((4, 3)) + np.array([0.0, 0.0, 9.0])
     given = (C, X, np.array([0, 1, 1, 0, 1]), np.array([3, 1, 0, 2, 2]), np.zeros((5, 2)))
     found = f.jacobian(*given)
     for block, name, value in ((found.C, "C", C), (found.X, "X", X)):

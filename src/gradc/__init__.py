@@ -26,6 +26,18 @@ from gradc.ir.errors import (
 if TYPE_CHECKING:
     from gradc.compiler.check import check_gradients, check_grads
     from gradc.compiler.function import Function
+    from gradc.compiler.transforms import (
+        elementwise_grad,
+        grad,
+        hessian,
+        hvp,
+        jacfwd,
+        jacobian,
+        jacrev,
+        jvp,
+        value_and_grad,
+        vjp,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
@@ -43,15 +55,27 @@ __all__ = [
     "check_gradients",
     "check_grads",
     "compile",
+    "elementwise_grad",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacfwd",
+    "jacobian",
+    "jacrev",
+    "jvp",
     "nn",
     "operation",
     "stop_gradient",
+    "value_and_grad",
+    "vjp",
 ]
 
 _LATER = {
     "Function": "gradc.compiler.function",
     "check_gradients": "gradc.compiler.check",
     "check_grads": "gradc.compiler.check",
+    **dict.fromkeys(("elementwise_grad", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp",
+                     "value_and_grad", "vjp"), "gradc.compiler.transforms"),
 }
 
 
