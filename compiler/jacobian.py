@@ -100,12 +100,10 @@ def _chosen(graph: Graph, outputs: Sequence[Node], arguments: Sequence[Node], ki
         raise DerivativeError(f"the output is {outputs[0].dtype} and has no derivative: return a real number (1.0 in "
                               "place of 1)")
     numbers = not any(argument.shape for argument in arguments)
-    by_rows = None if mode == "forward" or (numbers and not mode) else _by_rows(graph, outputs, arguments, kinks)
+    by_rows = None if mode == "forward" or (numbers and not mode) else [
+        _by_rows(graph, output, arguments, kinks) for output in outputs]
     if by_rows is not None and (mode == "reverse" or not any(output.is_array for output in outputs)):
         return by_rows
-    if by_rows is None and mode == "reverse":
-        raise DerivativeError("the elements of a running sum or product have no derivatives by reverse mode for all at "
-                              "once: use .jacobian, which takes forward mode there")
     columns = [_by_columns(graph, outputs, argument) for argument in arguments]
     if by_rows is None and kinks == "raise":                    # where a value counts is what the adjoint knows
         reverse(graph, [(output, _ones(graph, output)) for output in outputs], arguments, kinks)
@@ -149,19 +147,15 @@ def _points(dims: Iterable[Dim]) -> int:
 # -- reverse mode: all rows -------------------------------------------------------------------------
 
 
-def _by_rows(graph: Graph, outputs: Sequence[Node], arguments: Sequence[Node], kinks: str) -> list[list[Block]] | None:
-    """The blocks by one sweep for each part of an output; None where a running value mixes its elements."""
-    found = []
-    for output in outputs:
-        entries: dict[Node, list[Part]] = {argument: [] for argument in arguments}
-        for part in elements(graph, output) if output.dtype.startswith("float") else ():
-            swept = _row(graph, part, arguments, kinks)
-            if swept is None:
-                return None
-            for argument, parts in swept.items():
+def _by_rows(graph: Graph, output: Node, arguments: Sequence[Node], kinks: str) -> list[Block]:
+    """The blocks of one output by a sweep for each of its parts, or by one for all where a running value mixes them."""
+    entries: dict[Node, list[Part]] = {argument: [] for argument in arguments}
+    if output.dtype.startswith("float"):
+        swept = [_row(graph, part, arguments, kinks) for part in elements(graph, output)]
+        for found in swept if None not in swept else [_all_rows(graph, output, arguments, kinks)]:
+            for argument, parts in (found or {}).items():
                 entries[argument] += parts
-        found.append([_assembled(graph, output, argument, entries[argument]) for argument in arguments])
-    return found
+    return [_assembled(graph, output, argument, entries[argument]) for argument in arguments]
 
 
 def elements(graph: Graph, output: Node) -> list[Part]:
@@ -180,7 +174,7 @@ def elements(graph: Graph, output: Node) -> list[Part]:
 
 
 def _row(graph: Graph, part: Part, arguments: Sequence[Node], kinks: str) -> dict[Node, list[Part]] | None:
-    """What one sweep from the elements of a part gives to every argument."""
+    """What one sweep from the elements of a part gives to every argument; None if a running value mixes them."""
     own = sorted_axes(part_axes(part))
     first = _unused(graph)
     held = [Axis(axis.dim, first + k) for k, axis in enumerate(own)]
@@ -190,6 +184,29 @@ def _row(graph: Graph, part: Part, arguments: Sequence[Node], kinks: str) -> dic
         return None
     place, guards = tuple(others[:len(part.indices)]), tuple(others[len(part.indices):])
     adjoints = reverse(graph, [(value, graph.const(1.0, value.dtype))], arguments, kinks, held=held)
+    return _collected(graph, adjoints, place, guards, held)
+
+
+def _all_rows(graph: Graph, output: Node, arguments: Sequence[Node], kinks: str) -> dict[Node, list[Part]]:
+    """The same from all elements of an output, each of which has a cotangent for each of them."""
+    held, units = _units(graph, output)
+    adjoints = reverse(graph, [(output, units)], arguments, kinks, held=held)
+    return _collected(graph, adjoints, tuple(map(graph.axis, held)), (), held)
+
+
+def _units(graph: Graph, array: Node) -> tuple[list[Axis], Node]:
+    """Held axes for the dimensions of an array (none of a number), and along them the unit arrays of its shape."""
+    first, own = _unused(graph), whole_axes(array.shape)
+    held = [Axis(axis.dim, first + k) for k, axis in enumerate(own)]
+    one = graph.const(1.0, array.dtype)
+    if not held:
+        return held, one
+    same = [graph.apply("eq", graph.axis(a), graph.axis(b)) for a, b in zip(own, held, strict=True)]
+    return held, graph.store((*own, *held), graph.ops.select(graph.all_of(same), one, graph.const(0.0, array.dtype)))
+
+
+def _collected(graph: Graph, adjoints: Mapping[Node, Node], place: tuple[Node, ...], guards: tuple[Node, ...],
+               held: Sequence[Axis]) -> dict[Node, list[Part]]:
     return {argument: [_renamed(graph, entry, held) for entry in _entries(
         graph, argument, adjoint, place, guards, held)] for argument, adjoint in adjoints.items()}
 
@@ -255,13 +272,7 @@ def _at_once(graph: Graph, part: Part) -> Part:
 
 def _by_columns(graph: Graph, outputs: Sequence[Node], argument: Node) -> list[Block]:
     """The blocks of one argument by one sweep, in which it has a direction for each of its elements."""
-    first, own = _unused(graph), whole_axes(argument.shape)
-    held = [Axis(axis.dim, first + k) for k, axis in enumerate(own)]
-    seed = graph.const(1.0, argument.dtype)
-    if held:
-        same = [graph.apply("eq", graph.axis(a), graph.axis(b)) for a, b in zip(own, held, strict=True)]
-        one = graph.ops.select(graph.all_of(same), seed, graph.const(0.0, argument.dtype))
-        seed = graph.store((*own, *held), one)
+    held, seed = _units(graph, argument)
     blocks = []
     for output, tangent in zip(outputs, forward(graph, {argument: seed}, outputs, held), strict=True):
         dtype = promoted([output.dtype if output.dtype.startswith("float") else "float64", argument.dtype])
