@@ -271,7 +271,7 @@ def pinned(axis: Axis, guards: Sequence[Node]) -> tuple[Node, tuple[Node, ...]] 
     for guard in guards:
         if guard.op == "eq" and all(arg.op == "axis" and arg.attr.dim == axis.dim for arg in guard.args):
             one, other = guard.args
-            if axis in (one.attr, other.attr):
+            if one is not other and axis in (one.attr, other.attr):
                 return other if one.attr == axis else one, tuple(g for g in guards if g is not guard)
     return None
 
