@@ -70,7 +70,7 @@ def hessian(gradient: Graph, wrt: Sequence[str], kinks: str) -> tuple[Graph, lis
     """The graph of all blocks of the Jacobian of a gradient, and their names row by row."""
     new = copy_graph(gradient, fold=fold)
     rows, arguments = [node for _, node in new.outputs], [new.inputs[name] for name in wrt]
-    blocks = _chosen(new, rows, arguments, kinks, "")
+    blocks = _chosen(new, rows, arguments, kinks, "", half=True)
     names, taken = [], set(new.inputs)
     new.outputs = []
     for i, one in enumerate(arguments):
@@ -92,27 +92,34 @@ def _free(name: str, taken: set[str]) -> str:
 # -- which mode -----------------------------------------------------------------------------------
 
 
-def _chosen(graph: Graph, outputs: Sequence[Node], arguments: Sequence[Node], kinks: str,
-            mode: str) -> list[list[Block]]:
-    """For each output its blocks, by the mode that costs less: for all arguments, or for each its own."""
-    real = [output.dtype.startswith("float") for output in outputs]
-    if not any(real):
+def _chosen(graph: Graph, outputs: Sequence[Node], arguments: Sequence[Node], kinks: str, mode: str, *,
+            half: bool = False) -> list[list[Block]]:
+    """For each output its blocks, by the mode that costs less: for all arguments, or for each its own.
+
+    Of numbers alone their count decides, of one number it is reverse mode. With `half` the blocks below the diagonal
+    are left empty.
+    """
+    if not any(output.dtype.startswith("float") for output in outputs):
         raise DerivativeError(f"the output is {outputs[0].dtype} and has no derivative: return a real number (1.0 in "
                               "place of 1)")
-    numbers = not any(argument.shape for argument in arguments)
-    by_rows = None if mode == "forward" or (numbers and not mode) else [
-        _by_rows(graph, output, arguments, kinks) for output in outputs]
-    if by_rows is not None and (mode == "reverse" or not any(output.is_array for output in outputs)):
-        return by_rows
-    columns = [_by_columns(graph, outputs, argument) for argument in arguments]
-    if by_rows is None and kinks == "raise":                    # where a value counts is what the adjoint knows
+    arrays = any(node.is_array for node in (*outputs, *arguments))
+    rows = mode == "reverse" or (mode != "forward" and (arrays or len(outputs) < len(arguments)))
+    columns = not rows or (not mode and arrays and (len(outputs) > 1 or outputs[0].is_array))
+    ways, empty = [], Block(graph.const(0.0), [])
+    if rows:
+        first = [k if half else 0 for k in range(len(outputs))]
+        ways.append([[empty] * k + _by_rows(graph, output, arguments[k:], kinks)
+                     for k, output in zip(first, outputs, strict=True)])
+    elif kinks == "raise":                                      # where a value counts is what the adjoint knows
         reverse(graph, [(output, _ones(graph, output)) for output in outputs], arguments, kinks)
-    by_columns = [list(row) for row in zip(*columns, strict=True)]
-    if by_rows is None:
-        return by_columns
-    mixed = [[min((a, b), key=lambda block: cost([block.node])) for a, b in zip(*pair, strict=True)]
-             for pair in zip(by_rows, by_columns, strict=True)]
-    return min((by_rows, by_columns, mixed), key=lambda blocks: cost(block.node for row in blocks for block in row))
+    if columns:
+        found = [_by_columns(graph, outputs[:k + 1 if half else None], argument)
+                 for k, argument in enumerate(arguments)]
+        ways.append([[column[k] if k < len(column) else empty for column in found] for k in range(len(outputs))])
+    if len(ways) == 2:
+        ways.append([[min(pair, key=lambda block: cost([block.node])) for pair in zip(*pairs, strict=True)]
+                     for pairs in zip(*ways, strict=True)])
+    return min(ways, key=lambda blocks: cost(block.node for row in blocks for block in row))
 
 
 def _ones(graph: Graph, node: Node) -> Node:
