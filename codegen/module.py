@@ -8,8 +8,9 @@ writes into arrays that it is given, and `name`, which allocates them.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gradc.ir.dims import Dim
 from gradc.ir.graph import Graph, Node
@@ -26,14 +27,35 @@ from .python import BodyPrinter
 
 @dataclass(frozen=True)
 class Group:
-    """Part of the returned value: output names, and the named tuple's class for more than one field.
+    """Part of the returned value: output names or groups of them, and the named tuple's class for more than one field.
 
     `fields` are the arguments' own names (as the user wrote them), used when there is a class.
     """
 
-    outputs: tuple[str, ...]
+    outputs: tuple[str | Group, ...]
     result: str = ""
     fields: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of all outputs, in order."""
+        return tuple(key for part in self.outputs for key in (part.keys if isinstance(part, Group) else (part,)))
+
+    def inner(self) -> Iterator[Group]:
+        """The groups in it, innermost first, and itself."""
+        for part in self.outputs:
+            if isinstance(part, Group):
+                yield from part.inner()
+        yield self
+
+    def changed(self, change: Callable[[str], str | Group]) -> Group:
+        """The group with something else in place of every output."""
+        return Group(tuple(part.changed(change) if isinstance(part, Group) else change(part) for part in self.outputs),
+                     self.result, self.fields)
+
+    def made(self, get: Callable[[str], Any], made: Callable[[Group, list[Any]], Any]) -> Any:
+        """What `made` puts together from the parts of a group, from the outputs up."""
+        return made(self, [part.made(get, made) if isinstance(part, Group) else get(part) for part in self.outputs])
 
 
 @dataclass(frozen=True)
@@ -108,7 +130,7 @@ class _ModulePrinter:
                 self.body.append(f"{text}[...] = {receivers[node]}")
         held = dict(zip((key for key, _ in self.arrays), self.given, strict=True))
         self.values = _values(self.graph, self.printer, held, self.inputs, self.body)
-        self.flat = tuple(key for group in groups for key in group.outputs if key not in held)
+        self.flat = tuple(key for group in groups for key in group.keys if key not in held)
 
     def print(self) -> Printed:
         """The module and its direct form."""
@@ -305,15 +327,17 @@ def _result_classes(graph: Graph, groups: Sequence[Group]) -> tuple[
     results, classes = [], []
     fields: dict[str, tuple[str, ...]] = {}
     outputs = dict(graph.outputs)
-    for group in groups:
-        if not group.result:
+    for group in dict.fromkeys(inner for outer in groups for inner in outer.inner()):
+        if not group.result or group.result in fields:
             continue
         safe = safe_fields(group.fields)
         results.append((group.result, group.fields))
         fields[group.result] = safe
         lines = [f"class {group.result}(NamedTuple):", '    """One field an argument, in their order."""', ""]
-        for text, key in zip(safe, group.outputs, strict=True):
-            lines.append(f"    {text}: {'np.ndarray' if outputs[key].is_array else 'float'}")
+        for text, part in zip(safe, group.outputs, strict=True):
+            kind = part.result or "tuple" if isinstance(part, Group) else (
+                "np.ndarray" if outputs[part].is_array else "float")
+            lines.append(f"    {text}: {kind}")
         classes.append("\n".join(lines))
     return tuple(results), classes, fields
 
@@ -339,16 +363,16 @@ _TUPLE_NAMES = _tuple_names()
 
 
 def _returned(groups: Sequence[Group], values: dict[str, str]) -> str:
-    texts = []
-    for group in groups:
-        inner = ", ".join(values[key] for key in group.outputs)
-        if group.result:
-            texts.append(f"{group.result}({inner})")
-        elif len(group.outputs) == 1:
-            texts.append(inner)
-        else:
-            texts.append(inner if len(groups) == 1 else f"({inner})")
-    return ", ".join(texts)
+    top: Sequence[str | Group] = groups[0].outputs if len(groups) == 1 and not groups[0].result else groups
+    return ", ".join(part.made(values.__getitem__, tuple_text) if isinstance(part, Group) else values[part]
+                     for part in top)
+
+
+def tuple_text(group: Group, parts: Sequence[str]) -> str:
+    """The text of a group from those of its parts."""
+    if group.result:
+        return f"{group.result}({', '.join(parts)})"
+    return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
 
 
 def _function(name: str, arguments: Sequence[str], body: Sequence[str], returned: str, doc: str) -> str:

@@ -20,8 +20,8 @@ def _reserved() -> frozenset[str]:
     called = {name for op in OPERATIONS.values() for name in CALLED.findall(op.spelling)}
     return frozenset(
         called | set(ROUTINES) | set(keyword.kwlist) | set(keyword.softkwlist) | set(dir(builtins))
-        | {"matmul", "np", "math", "inf", "nan", "float32", "NamedTuple", "Gradient", "njit", "numba", "out",
-           "workspace"})
+        | {"matmul", "np", "math", "inf", "nan", "float32", "NamedTuple", "Gradient", "Jacobian", "Hessian", "Row",
+           "njit", "numba", "out", "workspace"})
 
 
 _RESERVED = _reserved()

@@ -8,7 +8,8 @@ The product is the chain rule. The sum is the fan-in: over the uses of a value i
 the points at which a broadcast value is used. The local partials come from the operation table; what
 reductions, scans, reads and stores pass on is in `pullback`. An adjoint carries *guards*: the
 conditions under which it counts at all. Where they fail it is a strong zero, which no infinite partial
-turns into a NaN. It has the dtype of its primal: what comes back from double precision is cast.
+turns into a NaN. It has the dtype of its primal: what comes back from double precision is cast. Several adjoints
+at once are a further axis of every one, `held`, over which nothing is summed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gradc.ir.cast import cast
+from gradc.ir.dims import Axis
 from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part
 
 from .pullback import array_adjoint, local_pullback
@@ -36,15 +38,16 @@ class Contribution(NamedTuple):
 
 
 def reverse(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Iterable[Node], kinks: str = "subgradient",
-            every: dict[Node, Node] | None = None) -> dict[Node, Node]:
+            every: dict[Node, Node] | None = None, held: Sequence[Axis] = ()) -> dict[Node, Node]:
     """Append the adjoints of `wrt` (inputs) to the graph and return them.
 
-    `seeds` pairs each output with its cotangent: a node for a scalar, an array input for an array.
-    An input that no output depends on gets 0. With kinks="raise" a check is added for every kink
-    that the sweep passes. `every`, if given, receives the adjoint of each node that the sweep meets.
+    `seeds` pairs each output with its cotangent: a node for a scalar, for an array an array, whose last dimensions are
+    those of the `held` axes; so they are in the adjoints that are returned for arrays. An input that no output depends
+    on gets 0. With kinks="raise" a check is added for every kink that the sweep passes. `every`, if given, receives
+    the adjoint of each node that the sweep meets.
     """
     wrt, primal = list(wrt), len(graph.nodes)
-    active = _depends_on(graph, [output for output, _ in seeds], set(wrt))
+    active = depends_on(graph, [output for output, _ in seeds], set(wrt))
     uses: dict[Node, list[Contribution]] = {node: [] for node in active}
     scattered: dict[Node, list[Part]] = {node: [] for node in active if node.is_array}
     adjoints: dict[Node, Node] = {}
@@ -53,32 +56,40 @@ def reverse(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Iterable[Node
             uses[output].append(Contribution(cotangent, NO_AXES, NO_GUARDS, "output"))
     for y in reversed(active):                                  # every user before its operands
         if y.is_array:
-            y_: Node | None = array_adjoint(graph, y, [c.value for c in uses[y]], scattered[y])
+            y_: Node | None = array_adjoint(graph, y, [c.value for c in uses[y]], scattered[y], held)
             if y.op == "store" and len(y.args) == 1 and y_ is not None and y_.id >= primal and y_ not in graph.names:
                 for label in graph.names.get(y.args[0], ())[:1]:
                     graph.name(y_, f"d_{label}")
             guards = NO_GUARDS
         else:
-            y_, guards = fan_in(graph, y, uses[y], primal)
+            y_, guards = fan_in(graph, y, uses[y], primal, frozenset(held))
         if y_ is None:
             continue
         if y.op == "input" or every is not None:
             adjoints[y] = graph.ops.select(graph.all_of(guards), y_, 0.0) if guards else y_
         if y.op == "input":
             continue
-        for x, value, conditions, domain in local_pullback(graph, y, y_, guards, uses, scattered, kinks):
-            over = domain - x.axes                              # the axes of the use itself, not of value
+        for x, value, conditions, domain in local_pullback(graph, y, y_, guards, uses, scattered, kinks, held):
+            over = domain - x.axes - frozenset(held)            # the axes of the use itself, not of value
             value = cast(value, x.dtype)
             uses[x].append(Contribution(value, over, conditions, y.op, max(y.args.count(x), 1)))
     for x in wrt:
         if x not in adjoints:
-            adjoints[x] = graph.scatter_add(x.shape, (), x.dtype) if x.is_array else graph.const(0.0, x.dtype)
+            adjoints[x] = nothing(graph, x, held)
     if every is not None:
         every.update(adjoints)
     return {x: adjoints[x] for x in wrt}
 
 
-def fan_in(graph: Graph, x: Node, contributions: list[Contribution], primal: int = 0) -> tuple[Node | None, Guards]:
+def nothing(graph: Graph, x: Node, held: Sequence[Axis]) -> Node:
+    """The derivative of what does not act, or of what nothing acts on."""
+    dtype = x.dtype if x.dtype.startswith("float") else "float64"
+    shape = (*x.shape, *(axis.dim for axis in held))
+    return graph.scatter_add(shape, (), dtype) if x.is_array else graph.const(0.0, dtype)
+
+
+def fan_in(graph: Graph, x: Node, contributions: list[Contribution], primal: int = 0,
+           held: Axes = NO_AXES) -> tuple[Node | None, Guards]:
     """The sum of all contributions to x, over uses and over the points of broadcast uses.
 
     `primal` is the number of nodes before the sweep: a sum that was there already keeps its name.
@@ -96,13 +107,13 @@ def fan_in(graph: Graph, x: Node, contributions: list[Contribution], primal: int
             value = graph.reduce("sum", axis, value, inside)
             guards = guards.difference(inside)
         terms.append((value, guards))
-    total, common = _guarded_sum(graph, terms)
-    assert total.axes <= x.axes, f"the adjoint of {x} varies over an axis that it has not"
+    total, common = guarded_sum(graph, terms)
+    assert total.axes <= x.axes | held, f"the adjoint of {x} varies over an axis that it has not"
     _describe(graph, x, total, contributions, own=total.id >= primal)
     return total, common
 
 
-def _guarded_sum(graph: Graph, terms: list[tuple[Node, Guards]]) -> tuple[Node, Guards]:
+def guarded_sum(graph: Graph, terms: Sequence[tuple[Node, Guards]]) -> tuple[Node, Guards]:
     """Terms under different guards: each 0 where its own guards fail, all under what they share."""
     if len({guards for _, guards in terms}) == 1:
         value, guards = terms[0]
@@ -121,7 +132,7 @@ def _guarded_sum(graph: Graph, terms: list[tuple[Node, Guards]]) -> tuple[Node, 
     return total, common | (frozenset() if anywhere.op == "const" else {anywhere})
 
 
-def _depends_on(graph: Graph, outputs: Iterable[Node], wrt: set[Node]) -> list[Node]:
+def depends_on(graph: Graph, outputs: Iterable[Node], wrt: set[Node]) -> list[Node]:
     """Real nodes under the outputs through which one of `wrt` acts, operands first."""
     active: set[Node] = set()
     order = []

@@ -49,7 +49,8 @@ def compile(expression: Any = LEFT_OUT, args: Mapping[Any, Any] | Sequence[Any] 
     if expression is LEFT_OUT:
         return functools.partial(compile, args=args, wrt=wrt, jit=jit, cache=cache, kinks=kinks, static=static,
                                  operations=operations)
-    from .function import Function, Options, checked_wrt  # the whole compiler: only when it is needed
+    from .function import Function, Options  # the whole compiler: only when it is needed
+    from .wrt import checked_wrt
 
     if kinks not in KINKS:
         raise FormulaError(f'kinks must be "subgradient" or "raise", not {kinks!r}')

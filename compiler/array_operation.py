@@ -2,17 +2,19 @@
 
 The function is traced where it is used, on arrays of the operands' shapes; the rule is traced too, on the operands
 and a cotangent, and is kept as the text of its graph in a `ruled` node over the function's value. So the rule needs
-no Python later, can be differentiated in its turn, and travels in pickles. A `jvp` is kept for forward mode, and
-`check` holds both against differences of the function.
+no Python later, can be differentiated in its turn, and travels in pickles. A `jvp` is traced and kept in the same way,
+for forward mode; without one the tangent is the transpose of the vjp. `check` holds both against differences of the
+function.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradc.ir.cast import cast
 from gradc.ir.dims import Dim
 from gradc.ir.errors import DerivativeError, FormulaError, ShapeError, UnsupportedError
 from gradc.ir.graph import Graph, Node, whole_axes
@@ -29,6 +31,16 @@ from .structures import Branch, Fixed, Leaf, Tree
 from .traced import Traced
 
 COTANGENT = "cotangent of the value"     # no argument can have this name
+TANGENT = "tangent of {}"
+
+
+class Templates(NamedTuple):
+    """An operation over operands of some kinds: its graph, the texts of its rules, the operands its vjp is for."""
+
+    function: Graph
+    rule: str
+    passes: tuple[int, ...]
+    tangent: str
 
 
 class ArrayOperation(Operation):
@@ -54,7 +66,7 @@ class ArrayOperation(Operation):
                 raise FormulaError(f"the {name} of {self.name} takes {given} arguments, not {count}\n"
                                    f"It takes the arguments of {self.name}, then {wanted}.")
         self.vjp, self.jvp = vjp, jvp
-        self._made: dict[Any, tuple[Graph, str, tuple[int, ...]]] = {}
+        self._made: dict[Any, Templates] = {}
 
     def applied(self, arrays: Arrays, operands: Sequence[Array]) -> Array:
         """The operation on operands that need not broadcast."""
@@ -68,12 +80,12 @@ class ArrayOperation(Operation):
         key = tuple((operand.dtype, tuple(dim.constant for dim in operand.shape)) for operand in operands)
         if key not in self._made:
             self._made[key] = self._templates(key)
-        function, rule, passes = self._made[key]
+        made = self._made[key]
         algebra = LinearAlgebra(arrays)
         nodes = [algebra.stored(operand) for operand in operands]
-        (value,) = inline(arrays.graph, function, dict(zip(self.args, nodes, strict=True)))
+        (value,) = inline(arrays.graph, made.function, dict(zip(self.args, nodes, strict=True)))
         value = value if value.is_array else arrays.graph.store((), value)
-        return algebra.whole(arrays.graph.ruled(self.name, value, nodes, rule, passes))
+        return algebra.whole(arrays.graph.ruled(self.name, value, nodes, made.rule, made.passes, made.tangent))
 
     def __call__(self, /, *args: Any, **keywords: Any) -> Any:
         """The function's value; on traced values nodes with the user's derivative, or without one."""
@@ -114,8 +126,8 @@ class ArrayOperation(Operation):
         graph.outputs = [("value", self._called(graph, inputs)[0])]
         return graph
 
-    def _templates(self, kinds: Any) -> tuple[Graph, str, tuple[int, ...]]:
-        """The function and the text of its rule, as graphs over operands of some kinds."""
+    def _templates(self, kinds: Any) -> Templates:
+        """The function and the texts of its rules, as graphs over operands of some kinds."""
         leaves = {name: Declaration(dtype, tuple(Dim.of(f"{name}_{k}" if size is None else size)
                                                  for k, size in enumerate(sizes)), True)
                   for name, (dtype, sizes) in zip(self.args, kinds, strict=True)}
@@ -135,7 +147,26 @@ class ArrayOperation(Operation):
         trees: dict[str, Tree] = {own: Leaf(name) for own, name in zip(names, (*self.args, COTANGENT), strict=True)}
         leaves[COTANGENT] = Declaration(value.dtype, value.shape, True)
         back = self.traced(rule, trees, leaves, " (its vjp)")
-        return graph, *self._passed(back.graph, back.result)
+        del leaves[COTANGENT]
+        return Templates(graph, *self._passed(back.graph, back.result), self._along(value, leaves))
+
+    def _along(self, value: Node, leaves: dict[str, Declaration]) -> str:
+        """The text of the jvp over operands and their tangents, "" for an operation without one."""
+        if self.jvp is None:
+            return ""
+        rule: Any = getattr(self.jvp, "py_func", self.jvp)
+        tangents = {TANGENT.format(name): leaves[name]._replace(
+            dtype=leaves[name].dtype if leaves[name].dtype.startswith("float") else "float64") for name in self.args}
+        trees: dict[str, Tree] = {own: Leaf(name) for own, name in zip(
+            parameters_of(rule), (*self.args, *tangents), strict=True)}
+        program = self.traced(rule, trees, {**leaves, **tangents}, " (its jvp)")
+        if not isinstance(program.result, Leaf):
+            raise FormulaError(f"the jvp of {self.name} gives several results\nReturn the tangent of the value.")
+        ((key, found),) = program.graph.outputs
+        _unify(program.graph, f"the jvp of {self.name} gives its value a tangent", value, found,
+               "Return one for each element of the value.")
+        program.graph.outputs = [(key, cast(_real(program.graph, found), value.dtype))]
+        return str(program.graph)
 
     def _passed(self, graph: Graph, result: Tree) -> tuple[str, tuple[int, ...]]:
         """The text of the rule, and for each of its outputs the operand that it is for."""
@@ -151,7 +182,7 @@ class ArrayOperation(Operation):
             if not operand.dtype.startswith("float"):
                 raise FormulaError(f"the vjp of {self.name} gives a cotangent for {name}, which is {operand.dtype}\n"
                                    "Return None for it.")
-            _unify(graph, self.name, name, operand, node)
+            _unify(graph, f"the vjp of {self.name} gives {name} a cotangent", operand, node)
             graph.outputs[number] = key, _real(graph, node)
         return str(graph), passes
 
@@ -187,12 +218,13 @@ class ArrayOperation(Operation):
         return max(errors.values()) / scale
 
 
-def _unify(graph: Graph, operation: str, name: str, operand: Node, cotangent: Node) -> None:
-    """The cotangent of an operand has its shape: known to differ it is refused, else it is checked at run time."""
-    own, given = operand.shape, cotangent.shape
+def _unify(graph: Graph, what: str, operand: Node, found: Node,
+           advice: str = "Sum it over what was broadcast.") -> None:
+    """A rule gives the shape of its operand: known to differ it is refused, else it is checked at run time."""
+    own, given = operand.shape, found.shape
     if len(own) != len(given) or any((a - b).constant not in (None, 0) for a, b in zip(own, given, strict=True)):
-        raise ShapeError(f"the vjp of {operation} gives {name} a cotangent of shape ({', '.join(map(str, given))}), "
-                         f"but it has shape ({', '.join(map(str, own))})\nSum it over what was broadcast.")
+        raise ShapeError(f"{what} of shape ({', '.join(map(str, given))}), but it has shape "
+                         f"({', '.join(map(str, own))})\n{advice}")
     graph.equal += [(a, b) for a, b in zip(own, given, strict=True) if a != b]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gradc.ir.dims import Axis
-from gradc.ir.errors import ArgumentError, DerivativeError, GradientError, UnsupportedError
+from gradc.ir.errors import ArgumentError, DerivativeError, GradientError
 from gradc.ir.graph import Graph, Node, copy_graph
 
 from .arguments import bind, convert
@@ -38,6 +38,7 @@ MEANING = {
     "kink": "the slopes on the two sides differ, and the gradient lies between them",
     "right": "",
 }
+MODES = ("fwd", "rev")
 FAILING = ("wrong", "not finite", "no value", "unclear")
 
 
@@ -54,6 +55,7 @@ class Row:
               for a wrong one, None where they are exact at once
     verdict   "right", "kink" (between the slopes of the two sides), "jump" (no slope to compare with) and "small"
               (rounding hides it) pass; "wrong", "not finite", "no value" and "unclear" do not
+    mode      "rev" or "fwd"
     """
 
     argument: str
@@ -65,6 +67,7 @@ class Row:
     allowed: float
     rate: float | None
     verdict: str
+    mode: str = "rev"
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,7 +127,7 @@ def check_gradients(f: Any, /, *args: Any, order: int = 2, modes: Sequence[str] 
     args      the arguments to check at, also by name; float32 arguments are checked with coarser steps. Only those
               in `f.wrt` are moved: whole numbers and truth values never are
     order     1 checks the gradient, 2 also the gradient of a directional derivative, 3 one more
-    modes     "rev" is the one there is
+    modes     "rev" checks the gradient, "fwd" the derivative along directions (`jvp`); by default "rev", or both
     atol, rtol  a gradient passes within atol + rtol |slope|; by default 1e-6 of it (1e-2 in float32), and a
               thousandth of that of the largest element of the gradient; then also what rounding of the value hides
     eps       the largest step, by default 2**-7 (2**-3 in float32) of 1 or of the argument, if that is larger
@@ -149,11 +152,12 @@ def check_gradients(f: Any, /, *args: Any, order: int = 2, modes: Sequence[str] 
     random = np.random.default_rng(seed)
     single = any(node.dtype == "float32" for node in (*function.graph.inputs.values(), *(
         node for _, node in function.graph.outputs)))
-    setting = Setting(SINGLE if single else DOUBLE, atol, rtol if rtol is not None else 1e-2 if single else 1e-6, eps)
+    settings = [Setting(SINGLE if single else DOUBLE, atol, rtol if rtol is not None else 1e-2 if single else 1e-6, eps,
+                        mode) for mode in _listed(modes)]
     level = Level(function, values, random)
     rows: list[Row] = []
     for number in range(1, order + 1):
-        rows += _checked(level, number, setting, random)
+        rows += [row for setting in settings for row in _checked(level, number, setting, random)]
         valueless = any(row.verdict == "no value" for row in rows)
         if number == order or valueless or (raises and not Report(tuple(rows)).ok):
             break
@@ -166,21 +170,24 @@ def check_gradients(f: Any, /, *args: Any, order: int = 2, modes: Sequence[str] 
 
 def check_grads(f: Any, args: Sequence[Any], order: int, modes: Sequence[str] | str | None = None,
                 atol: float | None = None, rtol: float | None = None, eps: float | None = None) -> Report:
-    """`check_gradients` with the signature of `jax.test_util.check_grads`; it raises GradientError as that does.
+    """`check_gradients` of both modes, with the signature of `jax.test_util.check_grads`; it raises GradientError.
 
     >>> check_grads("x * y", (2.0, 3.0), order=2).ok
     True
     """
-    return check_gradients(f, *args, order=order, modes=modes, atol=atol, rtol=rtol, eps=eps)
+    return check_gradients(f, *args, order=order, modes=modes or MODES, atol=atol, rtol=rtol, eps=eps)
 
 
 def _check_options(order: Any, modes: Any) -> None:
     if not isinstance(order, int) or order < 1:
         raise ArgumentError(f"order is {order!r}: give a whole number from 1")
-    for mode in (modes,) if isinstance(modes, str) else modes or ():
-        if mode != "rev":
-            raise UnsupportedError(f'the mode {mode!r} cannot be checked: gradc derives in reverse mode, modes="rev"; '
-                                   "leave modes out")
+    for mode in _listed(modes):
+        if mode not in MODES:
+            raise ArgumentError(f'the mode {mode!r} is none: modes are "fwd" and "rev", or leave modes out')
+
+
+def _listed(modes: Sequence[str] | str | None) -> Sequence[str]:
+    return (modes,) if isinstance(modes, str) else modes or ("rev",)
 
 
 def _function(f: Any, args: Sequence[Any], keywords: dict[str, Any]) -> tuple[Function, Sequence[Any]]:
@@ -199,12 +206,13 @@ def _function(f: Any, args: Sequence[Any], keywords: dict[str, Any]) -> tuple[Fu
 
 @dataclass(frozen=True)
 class Setting:
-    """Steps and tolerances of a check."""
+    """Steps and tolerances of a check, and the mode that is checked."""
 
     precision: Precision
     atol: float | None
     rtol: float
     eps: float | None
+    mode: str
 
     def allowed(self, value: float, largest: float) -> float:
         """The error that passes for a slope, in a gradient whose largest element is given."""
@@ -256,6 +264,16 @@ class Level:
             found = self.function.backward(saved, tuple(self.weights) if len(self.weights) > 1 else self.weights[0])
         parts = _leaves(found)
         return dict(zip(self.function.wrt, parts, strict=True))
+
+    def along(self, name: str, direction: Any) -> float:
+        """The derivative of that along a direction of one argument, by forward mode."""
+        tangents = []
+        for other in self.function.wrt:
+            value = self.values[self.function.args.index(other)]
+            moved = np.asarray(direction if other == name else np.zeros(np.shape(value)), np.asarray(value).dtype)
+            tangents.append(np.ascontiguousarray(moved) if np.ndim(value) else float(moved))
+        found = zip(self.weights, _leaves(self.function.jvp(*self.values, *tangents)), strict=True)
+        return float(sum(np.sum(np.asarray(weight, float) * part) for weight, part in found if np.any(weight)))
 
     def derived(self, random: np.random.Generator) -> Level:
         """The gradient as a function: of the weights too, if there are any."""
@@ -353,7 +371,7 @@ class Line:
         else:
             verdict = "wrong" if error > allowed + unseen + 10 * found.error else "unclear"
         return Row(self.name, self.order, place, analytic, found.value, error, allowed + unseen,
-                   rate(found, analytic, self.setting.precision), verdict)
+                   rate(found, analytic, self.setting.precision), verdict, self.setting.mode)
 
     def suspect(self, direction: Any) -> tuple[int, ...]:
         """An element at which the gradient is wrong, found by halving the elements that a direction moves."""
@@ -369,6 +387,8 @@ class Line:
         return tuple(int(i) for i in np.unravel_index(chosen[0], direction.shape))
 
     def _analytic(self, direction: Any) -> float:
+        if self.setting.mode == "fwd":
+            return self.level.along(self.name, direction)
         moved = direction != 0
         return float(np.sum(self.gradient[moved] * direction[moved]))
 
@@ -401,7 +421,7 @@ def _message(report: Report) -> str:
     along = " along a direction" if row.place == "a direction" else ""
     what = f"the {'gradient' if row.order == 1 else f'derivative of order {row.order}'} by {place}{along}"
     both = f"{what} is {row.analytic:.10g}, and differences say {row.numeric:.10g}"
-    lines = f"the lines of d_{row.argument} in f.grad.source"
+    lines = f"the lines of d_{row.argument} in f.grad.source" if row.mode == "rev" else "f.jvp.source"
     if row.verdict == "no value":
         shown = "function" if row.order == 1 else f"derivative of order {row.order - 1}"
         text = (f"the {shown} is {row.numeric} at these arguments, so there is no gradient to check: choose arguments "
@@ -417,5 +437,5 @@ def _message(report: Report) -> str:
         where = f"then {lines}, and the adjoints in f.explain(...)" if row.order == 1 else (
             "the orders below are right, so it is a derivative of partial derivatives that is not")
         text = (f"{both} (error {row.error:.1e}, allowed {row.allowed:.1e}{steady}): look first at rules of your own "
-                f"(partials, vjp), {where}")
+                f"(partials, {'vjp' if row.mode == 'rev' else 'jvp'}), {where}")
     return f"{text}\n\n{report}"

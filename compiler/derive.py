@@ -1,7 +1,7 @@
-"""Derived graphs: the gradient, the value with its gradient, and the two halves of the gate interface.
+"""Derived graphs: gradients, products with the Jacobian from both sides, and the two halves of the gate interface.
 
-Each takes a prepared graph and the names to differentiate by, runs the reverse sweep in a folding copy
-and sets outputs. The results are ordinary graphs, so they can be derived again.
+Each takes a prepared graph and the names to differentiate by, runs a sweep in a folding copy and sets outputs. The
+results are ordinary graphs, so they can be derived again.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradc.ir.dims import Axis
+from gradc.ir.dims import Axis, Dim
 from gradc.ir.errors import DerivativeError
-from gradc.ir.graph import Check, Graph, Node, copy_graph, sorted_axes
+from gradc.ir.graph import Check, Graph, Node, copy_graph, sorted_axes, whole_axes
 
 from .adjoint import reverse
 from .simplify import fold
+from .tangent import forward
 
 
 def gradient(graph: Graph, wrt: Sequence[str], *, with_value: bool, kinks: str) -> Graph:
     """The graph of the gradient; its outputs are named d_<argument>, after the value if it is wanted."""
     new = copy_graph(graph, fold=fold)
-    (key, output) = _scalar_output(new)
+    (key, output) = scalar_output(new)
     adjoints = reverse(new, [(output, new.const(1.0, output.dtype))], [new.inputs[w] for w in wrt], kinks)
     outputs = [(f"d_{name}", adjoints[new.inputs[name]]) for name in wrt]
     if key in dict(outputs):                                    # the function is a derivative itself
@@ -29,11 +30,13 @@ def gradient(graph: Graph, wrt: Sequence[str], *, with_value: bool, kinks: str) 
     return new
 
 
-def _scalar_output(graph: Graph) -> tuple[str, Node]:
+def scalar_output(graph: Graph, what: str = "gradient") -> tuple[str, Node]:
+    """The only output, which is one real number; DerivativeError otherwise. `what` is what needs it."""
+    otherwise = {"gradient": "use .vjp with a cotangent", "Hessian": "use .jacobian.jacobian"}[what]
     if len(graph.outputs) != 1:
         raise DerivativeError(
-            f"the gradient needs one scalar output, this function has {len(graph.outputs)}: "
-            'compile one of them (a derivative: with wrt="x" alone), or use .backward with a cotangent for each')
+            f"the {what} needs one scalar output, this function has {len(graph.outputs)}: compile one of them "
+            f'(a derivative: with wrt="x" alone), or {otherwise}{" for each" if what == "gradient" else ""}')
     key, output = graph.outputs[0]
     if output.is_array:
         shape = ", ".join(map(str, output.shape))
@@ -41,12 +44,84 @@ def _scalar_output(graph: Graph) -> tuple[str, Node]:
         if all(dim.constant == 1 for dim in output.shape):
             advice = f"take its one element, by [{', '.join('0' * len(output.shape))}]" + (
                 " or Trace (trace)" if len(output.shape) == 2 else "")
-        raise DerivativeError(f"the gradient needs one scalar output, this one is an array of shape ({shape}): "
-                              f"{advice}, or use .backward with a cotangent")
-    if not output.dtype.startswith("float"):
-        raise DerivativeError(f"the output is {output.dtype} and has no derivative: return a real number "
-                              "(1.0 in place of 1)")
+        if what == "gradient":
+            otherwise += ", or .jacobian"
+        raise DerivativeError(f"the {what} needs one scalar output, this one is an array of shape ({shape}): "
+                              f"{advice}, or {otherwise}")
+    _refuse_whole(graph)
     return key, output
+
+
+TANGENTS = {"jvp": "d_", "hvp": "v_"}       # how the names of tangents begin
+
+
+def jvp(graph: Graph, wrt: Sequence[str], kinks: str, *, mark: str = TANGENTS["jvp"], several: bool = False) -> Graph:
+    """The graph of the derivative along a direction: a tangent for each of `wrt` follows the arguments.
+
+    With `several` the last dimension of every tangent is that of the directions, and so it is in the outputs.
+    """
+    new = copy_graph(graph, fold=fold)
+    _refuse_whole(new)
+    held, taken = _directions(new) if several else (), set(new.inputs)
+    seeds = {}
+    for name in wrt:
+        primal = new.inputs[name]
+        given = new.input(_free(mark + name, taken), primal.dtype, (*primal.shape, *(axis.dim for axis in held)))
+        seeds[primal] = new.read(given, list(map(new.axis, held))) if held and not primal.shape else given
+    if kinks == "raise":                                        # where a value counts is what the adjoint knows
+        ones = [(node, _ones(new, node)) for _, node in new.outputs]
+        reverse(new, ones, list(seeds), kinks)
+    found = forward(new, seeds, [node for _, node in new.outputs], held, mark)
+    new.outputs = [(mark + key.removeprefix(mark), node if node.is_array else _held(new, held, node))
+                   for (key, _), node in zip(new.outputs, found, strict=True)]
+    return new
+
+
+def vjp(graph: Graph, wrt: Sequence[str], kinks: str, *, several: bool = False) -> Graph:
+    """The graph of the gradient for given cotangents, which follow the arguments; `several` as for `jvp`."""
+    new = copy_graph(graph, fold=fold)
+    _refuse_whole(new)
+    held, taken = _directions(new) if several else (), set(new.inputs)
+    seeds = []
+    for key, node in new.outputs:
+        if node.dtype.startswith("float"):
+            name = _free("cotangent" if len(new.outputs) == 1 else f"cotangent_{key}", taken)
+            given = new.input(name, node.dtype, (*node.shape, *(axis.dim for axis in held)))
+            seeds.append((node, new.read(given, list(map(new.axis, held))) if held and not node.is_array else given))
+    adjoints = reverse(new, seeds, [new.inputs[name] for name in wrt], kinks, held=held)
+    new.outputs = [(f"d_{name}", node if node.is_array else _held(new, held, node))
+                   for name, node in ((name, adjoints[new.inputs[name]]) for name in wrt)]
+    return new
+
+
+def hvp(gradient: Graph, wrt: Sequence[str], kinks: str, *, several: bool = False) -> Graph:
+    """The tangent of a gradient's graph: forward over reverse."""
+    return jvp(gradient, wrt, kinks, mark=TANGENTS["hvp"], several=several)
+
+
+PRODUCTS = {"jvp": jvp, "vjp": vjp, "hvp": hvp}
+
+
+def _held(graph: Graph, held: Sequence[Axis], node: Node) -> Node:
+    return graph.store(held, node) if held else node
+
+
+def _ones(graph: Graph, node: Node) -> Node:
+    one = graph.const(1.0, node.dtype)
+    return graph.store(whole_axes(node.shape), one) if node.is_array else one
+
+
+def _directions(graph: Graph) -> tuple[Axis]:
+    """The axis of the directions, whose dimension has a name that is not in the graph."""
+    taken = {*graph.inputs, *(name for node in graph.inputs.values() for dim in node.shape for name in dim.names())}
+    return (Axis(Dim.of(_free("directions", taken)), 0),)
+
+
+def _refuse_whole(graph: Graph) -> None:
+    dtypes = [node.dtype for _, node in graph.outputs]
+    if not any(dtype.startswith("float") for dtype in dtypes):
+        raise DerivativeError(f"the output is {dtypes[0]} and has no derivative: return a real number (1.0 in place "
+                              "of 1)")
 
 
 @dataclass(frozen=True)

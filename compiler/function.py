@@ -12,7 +12,7 @@ import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,12 +20,13 @@ from gradc.codegen.load import Module
 from gradc.codegen.lower import lower
 from gradc.codegen.module import Group, Printed, print_program
 from gradc.ir import drawing
-from gradc.ir.errors import ArgumentError, DerivativeError, DomainError, FormulaError, ShapeError
+from gradc.ir.errors import ArgumentError, DerivativeError, DomainError, ShapeError
 from gradc.ir.graph import Graph
 from gradc.ir.text import from_text
 
 from . import derive
 from .passes import finish, prepare, refine
+from .wrt import checked_wrt, real_arguments
 
 if TYPE_CHECKING:
     from .draw import Drawing
@@ -71,6 +72,8 @@ class Function:
     source   the complete generated Python text
     jit      the Numba dispatcher, callable in nopython code
     grad     the gradient, and `value_and_grad` both, as Functions
+    jvp      the derivative along a direction, `vjp` the gradient for a cotangent, `hvp` the product of the Hessian
+             with a vector; each of them has `many`, the same for several directions at once
 
     Calling it raises ArgumentError (missing, extra or unknown argument, dtype), ShapeError (rank, or two
     dimensions that disagree) or DomainError (an empty reduction, a kink under kinks="raise"), all of
@@ -89,6 +92,7 @@ class Function:
         self._wrt = tuple(wrt)
         self._groups = tuple(groups) if groups is not None else (Group(tuple(key for key, _ in graph.outputs)),)
         self._given, self._primal = prepared, primal
+        self._once: dict[tuple[str, Any], Function] = {}
         self._lock = threading.RLock()
         self._seconds: dict[str, float] = {}
         self.__name__ = name
@@ -166,7 +170,10 @@ class Function:
         return self.printed.module.source
 
     def _header(self) -> list[str]:
-        kinds = {"value": "Value", "grad": "Gradient", "value_and_grad": "Value and gradient"}
+        kinds = {"value": "Value", "grad": "Gradient", "value_and_grad": "Value and gradient",
+                 "jvp": "Derivative along a direction", "vjp": "Gradient for a cotangent",
+                 "hvp": "Product of the Hessian with a vector", "jacobian": "Jacobian",
+                 "hessian": "Hessian", "many": "The same along several directions"}
         kind = kinds.get(self._name, self._name)
         text = self._graph.title
         shown = text if len(text) <= 400 else text[:400] + " ..."
@@ -202,22 +209,159 @@ class Function:
         """(value, gradient) with the forward work shared."""
         return self._derivative("value_and_grad", with_value=True)
 
-    def _derivative(self, name: str, *, with_value: bool) -> Function:
+    @functools.cached_property
+    def jvp(self) -> Function:
+        """The derivative along a direction: after the arguments come a tangent for each `wrt`, in order.
+
+        It returns what the function returns, as tangents. See `many` for several directions at once.
+
+        >>> import gradc
+        >>> f = gradc.compile("x * y**2", jit=False)
+        >>> f.jvp(2.0, 3.0, 1.0, 0.0), f.jvp(2.0, 3.0, d_x=0.0, d_y=1.0)
+        (9.0, 12.0)
+        """
+        return self._product("jvp", several=False)
+
+    @functools.cached_property
+    def vjp(self) -> Function:
+        """The gradient for given cotangents: after the arguments comes a cotangent for each real output.
+
+        >>> import gradc
+        >>> f = gradc.compile("x**2 * y", args={"x": "n"}, jit=False)
+        >>> f.vjp([1.0, 2.0], 3.0, [1.0, 0.5])
+        Gradient(x=array([6., 6.]), y=3.0)
+        """
+        return self._product("vjp", several=False)
+
+    @functools.cached_property
+    def hvp(self) -> Function:
+        """The product of the Hessian with a vector, forward over reverse: after the arguments comes v for each `wrt`.
+
+        >>> import gradc
+        >>> f = gradc.compile("x**2 * y", jit=False)
+        >>> f.hvp(2.0, 3.0, 1.0, 0.0), f.hvp(2.0, 3.0, v_x=0.0, v_y=1.0)
+        (Gradient(x=6.0, y=4.0), Gradient(x=4.0, y=0.0))
+        """
+        return self._product("hvp", several=False)
+
+    @functools.cached_property
+    def jacobian(self) -> Function:
+        """All first derivatives: an array of the shape of the value and then of the argument.
+
+        For several `wrt` a named tuple of such blocks, for several results a tuple of these. Forward or reverse mode,
+        whichever costs less, computes all of them in one run.
+
+        >>> import gradc
+        >>> f = gradc.compile("sin(x) * y", args={"x": "n"}, jit=False)
+        >>> f.jacobian([0.0, 0.0], 2.0)
+        Jacobian(x=array([[2., 0.],
+               [0., 2.]]), y=array([0., 0.]))
+        """
+        return self.by_mode("")
+
+    def by_mode(self, mode: str) -> Function:
+        """The Jacobian by "forward" or "reverse" mode alone; `jacobian` chooses."""
+        from .jacobian import jacobian
+
+        start = time.perf_counter()
+        graph, names = jacobian(self.prepared, self._differentiated(), self._options.kinks, mode)
+        groups = [group.changed(lambda key: self._by_argument("Jacobian", names[key])) for group in self._groups]
+        return self._made("jacobian", graph, groups, self, start)
+
+    @functools.cached_property
+    def hessian(self) -> Function:
+        """All second derivatives, symmetric to the last bit: an array of the argument's shape twice.
+
+        For several `wrt` a named tuple of rows, each a named tuple of blocks: `h.x.y` is d2/dx dy.
+
+        >>> import gradc
+        >>> gradc.compile("x**2 * y", jit=False).hessian(2.0, 3.0)
+        Hessian(x=Row(x=6.0, y=4.0), y=Row(x=4.0, y=0.0))
+        """
+        from .jacobian import hessian
+
+        derive.scalar_output(self.prepared, "Hessian")
+        start = time.perf_counter()
+        graph, names = hessian(self.grad.prepared, self._differentiated(), self._options.kinks)
+        rows = tuple(self._by_argument("Row", row) for row in names)
+        groups = [Group(rows, "Hessian", self._wrt) if len(rows) > 1 else rows[0]]
+        return self._made("hessian", graph, groups, self, start)
+
+    @functools.cached_property
+    def many(self) -> Function:
+        """Of a `jvp`, `vjp` or `hvp`: several directions (cotangents) at once, along a new last dimension of each.
+
+        The results have it too, so `f.jvp.many(x, V)` is `J @ V`. What does not depend on the direction is computed
+        once.
+
+        >>> import gradc
+        >>> f = gradc.compile("x[0] * x", "x: n", jit=False)
+        >>> f.jvp.many([2.0, 3.0], [[1.0, 0.0], [0.0, 1.0]])
+        array([[4., 0.],
+               [3., 2.]])
+        """
+        if self._primal is None or self._name not in derive.PRODUCTS:
+            raise DerivativeError(f"{self._name} takes no directions, so there are not many of them: many belongs to "
+                                  "f.jvp, f.vjp and f.hvp")
+        return self._primal._product(self._name, several=True, owner=self)
+
+    def by(self, wrt: Any) -> Function:
+        """The same function with other arguments to differentiate by.
+
+        >>> import gradc
+        >>> gradc.compile("x * y**2", jit=False).by("y").grad.by("x").grad(2.0, 3.0)
+        6.0
+        """
+        names = checked_wrt(self._graph, wrt, self.args)
+        if names == self._wrt:
+            return self
+        return Function(self._graph, names, self._options, name=self._name, groups=self._groups, prepared=self._given)
+
+    def once(self, step: tuple[str, Any]) -> Function:
+        """What a method gives for an argument, made once: `by` and `by_mode` at every call of a late function."""
+        if step not in self._once:
+            self._once[step] = getattr(self, step[0])(step[1])
+        return self._once[step]
+
+    def _product(self, name: str, *, several: bool, owner: Function | None = None) -> Function:
+        """The Function of a product with the Jacobian or the Hessian."""
+        if name == "hvp":
+            derive.scalar_output(self.prepared, "Hessian")
+        base, start = self.grad if name == "hvp" else self, time.perf_counter()
+        graph = derive.PRODUCTS[name](base.prepared, self._differentiated(), self._options.kinks, several=several)
+        groups: Sequence[Group] = (self._gradient_group(),)
+        if name != "vjp":
+            made = dict(zip((key for key, _ in base.prepared.outputs), (key for key, _ in graph.outputs), strict=True))
+            groups = [group.changed(made.__getitem__) for group in base.groups]
+        return self._made("many" if several else name, graph, groups, owner or self, start)
+
+    def _made(self, name: str, graph: Graph, groups: Sequence[Group], owner: Function, start: float) -> Function:
+        """A derivative with the options of its function; a pickle asks the owner for it."""
+        derived = time.perf_counter()
+        graph = refine(graph)
+        made = Function(graph, self._wrt, self._options, name=name, groups=groups, prepared=graph, primal=owner)
+        made._seconds.update(derive=derived - start, simplify=time.perf_counter() - derived)
+        return made
+
+    def _differentiated(self) -> tuple[str, ...]:
+        """The arguments to differentiate by; DerivativeError if there are none."""
         if not self._wrt:
             advice = "name one in wrt" if real_arguments(self._graph) else "declare a real argument in args"
             raise DerivativeError(f"there is no argument to differentiate by: {advice}")
-        prepared, start = self.prepared, time.perf_counter()
-        graph = derive.gradient(prepared, self._wrt, with_value=with_value, kinks=self._options.kinks)
-        derived = time.perf_counter()
-        graph = refine(graph)
-        seconds = {"derive": derived - start, "simplify": time.perf_counter() - derived}
-        outputs = tuple(f"d_{w}" for w in self._wrt)
-        gradient = Group(outputs, "Gradient", self._wrt) if len(outputs) > 1 else Group(outputs)
+        return self._wrt
+
+    def _gradient_group(self) -> Group:
+        return self._by_argument("Gradient", [f"d_{w}" for w in self._wrt])
+
+    def _by_argument(self, result: str, outputs: Sequence[str]) -> Group:
+        """Outputs that there is one of for each of `wrt`: the only one, or a named tuple."""
+        return Group(tuple(outputs), result, self._wrt) if len(outputs) > 1 else Group(tuple(outputs))
+
+    def _derivative(self, name: str, *, with_value: bool) -> Function:
+        by, prepared, start = self._differentiated(), self.prepared, time.perf_counter()
+        graph = derive.gradient(prepared, by, with_value=with_value, kinks=self._options.kinks)
         value = (Group((graph.outputs[0][0],)),) if with_value else ()
-        made = Function(graph, self._wrt, self._options, name=name, groups=(*value, gradient), prepared=graph,
-                        primal=self)
-        made._seconds.update(seconds)
-        return made
+        return self._made(name, graph, (*value, self._gradient_group()), self, start)
 
     @functools.cached_property
     def _gate(self) -> tuple[derive.Gate, Function, Function]:
@@ -225,10 +369,8 @@ class Function:
         shown = self._groups[0] if len(self._groups) == 1 else Group(tuple(key for key, _ in self._graph.outputs))
         forward = Function(gate.forward, self._wrt, self._options, name="forward", prepared=gate.forward,
                            groups=(shown, *(Group((key,)) for key in gate.saved)))
-        outputs = tuple(key for key, _ in gate.backward.outputs)
-        group = Group(outputs, "Gradient", self._wrt) if len(outputs) > 1 else Group(outputs)
         backward = Function(gate.backward, self._wrt, self._options, name="backward", prepared=gate.backward,
-                            groups=(group,))
+                            groups=(self._gradient_group(),))
         return gate, forward, backward
 
     def forward(self, /, *args: Any, **keywords: Any) -> tuple[Any, Saved]:
@@ -344,11 +486,11 @@ class Function:
 
     def assembled(self, found: Mapping[str, Any]) -> Any:
         """The values of the outputs, by name, as the function returns them."""
-        parts = []
-        for group in self._groups:
-            values = tuple(found[key] for key in group.outputs)
+        def put_together(group: Group, values: list[Any]) -> Any:
             made = self._classes.get(group.result)
-            parts.append(made(*values) if made else values[0] if len(values) == 1 else values)
+            return made(*values) if made else values[0] if len(values) == 1 else tuple(values)
+
+        parts = [group.made(found.__getitem__, put_together) for group in self._groups]
         return parts[0] if len(parts) == 1 else tuple(parts)
 
     # -- showing and keeping ------------------------------------------------------------------
@@ -418,39 +560,6 @@ def _run_plain(function: Callable[..., Any], *values: Any) -> Any:
     if isinstance(result, tuple):
         return tuple(v.item() if isinstance(v, np.generic) else v for v in result)
     return result.item() if isinstance(result, np.generic) else result
-
-
-def real_arguments(graph: Graph) -> tuple[str, ...]:
-    """The arguments that can be differentiated by."""
-    return tuple(name for name, node in graph.inputs.items() if node.dtype.startswith("float"))
-
-
-def named_in(wrt: Any, known: Iterable[str]) -> tuple[str, ...]:
-    """The names in a `wrt` that is a name, a text of names, a SymPy symbol or a sequence of them."""
-    if not isinstance(wrt, (str, Iterable)):        # one SymPy symbol
-        wrt = str(wrt)
-    if isinstance(wrt, str):
-        return (wrt,) if wrt in known else tuple(wrt.replace(",", " ").split())
-    return tuple(w if isinstance(w, str) else str(w) for w in wrt)
-
-
-def checked_wrt(graph: Graph, wrt: Any, arguments: Sequence[str] | None = None) -> tuple[str, ...]:
-    """The names to differentiate by, or a FormulaError that says which one is wrong."""
-    if wrt is None:
-        return real_arguments(graph)
-    arguments = list(graph.inputs) if arguments is None else arguments
-    names = named_in(wrt, arguments)
-    real = real_arguments(graph)
-    for name in names:
-        if name not in arguments:
-            known = f"the arguments are {', '.join(arguments)}" if arguments else "there are none"
-            raise FormulaError(f"wrt names {name}, which is no argument: {known}")
-        if name in graph.inputs and name not in real:
-            raise FormulaError(f"wrt names {name}, which is {graph.inputs[name].dtype}: only real arguments "
-                               "can be differentiated by")
-    if len(set(names)) != len(names):
-        raise FormulaError("wrt names an argument twice: list each once")
-    return names
 
 
 def _drawn(graph: Graph, format: str) -> str:

@@ -24,13 +24,16 @@ from gradc.ir.errors import ArgumentError, FormulaError
 from .annotations import annotated
 from .arguments import bind, is_traced
 from .from_python import NeededWhole, Program, declared, parameters_of, traced
-from .function import Function, Options, named_in
+from .function import Function, Options
 from .nesting import NOT_PLAIN, Kind, Taker, taker
 from .shapes import Declaration, declaration
 from .structured import Structured, compiled
 from .structures import NOTHING, Tree, argument_entries, fixed, grow, leaves, outline, unused
+from .wrt import named_in
 
+Step = str | tuple[str, Any]                        # to a derivative: a property, or a method with its argument
 _DTYPES = {"b": "bool", "i": "int", "u": "int"}
+PRODUCTS = frozenset(("jvp", "vjp", "hvp"))
 # types of defaults that are options
 AUTOMATIC = (str, bool, types.FunctionType, types.MethodType, types.BuiltinFunctionType, np.ufunc, type)
 
@@ -46,12 +49,13 @@ class Late:
     """
 
     def __init__(self, function: Callable[..., Any], wrt: Any, options: Options, args: Any = None,
-                 static: Sequence[str] = (), base: Late | None = None, path: tuple[str, ...] = ()) -> None:
+                 static: Sequence[str] = (), base: Late | None = None, path: tuple[Step, ...] = ()) -> None:
         self._function, self._wrt, self._options, self._path = function, wrt, options, path
         self._given, self._static, self._base = args, tuple(static), base
         self._made: dict[tuple[Any, ...], Function | Structured] = {} if base is None else base._made
         self._takers: dict[tuple[Any, ...], Taker] = {}
         self._last: tuple[Taker, Any] | None = None
+        self._is_product = not PRODUCTS.isdisjoint(map(str, path))
         self._trees: dict[str, Tree] = {}
         self._leaves: dict[str, Declaration] = {}
         parameters = parameters_of(function)
@@ -79,9 +83,56 @@ class Late:
         """(value, gradient), compiled at its first call."""
         return self._derived("value_and_grad")
 
-    def _derived(self, name: str) -> Late:
+    @property
+    def jvp(self) -> Late:
+        """The derivative along a direction, compiled at its first call."""
+        return self._derived("jvp")
+
+    @property
+    def vjp(self) -> Late:
+        """The gradient for given cotangents, compiled at its first call."""
+        return self._derived("vjp")
+
+    @property
+    def hvp(self) -> Late:
+        """The product of the Hessian with a vector, compiled at its first call."""
+        return self._derived("hvp")
+
+    @property
+    def jacobian(self) -> Late:
+        """All first derivatives, compiled at its first call."""
+        return self._derived("jacobian")
+
+    @property
+    def hessian(self) -> Late:
+        """All second derivatives, compiled at its first call."""
+        return self._derived("hessian")
+
+    @property
+    def many(self) -> Late:
+        """Of a product: several directions at once, compiled at its first call."""
+        return self._derived("many")
+
+    def by(self, wrt: Any) -> Late:
+        """The same function with other arguments to differentiate by."""
+        names = named_in(wrt, self._names)
+        for name in names:
+            if name not in self._names:
+                known = ", ".join(self._names)
+                raise FormulaError(f"wrt names {name}, which is no argument: the arguments are {known}")
+        return self._derived(("by", names))
+
+    def by_mode(self, mode: str) -> Late:
+        """The Jacobian by "forward" or "reverse" mode alone, compiled at its first call."""
+        return self._derived(("by_mode", mode))
+
+    def once(self, step: tuple[str, Any]) -> Late:
+        """What a method gives for an argument, made once."""
+        return self._derived(step)
+
+    def _derived(self, step: Step) -> Late:
         return Late(self._function, self._wrt, self._options, self._given, self._static, self._base or self,
-                    (*self._path, name))
+                    (*self._path, step))
 
     def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
         """The value for arguments of any kind; errors are those of a Function."""
@@ -93,9 +144,17 @@ class Late:
                 given = None
             if given is not None:
                 return found.of_leaves(given, out) if type(found) is Structured else found(*given, out=out)
+        more: tuple[Any, ...] = ()
+        named: dict[str, Any] = {}
+        if self._is_product:                                    # directions follow the arguments
+            args, more = args[:len(self._names)], args[len(self._names):]
+            named = {name: value for name, value in keywords.items() if name not in self._names}
+            keywords = {name: value for name, value in keywords.items() if name in self._names}
         values = self._values(args, keywords)
         key = self._key(values)
         found = self._found(key, values)
+        if self._is_product:
+            return found(*values, *more, out=out, **named)
         if key not in self._takers:
             trees, leaves = self._structure(values)
             self._takers[key] = taker(trees, {name: _kind(leaf) for name, leaf in leaves.items()})
@@ -118,9 +177,7 @@ class Late:
         found: Any = self._made.get(key)
         if found is None:
             found = self._made[key] = self._compiled(values)
-        for name in self._path:
-            found = getattr(found, name)
-        return cast("Function | Structured", found)
+        return cast("Function | Structured", _followed(found, self._path))
 
     def _key(self, values: Sequence[Any]) -> tuple[Any, ...]:
         """What tells apart the calls that need a compilation of their own; made of tuples, since every call asks."""
@@ -197,10 +254,7 @@ class Late:
             raise ArgumentError(
                 f"{self.__name__}.{purpose} needs the shapes of the arguments, and it was called with "
                 f"{len(found) or 'no'} kinds of them: declare them in args, or take .at(...) of some arguments")
-        chosen: Any = found[0]
-        for step in self._path:
-            chosen = getattr(chosen, step)
-        return cast("Function | Structured", chosen)
+        return cast("Function | Structured", _followed(found[0], self._path))
 
     def __repr__(self) -> str:
         return f"<gradc function {self.__name__}({', '.join(self.args)}), compiled when it is called>"
@@ -208,16 +262,20 @@ class Late:
     def __reduce__(self) -> str | tuple[Any, ...]:
         """A pickle names the function, so it is found where it can be imported; else what `at` gives is pickled."""
         if self._base is not None:
-            step: Any = self._base
-            for name in self._path[:-1]:
-                step = getattr(step, name)
-            return getattr, (step, self._path[-1])
+            return _followed, (self._base, self._path)
         if _imported(self) is self:
             return str(self.__qualname__)
         if _imported(self) is not self._function:
             raise ArgumentError(f"{self.__name__} cannot be pickled, since its Python function cannot be imported by "
                                 "its name: pickle .at(...) of some arguments, or define it at the top of a module")
         return Late, (self._function, self._wrt, self._options, self._given, self._static)
+
+
+def _followed(function: Any, path: Sequence[Step]) -> Any:
+    """A derivative of a function, and of that one, and so on."""
+    for step in path:
+        function = getattr(function, step) if isinstance(step, str) else function.once(step)
+    return function
 
 
 def _imported(late: Late) -> object:

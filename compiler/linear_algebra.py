@@ -16,7 +16,7 @@ from gradc.ir.errors import ShapeError
 from gradc.ir.graph import Graph, Node, promoted, sorted_axes
 from gradc.ir.routines import ROUTINES
 
-from .arrays import ONE, Array, ArrayError, Arrays
+from .arrays import ONE, Array, ArrayError, Arrays, fresh
 
 
 class LinearAlgebra:
@@ -32,6 +32,12 @@ class LinearAlgebra:
         """An array node, read over axes of its own."""
         axes = self.arrays.order(array.shape)
         return Array(self.graph.read(array, [self.graph.axis(axis) for axis in axes]), axes)
+
+    def leading(self, array: Node, count: int) -> Array:
+        """An array node, its last `count` dimensions as leading ones."""
+        whole = self.whole(array)
+        core = len(whole.axes) - count
+        return whole._replace(axes=(*whole.axes[core:], *whole.axes[:core]))
 
     def stored(self, array: Array) -> Node:
         """The array node whose element is the array's; an array that was only read is itself."""
@@ -123,6 +129,24 @@ class LinearAlgebra:
                    for old, new in zip(array.axes, axes, strict=True)}
         return self.graph.substitute(array.node, mapping)
 
+    def times(self, matrix: Array, vector: Array) -> Array:
+        """The product of a matrix and a vector for each point of equal leading dimensions."""
+        product = self.apply("mul", matrix, self.row(vector))
+        return self.arrays.reduce("sum", product, [len(product.axes) - 1])
+
+    def row(self, vector: Array) -> Array:
+        """A vector as a matrix of one row, which stretches."""
+        return vector._replace(axes=(*vector.axes[:-1], fresh(ONE, vector.axes), vector.axes[-1]))
+
+    def column(self, vector: Array) -> Array:
+        """A vector as a matrix of one column, which stretches; a number as a vector."""
+        return vector._replace(axes=(*vector.axes, fresh(ONE, vector.axes)))
+
+    def diagonal(self, matrix: Array) -> Array:
+        """The diagonal of a square matrix."""
+        row, column = matrix.axes[-2:]
+        return Array(self.graph.substitute(matrix.node, {column: self.graph.axis(row)}), matrix.axes[:-1])
+
     def product(self, *factors: Array) -> Array:
         """The product of several matrices, from the left."""
         total = factors[0]
@@ -136,9 +160,7 @@ class LinearAlgebra:
 
     def outer(self, left: Array, right: Array) -> Array:
         """The matrix of the products of two vectors' elements, for each point of equal leading dimensions."""
-        order = self.arrays.order([*left.shape, right.shape[-1]])
-        a, b = self._renamed(left, order[:-1]), self._renamed(right, (*order[:-2], order[-1]))
-        return Array(self.graph.apply("mul", a, b), order)
+        return self.apply("mul", self.column(left), self.row(right))
 
     def compared(self, matrix: Array, op: str, inside: Array, outside: float = 0.0) -> Array:
         """`inside` where row `op` column holds, a number elsewhere; `matrix` gives the axes."""
@@ -160,13 +182,6 @@ class LinearAlgebra:
         axes = self.arrays.order([dim, dim])
         row, column = map(self.graph.axis, axes)
         return Array(self.graph.ops.select(self.graph.apply("eq", row, column), one, none), axes)
-
-    def scaled_columns(self, matrix: Array, values: Array) -> Array:
-        """Each column times one of `values`."""
-        axes = (*matrix.axes[:-2], matrix.axes[-1])
-        renamed = self.graph.substitute(values.node, {old: self.graph.axis(new) for old, new in zip(
-            values.axes, axes, strict=True)})
-        return Array(self.graph.apply("mul", matrix.node, renamed), matrix.axes)
 
     def apply(self, op: str, *arrays: Array) -> Array:
         """An operation of the table, element by element."""

@@ -13,7 +13,7 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gradc.ir.dims import Axis
+from gradc.ir.dims import Axis, Dim
 from gradc.ir.errors import DerivativeError
 from gradc.ir.graph import (
     Axes,
@@ -35,6 +35,7 @@ from .inline import inline
 from .pullback_routines import pull
 
 Guards = frozenset[Node]
+INCLUSIVE = "an inclusive running product has no derivative rule: write it exclusively"
 
 
 class Pulled(NamedTuple):
@@ -50,8 +51,11 @@ Share = tuple[Node, Node, Sequence[Node]]       # operand, value, guards besides
 
 
 def local_pullback(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node, Any],
-                   scattered: Mapping[Node, list[Part]], kinks: str) -> Iterator[Pulled]:
-    """The contributions of y, with adjoint y_, to each of its active operands."""
+                   scattered: Mapping[Node, list[Part]], kinks: str, held: Sequence[Axis] = ()) -> Iterator[Pulled]:
+    """The contributions of y, with adjoint y_, to each of its active operands.
+
+    The last dimensions of the adjoint of an array are those of the `held` axes.
+    """
     if y.is_reduction:
         if y.args[0] in active:
             yield from _reduction(graph, y, y_, guards, active, kinks)
@@ -68,18 +72,18 @@ def local_pullback(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapp
     elif y.op == "scan":
         yield from _scan(graph, y, y_, guards, active, kinks)
     elif y.op == "store":
-        yield from _store(graph, y, y_, active)
+        yield from _store(graph, y, y_, active, held)
     elif y.op == "scatter_add":
         for scatter in scatter_parts(y.attr, y.args):
             if scatter.value in active:
-                element = graph.read(y_, scatter.indices, scatter.guards)
+                element = graph.read(y_, (*scatter.indices, *map(graph.axis, held)), scatter.guards)
                 yield Pulled(scatter.value, element, frozenset(scatter.guards), part_axes(scatter))
     elif y.op == "ruled":
-        for position, value in _own_rule(graph, y, y_):
+        for position, value in _own_rule(graph, y, y_, held):
             if y.args[1 + position] in active:
                 yield Pulled(y.args[1 + position], value, frozenset(), frozenset())
     elif y.op == "call":
-        for x, value in pull(graph, y, y_, active):
+        for x, value in pull(graph, y, y_, active, held):
             yield Pulled(x, value, frozenset(), frozenset())
     else:
         raise DerivativeError(f"the operation {y.op} has no derivative rule: rewrite the expression without it")
@@ -90,12 +94,12 @@ def _rule_graph(text: str) -> Graph:
     return from_text(text)
 
 
-def _own_rule(graph: Graph, y: Node, y_: Node) -> Iterator[tuple[int, Node]]:
+def _own_rule(graph: Graph, y: Node, y_: Node, held: Sequence[Axis]) -> Iterator[tuple[int, Node]]:
     """The operands, by number, with the cotangent arrays that the user's rule gives them."""
     rule = _rule_graph(y.attr.rule)
-    found = inline(graph, rule, dict(zip(rule.inputs, (*y.args[1:], y_), strict=True)))
+    found = inline(graph, rule, dict(zip(rule.inputs, (*y.args[1:], y_), strict=True)), held)
     for position, value in zip(y.attr.passes, found, strict=True):
-        yield position, value if value.is_array else graph.store((), value)
+        yield position, value if value.is_array else graph.store(held, value)
 
 
 def _sorted(guards: Guards) -> list[Node]:
@@ -105,11 +109,21 @@ def _sorted(guards: Guards) -> list[Node]:
 def _pointwise(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node, Any],
                kinks: str) -> Iterator[Share]:
     entry = OPERATIONS[y.op]
-    if entry.partials is None:
-        raise DerivativeError(f"the operation {y.op} has no derivative rule: rewrite the expression without it")
     if kinks == "raise" and entry.kink is not None:
         _refuse(graph, entry.kink(graph.ops, y, *y.args), guards, f"{_place(graph, y)} stands on a kink")
-    shares: dict[tuple[Node, tuple[Node, ...]], Node] = {}          # x * x passes both shares as one
+    shares: dict[tuple[Node, Sequence[Node]], Node] = {}            # x * x passes both shares as one
+    for x, partial, extra in local_partials(graph, y, active):
+        share = y_ * partial
+        shares[x, extra] = shares[x, extra] + share if (x, extra) in shares else share
+    for (x, extra), share in shares.items():
+        yield x, share, extra
+
+
+def local_partials(graph: Graph, y: Node, active: Mapping[Node, Any]) -> Iterator[Share]:
+    """The partials of an operation by its active operands, each with the guards under which it counts; no zeros."""
+    entry = OPERATIONS[y.op]
+    if entry.partials is None:
+        raise DerivativeError(f"the operation {y.op} has no derivative rule: rewrite the expression without it")
     for x, partial in zip(y.args, entry.partials(graph.ops, y, *y.args), strict=True):
         if partial is None or x not in active:
             continue
@@ -121,10 +135,7 @@ def _pointwise(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[
                 continue
             extra = kept
         if not (partial.op == "const" and partial.value == 0.0):
-            share = y_ * partial
-            shares[x, extra] = shares[x, extra] + share if (x, extra) in shares else share
-    for (x, extra), share in shares.items():
-        yield x, share, extra
+            yield x, partial, extra
 
 
 def _refuse(graph: Graph, bad: Node, guards: Guards, message: str) -> None:
@@ -153,40 +164,59 @@ def _reduction(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[
     if y.op == "sum":
         share = y_
     elif y.op == "mean":
-        share = y_ / _count(graph, axis, graph.const(1.0), conditions)
+        share = y_ / count(graph, axis, conditions)
     elif y.op == "logsumexp":
         share = y_ * o.exp(body - y)
     else:                                                       # a product: the others have integer values
-        factor = o.select(graph.all_of(conditions), body, 1.0) if conditions else body
-        before = graph.scan("prod", axis, (factor,))
-        after = graph.scan("prod", axis, (factor,), reverse=True)
-        share = y_ * (before * after)
+        share = y_ * others(graph, y)
     yield Pulled(body, share, guards.union(conditions), y.axes | {axis})        # a body may lack the axis
 
 
-def _count(graph: Graph, axis: Axis, one: Node, conditions: Sequence[Node]) -> Node:
-    if not conditions and one.op == "const":
-        return graph.dim(axis.dim)
-    return graph.reduce("sum", axis, one, conditions)
+def count(graph: Graph, axis: Axis, conditions: Sequence[Node]) -> Node:
+    """The number of points along an axis at which some conditions hold."""
+    return graph.reduce("sum", axis, graph.const(1.0), conditions) if conditions else graph.dim(axis.dim)
 
 
-def _extremum(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node, Any],
-              kinks: str) -> Iterator[Pulled]:
-    """Equal shares among the ties, also over several axes: a maximum of maxima counts as one."""
+def others(graph: Graph, y: Node) -> Node:
+    """For each factor of a product over an axis the product of all others."""
+    body, conditions = y.args[0], y.args[1:]
+    factor = graph.ops.select(graph.all_of(conditions), body, 1.0) if conditions else body
+    return graph.scan("prod", y.attr, (factor,)) * graph.scan("prod", y.attr, (factor,), reverse=True)
+
+
+class Ties(NamedTuple):
+    """The points at which an extremum is taken on: `chain` holds it and the extrema in it, outermost first."""
+
+    chain: list[Node]
+    body: Node
+    domain: Axes
+    hit: Node
+    number: Node
+
+
+def ties(graph: Graph, y: Node) -> Ties:
+    """Where an extremum is taken on, and how often; over several axes a maximum of maxima counts as one."""
     chain, body, domain = [y], y.args[0], y.axes | {y.attr}
     while body.op == y.op and body.is_reduction and body.attr not in domain:
         chain.append(body)
         domain |= {body.attr}
         body = body.args[0]
-    conditions = [g for node in chain for g in node.args[1:]]
     hit = graph.ops.eq(body, y)
-    count = graph.ops.select(hit, 1.0, 0.0)
+    number = graph.ops.select(hit, 1.0, 0.0)
     for node in reversed(chain):
-        count = graph.reduce("sum", node.attr, count, node.args[1:])
+        number = graph.reduce("sum", node.attr, number, node.args[1:])
+    return Ties(chain, body, domain, hit, number)
+
+
+def _extremum(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node, Any],
+              kinks: str) -> Iterator[Pulled]:
+    """Equal shares among the ties."""
+    chain, body, domain, hit, number = ties(graph, y)
+    conditions = [g for node in chain for g in node.args[1:]]
     if kinks == "raise":
-        _refuse(graph, graph.ops.greater(count, 1.0), guards, f"{_place(graph, y)} has a tie")
+        _refuse(graph, graph.ops.greater(number, 1.0), guards, f"{_place(graph, y)} has a tie")
     if body in active:
-        yield Pulled(body, y_ / count, guards.union((hit, *conditions)), domain)
+        yield Pulled(body, y_ / number, guards.union((hit, *conditions)), domain)
 
 
 def _ties_in_order(graph: Graph, y: Node, active: Mapping[Node, Any]) -> Iterator[Node]:
@@ -225,13 +255,15 @@ def _scan(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node,
         yield Pulled(y.args[0], after, guards, y.axes)
         return
     if kind in ("max", "min"):
-        share, count = _running_extremum(graph, y, y_)
+        stays, again, hit, number = running_ties(graph, y)
         if kinks == "raise":
-            _refuse(graph, graph.ops.greater(count, 1.0), guards, f"a running {kind}imum has a tie")
-        yield Pulled(y.args[0], share, guards | {graph.ops.eq(y.args[0], y)}, y.axes)
+            _refuse(graph, graph.ops.greater(number, 1.0), guards, f"a running {kind}imum has a tie")
+        share = y_ / number
+        later = graph.scan("linrec", axis, (again, graph.ops.select(stays, share, 0.0)), reverse=not reverse)
+        yield Pulled(y.args[0], share + later, guards | {hit}, y.axes)
         return
     if inclusive:
-        raise DerivativeError("an inclusive running product has no derivative rule: write it exclusively")
+        raise DerivativeError(INCLUSIVE)
     factor = y.args[0]
     behind = graph.scan("linrec", axis, (factor, y_), reverse=not reverse)
     if factor in active:
@@ -240,60 +272,62 @@ def _scan(graph: Graph, y: Node, y_: Node, guards: Guards, active: Mapping[Node,
         yield Pulled(y.args[1], behind, guards, y.axes)
 
 
-def _running_extremum(graph: Graph, y: Node, y_: Node) -> tuple[Node, Node]:
-    """What a running extremum passes to an element that is one, and how many elements have been that extremum.
+def running_ties(graph: Graph, y: Node) -> tuple[Node, Node, Node, Node]:
+    """Of a running extremum: whether it stays the same, also as a number, whether an element is it, and how many were.
 
-    While the extremum stays the same, all elements equal to it share its adjoint equally: the number of them so far
-    is a recurrence that starts again where the extremum changes, and the shares are summed by one that runs back.
+    While the extremum stays the same, all elements equal to it share its derivative equally: the number of them so far
+    is a recurrence that starts again where the extremum changes.
     """
     o, (kind, axis, inclusive, reverse) = graph.ops, y.attr
     if not inclusive:
         raise DerivativeError(f"an exclusive running {kind} has no derivative rule: write it inclusively")
     stays = o.eq(graph.scan(kind, axis, y.args, reverse=reverse), y)
-    again, hit = o.select(stays, 1.0, 0.0), o.select(o.eq(y.args[0], y), 1.0, 0.0)
-    count = again * graph.scan("linrec", axis, (again, hit), reverse=reverse) + hit
-    share = y_ / count
-    later = graph.scan("linrec", axis, (again, o.select(stays, share, 0.0)), reverse=not reverse)
-    return share + later, count
+    again, hit = o.select(stays, 1.0, 0.0), o.eq(y.args[0], y)
+    one = o.select(hit, 1.0, 0.0)
+    return stays, again, hit, again * graph.scan("linrec", axis, (again, one), reverse=reverse) + one
 
 
-def _store(graph: Graph, y: Node, y_: Node, active: Mapping[Node, Any]) -> Iterator[Pulled]:
+def _store(graph: Graph, y: Node, y_: Node, active: Mapping[Node, Any], held: Sequence[Axis]) -> Iterator[Pulled]:
     """Each part gets its slice, where no later part lies over it; what lies below them gets the rest."""
     parts = store_parts(y.attr, y.args)
 
     def without(covering: Sequence[tuple[StorePart, Node, tuple[Node, ...]]]) -> Node:
         zero = graph.const(0.0, y.dtype)
-        over = [(part.axes, part.offsets, guards, zero) for part, _, guards in covering]
-        return graph.store_parts(y.shape, over, base=y_) if over else y_
+        over = [((*part.axes, *held), (*part.offsets, *(Dim.of(0) for _ in held)), guards, zero)
+                for part, _, guards in covering]
+        return graph.store_parts(y_.shape, over, base=y_) if over else y_
 
     for k, (part, value, conditions) in enumerate(parts):
         if value in active:
             visible = without([later for later in parts[k + 1:] if not apart(part, later[0])])
             index = [graph.axis(a) + graph.dim(o) for a, o in zip(part.axes, part.offsets, strict=True)]
-            yield Pulled(value, graph.read(visible, index, conditions), frozenset(conditions), frozenset(part.axes))
+            element = graph.read(visible, (*index, *map(graph.axis, held)), conditions)
+            yield Pulled(value, element, frozenset(conditions), frozenset(part.axes))
     if y.attr.base and y.args[0] in active:
         yield Pulled(y.args[0], without(parts), frozenset(), frozenset())
 
 
 def array_adjoint(graph: Graph, array: Node, cotangents: Sequence[Node],
-                  parts: Sequence[Part]) -> Node | None:
+                  parts: Sequence[Part], held: Sequence[Axis] = ()) -> Node | None:
     """The adjoint of an array: the cotangent it was given and what its reads scatter into it."""
     if not parts and len(cotangents) < 2:
         return cotangents[0] if cotangents else None
+    last = tuple(map(graph.axis, held))
     if not array.shape:                                         # one number: its adjoint is the sum itself
-        terms = [_summed(graph, part) for part in parts] + [graph.read(cotangent, ()) for cotangent in cotangents]
-        return graph.store((), functools.reduce(lambda total, term: total + term, terms))
-    parts = list(parts)
+        terms = [_summed(graph, part, held) for part in parts]
+        terms += [graph.read(cotangent, last) for cotangent in cotangents]
+        return graph.store(held, functools.reduce(lambda total, term: total + term, terms))
+    parts = [part._replace(indices=(*part.indices, *last)) for part in parts]
     for cotangent in cotangents:
-        index = [graph.axis(axis) for axis in whole_axes(array.shape)]
-        parts.append(Part(graph.read(cotangent, index), tuple(index)))
-    return graph.scatter_add(array.shape, parts, array.dtype)
+        index = (*map(graph.axis, whole_axes(array.shape)), *last)
+        parts.append(Part(graph.read(cotangent, index), index))
+    return graph.scatter_add((*array.shape, *(axis.dim for axis in held)), parts, array.dtype)
 
 
-def _summed(graph: Graph, part: Part) -> Node:
+def _summed(graph: Graph, part: Part, held: Sequence[Axis]) -> Node:
     """The sum of a contribution over all its points."""
     value, guards = part.value, set(part.guards)
-    for axis in sorted(part_axes(part), key=lambda a: (str(a.dim), -a.number)):
+    for axis in sorted(part_axes(part).difference(held), key=lambda a: (str(a.dim), -a.number)):
         inside = [guard for guard in _sorted(frozenset(guards)) if axis in guard.axes]
         value = graph.reduce("sum", axis, value, inside)
         guards.difference_update(inside)

@@ -11,7 +11,7 @@ pseudo-inverses" (1973), eq. 4.12.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gradc.ir.dims import Axis
@@ -37,20 +37,27 @@ Rule = Callable[[Use], "tuple[Array, ...]"]
 NEARLY = 4e-16          # of the largest: closer eigenvalues count as equal
 
 
-def pull(graph: Graph, y: Node, y_: Node, active: Mapping[Node, Any]) -> Iterator[tuple[Node, Node]]:
-    """The operands of a call with the cotangent arrays that it passes back to them."""
-    algebra = LinearAlgebra(Arrays(graph))
-    attr = y.attr
+def pull(graph: Graph, y: Node, y_: Node, active: Mapping[Node, Any],
+         held: Sequence[Axis] = ()) -> Iterator[tuple[Node, Node]]:
+    """The operands of a call with the cotangent arrays that it passes back to them.
 
+    The last dimensions of all cotangents are those of the held axes; rules see them as leading ones.
+    """
+    algebra, attr, count = LinearAlgebra(Arrays(graph)), y.attr, len(held)
     results = tuple(algebra.whole(graph.call(attr.routine, y.args, number, attr.batch))
                     for number in range(len(ROUTINES[attr.routine].results)))
     operands = tuple(algebra.whole(arg) for arg in y.args)
     if attr.routine not in _RULES:
-        raise DerivativeError(f"the routine {attr.routine} has no derivative: give the operation that calls it a vjp=")
-    shares = _RULES[attr.routine](Use(algebra, attr.result, operands, results, algebra.whole(y_)))
+        raise no_rule(attr.routine)
+    shares = _RULES[attr.routine](Use(algebra, attr.result, operands, results, algebra.leading(y_, count)))
     for arg, share in zip(y.args, shares, strict=True):
         if arg in active:
-            yield arg, algebra.stored(share)
+            yield arg, algebra.stored(share._replace(axes=(*share.axes[count:], *share.axes[:count])))
+
+
+def no_rule(routine: str) -> DerivativeError:
+    """The error for a routine without a derivative."""
+    return DerivativeError(f"the routine {routine} has no derivative: give the operation that calls it a vjp=")
 
 
 def _symmetric(la: LinearAlgebra, full: Array) -> Array:
@@ -94,27 +101,25 @@ def _inverse(use: Use) -> tuple[Array]:
     return (la.apply("neg", la.product(turned, use.cotangent, turned)),)
 
 
-def _at(la: LinearAlgebra, values: Array, position: int, matrix: Array) -> Node:
-    """The number at a position of `values`, for each point of the batch of a matrix."""
+def _number(la: LinearAlgebra, values: Array, position: int) -> Array:
+    """The number at a position of the last dimension, as a matrix of one element for each point of the batch."""
     number = la.graph.substitute(values.node, {values.axes[-1]: la.graph.const(position)})
-    named = {old: la.graph.axis(new) for old, new in zip(values.axes[:-1], matrix.axes[:-2], strict=True)}
-    return la.graph.substitute(number, named)
+    return la.column(la.column(Array(number, values.axes[:-1])))
 
 
 def _determinant(use: Use) -> tuple[Array]:
     """The cofactors, which exist where the inverse does not."""
     la = use.algebra
-    cofactors = la.transposed(la.call("adjugate", use.operands[0])[0])
-    return (Array(la.graph.apply("mul", cofactors.node, _at(la, use.cotangent, 0, cofactors)), cofactors.axes),)
+    return (la.apply("mul", la.transposed(la.call("adjugate", use.operands[0])[0]), _number(la, use.cotangent, 0)),)
 
 
 def _slogdet(use: Use) -> tuple[Array]:
     """The transposed inverse; where there is none NaN, and 0 if no cotangent comes, as from a branch not taken."""
     la = use.algebra
-    graph, inverse = la.graph, la.transposed(la.call("inv_or_nan", use.operands[0])[0])
-    size, cotangent = (_at(la, array, 1, inverse) for array in (use.results[0], use.cotangent))
-    out = graph.apply("and", graph.apply("not", graph.apply("isfinite", size)), graph.apply("eq", cotangent, 0.0))
-    return (Array(graph.ops.select(out, 0.0, graph.apply("mul", inverse.node, cotangent)), inverse.axes),)
+    inverse, none = la.transposed(la.call("inv_or_nan", use.operands[0])[0]), Array(la.graph.const(0.0))
+    size, cotangent = _number(la, use.results[0], 1), _number(la, use.cotangent, 1)
+    out = la.apply("and", la.apply("not", la.apply("isfinite", size)), la.apply("eq", cotangent, none))
+    return (la.apply("select", out, none, la.apply("mul", inverse, cotangent)),)
 
 
 def _adjugate(use: Use) -> tuple[Array]:
@@ -123,26 +128,21 @@ def _adjugate(use: Use) -> tuple[Array]:
     turned = la.transposed(la.call("inv", use.operands[0])[0])
     weight = la.apply("mul", use.cotangent, adjugate)
     total = la.arrays.reduce("sum", weight, [len(weight.axes) - 2, len(weight.axes) - 1])
-    named = {old: la.graph.axis(new) for old, new in zip(total.axes, turned.axes[:-2], strict=True)}
-    first = Array(la.graph.apply("mul", turned.node, la.graph.substitute(total.node, named)), turned.axes)
+    first = la.apply("mul", turned, la.column(la.column(total)))
     return (la.apply("sub", first, la.product(la.transposed(adjugate), use.cotangent, turned)),)
 
 
-def _gaps(la: LinearAlgebra, values: Array, product: Array, *, squared: bool) -> Array:
+def gaps(la: LinearAlgebra, values: Array, product: Array, *, squared: bool) -> Array:
     """product / (v_j - v_i), or of the squares, off the diagonal and 0 on it."""
-    heads, (i, j) = product.axes[:-2], product.axes[-2:]
-
-    def at(axis: Axis) -> Node:
-        named = dict(zip(values.axes, map(la.graph.axis, (*heads, axis)), strict=True))
-        return la.graph.substitute(values.node, named)
-
-    gap = la.graph.apply("sub", at(j), at(i))
+    row, column = la.row(values), la.column(values)
+    gap = la.apply("sub", row, column)
     if squared:                                                 # (v_j - v_i)(v_j + v_i) keeps its digits
-        gap = la.graph.apply("mul", gap, la.graph.apply("add", at(j), at(i)))
-    return la.compared(product, "not_equal", Array(la.graph.apply("div", product.node, gap), product.axes))
+        gap = la.apply("mul", gap, la.apply("add", row, column))
+    quotient = la.apply("div", product, gap)
+    return la.compared(quotient, "not_equal", quotient)
 
 
-def _refuse_equal(la: LinearAlgebra, values: Array, what: str, vectors: str) -> None:
+def refuse_equal(la: LinearAlgebra, values: Array, what: str, vectors: str) -> None:
     """A check that no two neighbours of the sorted values are equal: their vectors have no derivative."""
     graph, last = la.graph, values.axes[-1]
     step = la.arrays.order([*values.shape[:-1], last.dim - 1])[-1]
@@ -167,9 +167,9 @@ def _eigh(use: Use) -> tuple[Array]:
     la, (values, vectors) = use.algebra, use.results
     turned = la.transposed(vectors)
     if use.number == 0:
-        return (_symmetric(la, la.matmul(la.scaled_columns(vectors, use.cotangent), turned)),)
-    _refuse_equal(la, values, "eigenvalues", "eigenvectors")
-    inner = _gaps(la, values, la.matmul(turned, use.cotangent), squared=False)
+        return (_symmetric(la, la.matmul(la.apply("mul", vectors, la.row(use.cotangent)), turned)),)
+    refuse_equal(la, values, "eigenvalues", "eigenvectors")
+    inner = gaps(la, values, la.matmul(turned, use.cotangent), squared=False)
     return (_symmetric(la, la.product(vectors, inner, turned)),)
 
 
@@ -177,23 +177,23 @@ def _svd(use: Use) -> tuple[Array]:
     """The three terms of Townsend's equation for the thin decomposition A = U S V'."""
     la, (left, values, right), cotangent = use.algebra, use.results, use.cotangent      # right is V'
     if use.number == 1:
-        return (la.matmul(la.scaled_columns(left, cotangent), right),)
-    _refuse_equal(la, values, "singular values", "singular vectors")
+        return (la.matmul(la.apply("mul", left, la.row(cotangent)), right),)
+    refuse_equal(la, values, "singular values", "singular vectors")
     if use.number == 2:                                           # A' = V S U'
         left, right, cotangent = la.transposed(right), la.transposed(left), la.transposed(cotangent)
     product = la.matmul(la.transposed(left), cotangent)
     skew = la.apply("sub", product, la.transposed(product))
-    inside = la.matmul(left, la.scaled_columns(_gaps(la, values, skew, squared=True), values))
+    inside = la.matmul(left, la.apply("mul", gaps(la, values, skew, squared=True), la.row(values)))
     outside = la.apply("sub", cotangent, la.matmul(left, product))              # (I - U U') U_
     inverse = la.apply("div", Array(la.graph.const(1.0)), values)
-    share = la.matmul(la.apply("add", inside, la.scaled_columns(outside, inverse)), right)
+    share = la.matmul(la.apply("add", inside, la.apply("mul", outside, la.row(inverse))), right)
     return (la.transposed(share) if use.number == 2 else share,)
 
 
 def _qr(use: Use) -> tuple[Array]:
     """(Q_ + Q S) R^-T, S symmetric with the lower triangle of R R_' - Q_' Q, for a full rank (Walter and Lehmann)."""
     la, (orthogonal, triangle), cotangent = use.algebra, use.results, use.cotangent
-    _refuse_rank(la, use.operands[0], triangle)
+    refuse_rank(la, use.operands[0], triangle)
     if use.number == 1:
         inner = la.matmul(triangle, la.transposed(cotangent))
     else:
@@ -205,7 +205,7 @@ def _qr(use: Use) -> tuple[Array]:
     return (la.transposed(la.call("solve_upper", triangle, la.transposed(share))[0]),)
 
 
-def _refuse_rank(la: LinearAlgebra, matrix: Array, triangle: Array) -> None:
+def refuse_rank(la: LinearAlgebra, matrix: Array, triangle: Array) -> None:
     """Checks that the factors have a derivative: there are no more columns than rows, and they are independent."""
     graph, (rows, columns) = la.graph, matrix.shape[-2:]
     wide = graph.apply("less", graph.dim(rows), graph.dim(columns))

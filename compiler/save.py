@@ -143,7 +143,7 @@ def save(function: Function, path: str | Path) -> None:
 def text(function: Function) -> str:
     """The text of the file that `save` writes; equal functions give equal text."""
     public = _public(function)
-    primal = function.primal
+    primal = function.primal if function.__name__ in _PURPOSE else None         # others are held against known values
     hidden = [primal] if primal is not None and function.__name__ == "grad" else []
     merged = Merged()
     for part in (*public, *hidden):
@@ -269,10 +269,11 @@ def _hint(node: Node) -> str:
 
 def _returned(graph: Graph, groups: Sequence[Group]) -> str:
     outputs = dict(graph.outputs)
-    hints = []
-    for group in groups:
-        inner = [_hint(outputs[key]) for key in group.outputs]
-        hints.append(group.result or (inner[0] if len(inner) == 1 else f"tuple[{', '.join(inner)}]"))
+
+    def hint(group: Group, inner: Sequence[str]) -> str:
+        return group.result or (inner[0] if len(inner) == 1 else f"tuple[{', '.join(inner)}]")
+
+    hints = [group.made(lambda key: _hint(outputs[key]), hint) for group in groups]
     return hints[0] if len(hints) == 1 else f"tuple[{', '.join(hints)}]"
 
 

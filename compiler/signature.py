@@ -10,11 +10,12 @@ identifiers only.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from gradc.codegen.module import Group, tuple_text
 from gradc.codegen.names import Names
 
 from .arguments import MISSING, bind, is_traced, normalised, scalar
@@ -104,15 +105,9 @@ class _Ways:
         alone = len(self.flat) == 1
         held |= {key: f"_s{k}" for k, key in enumerate(self.flat)}
         call = f"_direct({', '.join([*self.own, *arrays])})"
-        parts = []
-        for group in self.groups:
-            inner = ", ".join(held[key] for key in group.outputs)
-            if group.result:
-                parts.append(f"_tuple(_{group.result}, ({inner}))")
-            else:
-                parts.append(inner if len(group.outputs) == 1 or len(self.groups) == 1 else f"({inner})")
-        result = ", ".join(parts)
-        if not arrays and len(self.groups) == 1:                # the tuple, or the scalar, as it comes
+        result = ", ".join(group.made(held.__getitem__, _tuple_text) for group in self.groups)
+        flat = len(self.groups) == 1 and all(isinstance(part, str) for part in self.groups[0].outputs)
+        if not arrays and flat:                                 # the tuple, or the scalar, as it comes
             name = self.groups[0].result
             return [f"return _tuple(_{name}, {call})" if name else f"return {call}"]
         targets = ", ".join(held[key] for key in self.flat) + ("," if not alone and self.flat else "")
@@ -121,6 +116,12 @@ class _Ways:
 
 def _indented(lines: list[str]) -> str:
     return "\n".join(" " * 12 + line for line in lines)
+
+
+def _tuple_text(group: Group, parts: Sequence[str]) -> str:
+    if group.result:
+        return f"_tuple(_{group.result}, ({', '.join(parts)}))"
+    return tuple_text(group, parts)
 
 
 def _renamed(text: str, names: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ here (see `stable`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradc.ir.dims import Axis
@@ -248,6 +248,11 @@ def _sum(graph: Graph, axis: Axis, body: Node, *guards: Node) -> Node | None:
         return graph.apply("neg", graph.reduce("sum", axis, body.args[0], guards))
     if not _real(body):
         return None
+    point = pinned(axis, guards)
+    if point is not None:                                       # one term is left
+        place, rest = point
+        value, *kept = graph.substitute_all((body, *rest), {axis: place})
+        return graph.apply("select", graph.all_of(kept), value, graph.const(0.0, body.dtype)) if kept else value
     if axis not in body.axes:
         if guards or _is(body, 1.0) or not _never_negative(graph, axis):
             return None                                         # nothing times infinity would not be 0
@@ -259,6 +264,16 @@ def _sum(graph: Graph, axis: Axis, body: Node, *guards: Node) -> Node | None:
     if outside is None or inside is None:
         return None
     return graph.apply("mul", outside, graph.reduce("sum", axis, inside, guards))
+
+
+def pinned(axis: Axis, guards: Sequence[Node]) -> tuple[Node, tuple[Node, ...]] | None:
+    """The axis that an axis of the same dimension must equal by some conditions, and what is left of these."""
+    for guard in guards:
+        if guard.op == "eq" and all(arg.op == "axis" and arg.attr.dim == axis.dim for arg in guard.args):
+            one, other = guard.args
+            if one is not other and axis in (one.attr, other.attr):
+                return other if one.attr == axis else one, tuple(g for g in guards if g is not guard)
+    return None
 
 
 def _never_negative(graph: Graph, axis: Axis) -> bool:

@@ -9,7 +9,7 @@ here: `compiled` gives the Function itself.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,12 @@ from gradc.ir.errors import FormulaError
 from gradc.ir.graph import Graph
 
 from .arguments import bind
+from .derive import TANGENTS
 from .from_python import Program
-from .function import Function, Options, checked_wrt, named_in, real_arguments
+from .function import Function, Options
 from .nesting import NOT_PLAIN, Taker, builder, taker
-from .structures import NOTHING, Branch, Fixed, Leaf, Tree, collect, fill, leaves, relabelled
+from .structures import NOTHING, Branch, Fixed, Leaf, Tree, collect, fill, leaves, relabelled, unused
+from .wrt import checked_wrt, named_in, real_arguments
 
 FLAT = ("source", "graph", "jit", "save", "options", "printed", "prepared")    # as the flat Function has them
 
@@ -182,11 +184,15 @@ class Structured:
 
     def _gradient(self) -> Tree:
         """The structure of the gradient: that of each argument, its leaves numbered as the flat gradient has them."""
-        order = {name: Leaf(k) for k, name in enumerate(self._flat.wrt)}
+        return self._by_argument("Gradient", Leaf)
+
+    def _by_argument(self, result: str, change: Callable[[int], Tree]) -> Tree:
+        """The structure of the arguments, each leaf replaced according to its number in `wrt` of the flat Function."""
+        order = {name: change(k) for k, name in enumerate(self._flat.wrt)}
         parts = tuple(relabelled(self._arguments[name], lambda key: order.get(key, NOTHING)) for name in self._wrt)
         if len(parts) == 1:
             return parts[0]
-        kind = result_class("Gradient", safe_fields(self._wrt), self._wrt, "gradc.compiler.function")
+        kind = result_class(result, safe_fields(self._wrt), self._wrt, "gradc.compiler.function")
         return Branch(kind, self._wrt, parts)
 
     @property
@@ -200,10 +206,79 @@ class Structured:
         return self._derivative("value_and_grad", lambda: Branch(tuple, (0, 1), (
             self._result, relabelled(self._gradient(), lambda key: Leaf(key + 1)))))
 
-    def _derivative(self, name: str, result: Any) -> Structured:
+    @property
+    def jvp(self) -> Structured:
+        """The derivative along a direction, each tangent in the structure of its argument."""
+        return self._derivative("jvp", lambda: self._result, self._tangents)
+
+    @property
+    def hvp(self) -> Structured:
+        """The product of the Hessian with a vector in the structure of the arguments."""
+        return self._derivative("hvp", self._gradient, self._tangents)
+
+    @property
+    def vjp(self) -> Structured:
+        """The gradient for a cotangent in the structure of the value."""
+        return self._derivative("vjp", self._gradient, self._cotangent)
+
+    @property
+    def jacobian(self) -> Structured:
+        """All first derivatives: in the structure of the value, for each of its leaves that of the arguments."""
+        count = len(self._flat.wrt)
+        return self._derivative("jacobian", lambda: relabelled(self._result, lambda key: self._by_argument(
+            "Jacobian", lambda k: Leaf(key * count + k))))
+
+    @property
+    def hessian(self) -> Structured:
+        """All second derivatives: in the structure of the arguments, for each leaf that structure again."""
+        count = len(self._flat.wrt)
+        return self._derivative("hessian", lambda: self._by_argument("Hessian", lambda i: self._by_argument(
+            "Row", lambda k: Leaf(i * count + k))))
+
+    @property
+    def many(self) -> Structured:
+        """Of a product: several directions at once, along a new last dimension of every leaf."""
+        return self._derivative("many", lambda: self._result)
+
+    def by_mode(self, mode: str) -> Structured:
+        """The Jacobian by "forward" or "reverse" mode alone."""
+        chosen = self.jacobian
+        return Structured(self._flat.by_mode(mode), self._arguments, chosen._result, self._wrt, primal=self)
+
+    def by(self, wrt: Any) -> Structured:
+        """The same function with other arguments to differentiate by."""
+        names = _wrt(self._flat.graph, self._arguments, wrt)
+        real = real_arguments(self._flat.graph)
+        flat = self._flat.by([key for name in names for key in leaves(self._arguments[name]) if key in real])
+        return Structured(flat, self._arguments, self._result, names)
+
+    def once(self, step: tuple[str, Any]) -> Structured:
+        """What a method gives for an argument, made once."""
+        key = str(step)
+        if key not in self._derived:
+            self._derived[key] = getattr(self, step[0])(step[1])
+        return self._derived[key]
+
+    def _tangents(self, flat: Function) -> dict[str, Tree]:
+        """The structures of the tangents, their leaves named as the flat product names them."""
+        names = {key: Leaf(name) for key, name in zip(self._flat.wrt, flat.args[len(self._flat.args):], strict=True)}
+        mark = TANGENTS[flat.__name__]
+        return {unused(mark + name, {*self._arguments}): relabelled(
+            self._arguments[name], lambda key: names.get(key, NOTHING)) for name in self._wrt}
+
+    def _cotangent(self, flat: Function) -> dict[str, Tree]:
+        """That of the cotangent, in which what is whole has no part."""
+        outputs = [node.dtype.startswith("float") for _, node in self._flat.graph.outputs]
+        added = iter(flat.args[len(self._flat.args):])
+        order = {k: Leaf(next(added)) for k, real in enumerate(outputs) if real}
+        return {unused("cotangent", {*self._arguments}): relabelled(self._result, lambda key: order.get(key, NOTHING))}
+
+    def _derivative(self, name: str, result: Callable[[], Tree],
+                    added: Callable[[Function], Mapping[str, Tree]] | None = None) -> Structured:
         if name not in self._derived:
             flat = getattr(self._flat, name)
-            self._derived[name] = Structured(flat, self._arguments, result(), self._wrt, primal=self)
+            arguments = {**self._arguments, **(added(flat) if added is not None else {})}
+            self._derived[name] = Structured(flat, arguments, result(), self._wrt, primal=self)
         return self._derived[name]
 
 
@@ -211,11 +286,4 @@ def _flat_values(result: Any) -> list[Any]:
     """The leaves of what a flat Function returns: a value, or tuples of them."""
     if not isinstance(result, tuple):
         return [result]
-    found: list[Any] = []
-    parts: Iterable[Any] = result
-    for part in parts:
-        if isinstance(part, tuple):
-            found += part
-        else:
-            found.append(part)
-    return found
+    return [leaf for part in result for leaf in _flat_values(part)]

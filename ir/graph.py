@@ -343,9 +343,10 @@ class Graph:
         attr = StoreAttr(tuple(shape), tuple(kept), base is not None)
         return self._make("store", tuple(args), attr, NO_AXES, dtype)
 
-    def ruled(self, name: str, value: Node, operands: Sequence[Node], rule: str, passes: Sequence[int]) -> Node:
+    def ruled(self, name: str, value: Node, operands: Sequence[Node], rule: str, passes: Sequence[int],
+              tangent: str = "") -> Node:
         """The array `value`, whose cotangent goes to the operands (arrays) by a rule: see RuledAttr."""
-        attr = RuledAttr(name, rule, tuple(passes), value.shape)
+        attr = RuledAttr(name, rule, tuple(passes), value.shape, tangent)
         return self._make("ruled", (value, *operands), attr, NO_AXES, value.dtype)
 
     def scatter_add(self, shape: Sequence[Dim], parts: Sequence[Part], dtype: str = "float64") -> Node:
@@ -426,7 +427,7 @@ class Graph:
         if node.op == "scatter_add":
             return self.scatter_add(attr.shape, scatter_parts(attr, args), node.dtype)
         if node.op == "ruled":
-            return self.ruled(attr.name, args[0], args[1:], attr.rule, attr.passes)
+            return self.ruled(attr.name, args[0], args[1:], attr.rule, attr.passes, attr.tangent)
         if node.op == "call":
             return self.call(attr.routine, args, attr.result, attr.batch)
         raise GraphError(f"no constructor for a node of kind {node.op}")

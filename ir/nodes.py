@@ -71,12 +71,14 @@ class RuledAttr(NamedTuple):
 
     rule    the text of a graph from the operands and the cotangent, its last input, to the operands' cotangents
     passes  for each output of that graph the number of the operand whose cotangent it is
+    tangent the text of a graph from the operands and then their tangents to the tangent of the value; "" for none
     """
 
     name: str
     rule: str
     passes: tuple[int, ...]
     shape: tuple[Dim, ...]
+    tangent: str = ""
 
 
 class InputAttr(NamedTuple):

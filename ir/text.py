@@ -156,7 +156,8 @@ def _body(node: Node, numbers: dict[Node, str]) -> str:
         return f"scatter_add {_shape_text(attr.shape)}{sums}"
     if op == "ruled":
         passes = ", ".join(map(str, attr.passes))
-        return f"ruled {_quoted(attr.name)} by {_quoted(attr.rule)} passes ({passes}) of {listed(args)}"
+        along = f" along {_quoted(attr.tangent)}" if attr.tangent else ""
+        return f"ruled {_quoted(attr.name)} by {_quoted(attr.rule)} passes ({passes}){along} of {listed(args)}"
     if op == "call":
         return f"call {attr.routine} result {attr.result} over {attr.batch} of {listed(args)}"
     raise GraphError(f"the text form knows no node of kind {op}")
@@ -513,9 +514,10 @@ class _Line:
         while not self.accept(")"):
             passes.append(self.integer())
             self.accept(",")
+        tangent = self.string() if self.accept("along") else ""
         self.expect("of")
         args = self.node_list()
-        return args, RuledAttr(name, rule, tuple(passes), args[0].shape if args else ())
+        return args, RuledAttr(name, rule, tuple(passes), args[0].shape if args else (), tangent)
 
     def _call(self, _dtype: str) -> tuple[list[Node], Any]:
         routine = self.take("word", "a routine")

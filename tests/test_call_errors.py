@@ -280,7 +280,7 @@ def test_a_gradient_needs_one_real_scalar() -> None:
     cases = [
         ("x, 2 * x", None, "the gradient needs one scalar output, this function has 2: compile one of them"),
         ("2 * v", {"v": "n"}, "the gradient needs one scalar output, this one is an array of shape (n): reduce it, "
-                              "for example with sum(...), or use .backward with a cotangent"),
+                              "for example with sum(...), or use .vjp with a cotangent, or .jacobian"),
         ("x > 0", None, "the output is bool and has no derivative: return a real number"),
         ("argmax(v)", {"v": "n"}, "the output is int64 and has no derivative: return a real number"),
     ]

@@ -84,6 +84,19 @@ def test_jax_spelling() -> None:
     assert gradc.check_grads(lambda x: np.sum(np.cos(x)), (np.ones(3),), 2, modes=("rev",), atol=1e-6, rtol=1e-6, eps=1e-2).ok
 
 
+def test_both_modes_are_checked() -> None:
+    def f(x: Any, y: Any) -> Any:
+        return np.tanh(x) * y
+
+    report = gradc.check_gradients(f, np.ones(3), 2.0, modes=("fwd", "rev"))
+    assert {row.mode for row in report.rows} == {"fwd", "rev"}
+    right = gradc.operation(lambda x: x * x, vjp=lambda x, c: 2 * c * x, jvp=lambda x, d: 3 * x * d)
+    wrong = gradc.compile(lambda x: np.sum(right(x)), {"x": "n"}, jit=False)
+    assert gradc.check_gradients(wrong, np.ones(2), modes="rev").ok
+    with pytest.raises(gradc.GradientError, match=r"is 3, and differences say 2 .* \(partials, jvp\), then f.jvp.source"):
+        gradc.check_grads(wrong, (np.ones(1),), 1)
+
+
 # -- what is wrong ------------------------------------------------------------------------------
 
 
@@ -168,7 +181,7 @@ def test_what_differences_cannot_confirm_is_not_passed() -> None:
 def test_misuse_is_refused() -> None:
     with pytest.raises(gradc.ArgumentError, match="order is 0: give a whole number from 1"):
         gradc.check_gradients("x", 1.0, order=0)
-    with pytest.raises(gradc.UnsupportedError, match=r"the mode 'fwd' cannot be checked: .* leave modes out"):
-        gradc.check_gradients("x", 1.0, modes="fwd")
+    with pytest.raises(gradc.ArgumentError, match=r"the mode 'both' is none: modes are .fwd. and .rev., or leave mod"):
+        gradc.check_gradients("x", 1.0, modes="both")
     with pytest.raises(gradc.DerivativeError, match="there is nothing to check: the function needs a real argument"):
         gradc.check_gradients(lambda x: np.argmax(x), np.ones(3))

@@ -21,6 +21,8 @@ from gradc.ir.interpret import evaluate
 
 from .comparison import agrees_twice, along, close, directions, same, slope
 from .random_programs import SHAPES, EmptyReductionError, Programs, arguments, evaluated
+from .test_jacobian import agrees as blocks_agree
+from .test_products import agrees as products_agree
 
 LONG = int(os.environ.get("GRADC_PROGRAMS", "0"))
 CALM = {"deadline": None, "derandomize": not LONG, "database": None,
@@ -100,6 +102,24 @@ def test_second_derivatives_hold_against_many_digits(program: Program) -> None:
     weights = [np.random.default_rng(2).standard_normal(np.shape(values[name])) for name in f.wrt]
     assume(not slope(f.grad.graph, values, direction, weights).kink)
     agrees_twice(f, values, direction, 1e-8)
+
+
+@given(programs, st.integers(2, 3))
+@settings(max_examples=LONG // 4 or 50, **CALM)
+def test_jacobians_hessians_and_their_products_agree(program: Program, depth: int) -> None:
+    source, seed, (n, m) = program
+    text, f = compiled(source, depth)
+    note(text)
+    values = arguments(seed, n, m)
+    try:
+        assume(np.isfinite(evaluated(text, values)))
+        assume(all(np.all(np.isfinite(part)) for part in f.grad(**values)))
+        evaluate(f.prepared, values)
+    except (EmptyReductionError, DerivativeError, DomainError):
+        assume(False)
+        raise
+    products_agree(f, values, 1e-8)
+    blocks_agree(f, values, 1e-8)
 
 
 @pytest.mark.parametrize("number", range(LONG // 10 or 40))

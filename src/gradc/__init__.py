@@ -27,6 +27,18 @@ if TYPE_CHECKING:
     from gradc.compiler.check import check_gradients, check_grads
     from gradc.compiler.function import Function
     from gradc.compiler.report import report
+    from gradc.compiler.transforms import (
+        elementwise_grad,
+        grad,
+        hessian,
+        hvp,
+        jacfwd,
+        jacobian,
+        jacrev,
+        jvp,
+        value_and_grad,
+        vjp,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
@@ -44,10 +56,20 @@ __all__ = [
     "check_gradients",
     "check_grads",
     "compile",
+    "elementwise_grad",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacfwd",
+    "jacobian",
+    "jacrev",
+    "jvp",
     "nn",
     "operation",
     "report",
     "stop_gradient",
+    "value_and_grad",
+    "vjp",
 ]
 
 _LATER = {
@@ -55,6 +77,8 @@ _LATER = {
     "check_gradients": "gradc.compiler.check",
     "check_grads": "gradc.compiler.check",
     "report": "gradc.compiler.report",
+    **dict.fromkeys(("elementwise_grad", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp",
+                     "value_and_grad", "vjp"), "gradc.compiler.transforms"),
 }
 
 

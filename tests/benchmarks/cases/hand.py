@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..case import Array, Call, Calls, Case, Problem, Unsupported
+from ..case import Array, Call, Calls, Case, Problem
 from ..data import adbench
 
 SIZES = ("simple small 100", "simple big 100", "complicated small 100", "complicated small 800", "complicated big 100")
@@ -113,11 +113,13 @@ DECLARED = {
 }  # fmt: skip
 
 
-def in_gradc(case: Case) -> Calls:
-    """A jvp for each column."""
+def in_gradc(case: Case, *, gathered: bool) -> Calls:
+    """The derivative along the directions of all columns at once."""
     import gradc
 
     theta, us, model, points, at = case.inputs
+    if gathered:
+        model, at = needed(model, at)
     parents = model.parents
     arrays = model.relatives, model.inverses, model.base, model.weights, points, at
     if us is None:
@@ -136,15 +138,14 @@ def in_gradc(case: Case) -> Calls:
         given = (theta, *arrays, us)
 
     f = gradc.compile(residuals, args, wrt="theta" if us is None else ("us", "theta"))
-    if not hasattr(f, "jvp"):
-        raise Unsupported("there is no Jacobian of many outputs yet, and no jvp to make one by columns")
+    along = np.eye(ANGLES)
+    units: tuple[Any, ...] = (along,)
+    if us is not None:                                          # two more directions move all points' own coordinates
+        along = np.eye(ANGLES + 2)
+        units = np.broadcast_to(along[:2], (len(us), 2, ANGLES + 2)).copy(), along[2:].copy()
 
     def jacobian() -> Any:
-        units = [(unit,) if us is None else (np.zeros_like(us), unit) for unit in np.eye(ANGLES)]
-        if us is not None:
-            own = np.stack([np.ones(len(us)), np.zeros(len(us))], axis=1)
-            units = [(own, np.zeros(ANGLES)), (own[:, ::-1], np.zeros(ANGLES)), *units]
-        return f(*given), np.stack([f.jvp(*given, *unit) for unit in units])
+        return f(*given), np.moveaxis(f.jvp.many(*given, *units), -1, 0)
 
     return Calls(Call(f, given), Call(jacobian, ()))
 
@@ -292,7 +293,10 @@ def case(size: str) -> Case:
         wrt=(),
         inputs=data(size),
         forms={
-            "gradc": {"jvp": in_gradc},
+            "gradc": {
+                "jvp": lambda case: in_gradc(case, gathered=False),
+                "jvp, needed vertices": lambda case: in_gradc(case, gathered=True),
+            },
             "JAX": {
                 "jvp mapped": lambda case: in_jax(case, gathered=False),
                 "jvp mapped, needed vertices": lambda case: in_jax(case, gathered=True),
