@@ -20,7 +20,7 @@ from gradc.codegen.load import Module
 from gradc.codegen.lower import lower
 from gradc.codegen.module import Group, Printed, print_program
 from gradc.ir import drawing
-from gradc.ir.errors import ArgumentError, DerivativeError, DomainError, ShapeError
+from gradc.ir.errors import ArgumentError, DerivativeError, ShapeError
 from gradc.ir.graph import Graph
 from gradc.ir.text import from_text
 
@@ -472,9 +472,11 @@ class Function:
         try:
             flat = self._direct(*values, *(arguments.plain(array, array.dtype) for array in arrays))
         except (ValueError, IndexError, ArithmeticError) as error:
+            from gradc.ir.interpret_routines import as_domain_error
+
             here = ", ".join(f"{name} = {size}" for name, size in sizes.items())
-            kind = ShapeError if isinstance(error, IndexError) else DomainError
-            raise kind(f"{error}{f' (here {here})' if here else ''}") from None
+            message = f"{error}{f' (here {here})' if here else ''}"
+            raise (ShapeError(message) if isinstance(error, IndexError) else as_domain_error(error, message)) from None
         return self._assemble(flat, arrays)
 
     def _assemble(self, flat: Any, arrays: Sequence[Any]) -> Any:

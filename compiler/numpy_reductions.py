@@ -46,7 +46,15 @@ def reduced(t: Trace, op: str, x: Any, axis: Any, keepdims: bool, where: Any = N
 
 def _some(t: Trace, array: Array, chosen: Sequence[int]) -> Array:
     """Whether there is any point to reduce."""
-    return t.arrays.reduce("any", Array(t.graph.const(True), array.axes), chosen)
+    sizes = [t.graph.dim(array.axes[k].dim) for k in chosen]
+    return Array(t.graph.all_of([t.graph.apply("less", 0, size) for size in sizes]))
+
+
+def _or_of_nothing(t: Trace, x: Any, chosen: Sequence[int], found: Any, value: float) -> Any:
+    """What was found, or over no points a value."""
+    some = _some(t, t.lift(x), chosen)
+    return found if some.node.op == "const" and some.node.value else t.apply(
+        "select", t.value(some), found, t.value(Array(t.graph.const(value, t.lift(found).dtype))))
 
 
 def _alike(t: Trace, array: Array, mask: Array, rank: int) -> tuple[Array, Array]:
@@ -249,7 +257,8 @@ def norm(t: Trace, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = F
     size = t.apply("abs", x)
     if len(chosen) == 1:
         if ord in (math.inf, -math.inf):
-            return reduced(t, "max" if ord > 0 else "min", size, axis, keepdims)
+            found = reduced(t, "max" if ord > 0 else "min", size, axis, keepdims)
+            return found if ord < 0 else _or_of_nothing(t, x, chosen, found, 0.0)
         if ord == 0:
             kind = t.lift(size).dtype if t.lift(size).dtype.startswith("float") else "float64"
             one, none = (t.value(Array(t.graph.const(number, kind))) for number in (1.0, 0.0))
@@ -262,6 +271,7 @@ def norm(t: Trace, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = F
         inner, outer = chosen if abs(ord) == 1 else chosen[::-1]
         sums = reduced(t, "sum", size, inner, True)
         found = reduced(t, "max" if ord > 0 else "min", sums, outer, True)
+        found = found if ord < 0 else _or_of_nothing(t, x, (outer,), found, 0.0)
         return found if keepdims else FUNCTIONS["squeeze"](t, found, tuple(chosen))
     raise t.refused(f"np.linalg.norm with ord={ord!r} over {len(chosen)} axes is not known",
                     "Use ord None, 'fro', 1 or inf over two axes, any number over one.")

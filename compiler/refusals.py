@@ -108,6 +108,8 @@ def _check(graph: Graph, node: Node, needed: Conditions) -> None:
     else:
         dim = node.attr.dim
         bad = graph.apply("less", graph.dim(dim), 1)
+        if graph.apply("less", 0, graph.dim(dim)) in needed:
+            return
         if REDUCTIONS[node.op].result == "float":               # NumPy gives an empty array of means, and no maxima
             needed = needed | {graph.apply("less", 0, graph.dim(axis.dim)) for axis in node.axes}
         message = (f"{node.op} over an empty axis of dimension {dim}{place} has no value: give it one element at "

@@ -19,7 +19,7 @@ from .errors import ArgumentError, DomainError, GradcError, GraphError, ShapeErr
 from .graph import Axes, Graph, Node, ScanAttr, part_axes, scatter_parts, sorted_axes, store_parts
 from .interpret_demand import demanded
 from .interpret_numbers import ExactNumbers, FloatNumbers
-from .interpret_routines import MEANINGS
+from .interpret_routines import MEANINGS, as_domain_error
 from .table import OPERATIONS, REDUCTIONS
 
 ERRORS: dict[str, type[GradcError]] = {"ShapeError": ShapeError, "ArgumentError": ArgumentError}
@@ -381,7 +381,7 @@ class Run:
             for point in np.ndindex(leading):
                 made[point] = meaning(*(array[point] for array in operands))[attr.result]
         except (ValueError, IndexError, ArithmeticError) as error:          # a routine may be the user's own
-            raise DomainError(f"{attr.routine}: {error}") from None
+            raise as_domain_error(error, f"{attr.routine}: {error}") from None
         return made
 
     def _inside_store(self, node: Node, target: Sequence[Any], shape: tuple[int, ...]) -> None:

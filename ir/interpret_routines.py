@@ -10,7 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from .errors import DomainError
+
 Meaning = Callable[..., tuple[Any, ...]]
+
+
+class SingularError(DomainError, np.linalg.LinAlgError):
+    """A matrix without the inverse, the factor or the values that were asked for; NumPy's error as well."""
+
+
+def as_domain_error(error: Exception, message: str) -> DomainError:
+    """The DomainError for what a routine refused: what catches NumPy's error catches it too."""
+    return SingularError(message) if isinstance(error, np.linalg.LinAlgError) else DomainError(message)
 
 
 def _triangular(*, lower: bool, transposed: bool) -> Meaning:

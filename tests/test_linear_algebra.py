@@ -241,6 +241,9 @@ def test_what_lapack_refuses_is_a_domain_error() -> None:
         g(-np.eye(2))
     with pytest.raises(gradc.DomainError, match="cholesky: Matrix is not positive definite"):
         evaluate(g.graph, {"a": -np.eye(2)})
+    for call in (lambda: f(np.zeros((2, 2))), lambda: g(-np.eye(2)), lambda: evaluate(g.graph, {"a": -np.eye(2)})):
+        with pytest.raises(np.linalg.LinAlgError):              # what a program that used NumPy catches
+            call()
 
 
 BAD = {"NaN": np.array([[np.nan, 1.0, 0.5], [2.0, 3.0, 1.0], [np.nan, 1.0, 1.0]]),
@@ -431,6 +434,19 @@ def test_the_verifier_looks_at_calls() -> None:
         with pytest.raises(gradc.GraphError, match=message):
             prepare(graph)
         node.attr, node.args = graph.call("inv", [graph.inputs["a"]]).attr, (a,)
+
+
+@pytest.mark.parametrize(("shape", "order"), [
+    ("n", np.inf), ("n m", 1), ("n m", np.inf)], ids=["largest element", "largest column", "largest row"])
+def test_the_norm_of_nothing_is_0_as_in_numpy(shape: str, order: float) -> None:
+    f = gradc.compile(lambda x: np.linalg.norm(x, order), {"x": shape}, jit=False)
+    assert "raise ValueError('max over" not in f.value_and_grad.source
+    for n, m in ((0, 3), (3, 0), (0, 0), (2, 3)):
+        x = RANDOM.standard_normal((n, m)[:len(shape.split())])
+        assert f(x) == pytest.approx(np.linalg.norm(x, order))
+        assert f.grad(x).shape == x.shape
+    x = RANDOM.standard_normal((4, 3)[:len(shape.split())])
+    gradc.check_gradients(f, x, order=1)
 
 
 @pytest.mark.parametrize(("name", "lower", "transposed"), [
