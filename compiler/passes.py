@@ -14,6 +14,7 @@ from gradc.ir.graph import Graph, copy_graph
 from gradc.ir.verify import verify
 
 from .expand import expand
+from .interchange import interchange
 from .refusals import refuse
 from .settled import settled
 from .simplify import simplify
@@ -45,6 +46,7 @@ REFINE = (
     Pass("stable", stable, "the same forms on the adjoint, where the chain rule brings cancellations back"),
     Pass("expand", expand, "what that composed"),
     Pass("expand", expand, "what that may have put together again"),
+    Pass("interchange", interchange, "of nested sums first the one that leaves factors outside"),
     Pass("simplify", simplify, "what that leaves"),
 )
 FINISH = (
