@@ -22,6 +22,8 @@ from .arguments import MISSING, bind, is_traced, normalised, scalar
 from .function import Function
 
 REFUSALS = (TypeError, ValueError, IndexError, FloatingPointError, AttributeError, OverflowError)
+SCOPE = {"_direct": None, "_names": (), "_missing": MISSING, "_refusals": REFUSALS, "_empty": np.empty,
+         "_scalar": scalar, "_tuple": tuple.__new__}                                # what the text calls
 EXACT = {"float64": "float", "float32": "float", "int64": "int", "bool": "bool"}    # what compiled code takes as it is
 
 
@@ -31,7 +33,8 @@ def call_class(function: Function, direct: Callable[..., Any], classes: Mapping[
     `classes` are the named tuples of the result, by name.
     """
     names = Names()
-    names.taken |= {"self", "extra", "unknown", "_given", "_left", "_names"}
+    names.taken |= {"self", "extra", "unknown", "_given", "_left", *SCOPE, *(f"_{name}" for name in classes)}
+    names.taken |= {f"_{kind}{k}" for k in range(len(function.graph.outputs)) for kind in "as"}
     own = [names.fresh(name) for name in function.args]
     slash = "/, " if own else ""                                # by name they come in `unknown`, to be checked
     parameters = "".join(f"{name}=_missing, " for name in own)
@@ -53,9 +56,8 @@ def __call__(self, {parameters}{slash}*extra, out=None, **unknown):
             pass
 {ways.with_out}    return self._look_closer({given}, extra, out, unknown)
 """
-    scope: dict[str, Any] = {
-        "_direct": direct, "_missing": MISSING, "_refusals": REFUSALS, "_empty": np.empty, "_scalar": scalar,
-        "_tuple": tuple.__new__, "_names": function.args, **{f"_{name}": made for name, made in classes.items()}}
+    scope: dict[str, Any] = {**SCOPE, "_direct": direct, "_names": function.args,
+                             **{f"_{name}": made for name, made in classes.items()}}
     exec(compile(text, "<gradc call>", "exec"), scope)  # noqa: S102  (fixed text around checked identifiers)
     body = {"__call__": scope["__call__"], "__module__": Function.__module__, "__doc__": Function.__doc__}
     return type("Function", (_Compiled,), body)
