@@ -100,6 +100,12 @@ class Block:
         """The number of statements."""
         return sum(_size(statement) for part in self.parts for statement in part.statements)
 
+    @property
+    def lines(self) -> tuple[int, int]:
+        """The first and the last line of the text that it stands for."""
+        held = [statement for part in self.parts for statement in part.statements]
+        return min(one.lineno for one in held), max(one.end_lineno or one.lineno for one in held)
+
 
 def settings() -> list[Any]:
     """What compiled code depends on here, for the key of a cache."""

@@ -128,10 +128,20 @@ def optimised(module: Module) -> str:
         return ""
     entry = module.entries[0]
     alone = Module(module.source, module.helpers, (entry,), module.results)
-    with _lock:
+    with _lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore", importlib.import_module("numba.core.errors").NumbaDebugInfoWarning)
         key = cache.key_of([_key(alone, plain=False), "lines"])
         function: Any = _compile_anew(alone, False, key, f"<{_module_name(key)}>", debug=True)[0][entry.name]
     return "\n".join(function.inspect_llvm().values())
+
+
+def long_runs(module: Module) -> list[tuple[int, int, int]]:
+    """What of a module's first entry is compiled as blocks, past Numba: first and last line, number of statements."""
+    tree = ast.parse(module.source)
+    vector_maths.rewrite(tree, module.helpers)
+    accumulate.rewrite(tree)
+    return sorted((*block.lines, block.statements) for block in
+                  blocks.rewrite(tree, [module.entries[0].name]).values())
 
 
 def _jit_is_disabled() -> bool:
@@ -213,6 +223,7 @@ def _compile(
     """
     numba: Any = importlib.import_module("numba")
     tree = ast.parse(module.source)
+    short = _short(tree)
     # Bound before any compiled code is loaded: an unresolved symbol ends the process.
     replaced = {local: special.bind([name])[name] for local, name in special.imported(tree).items()}
     replaced.update(accumulate.functions())
@@ -226,7 +237,6 @@ def _compile(
         _show(module, filename)
     jit = numba.njit(parallel=parallel, debug=debug, **OPTIONS)
     inlined = numba.njit(parallel=parallel, debug=debug, forceinline=True, **OPTIONS)
-    short = _short(tree)
     for name in (*module.helpers, *in_loops.helpers):
         namespace[name] = jit(namespace[name])
     namespace.update(blocks.functions(long_runs, namespace, OPTIONS["fastmath"]))

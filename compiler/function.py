@@ -422,13 +422,6 @@ class Function:
         plain = isinstance(self._direct, functools.partial)
         return "" if plain else outcome(self.printed.direct, cache=self._options.cache)
 
-    def vector_loops(self) -> dict[int, int]:
-        """Lanes of the vectors by the line of `source` of each loop that LLVM vectorised; it compiles a copy for it."""
-        from gradc.codegen.load import optimised
-        from gradc.codegen.vectorised import vector_loops
-
-        return vector_loops(optimised(self.printed.module), self.source)
-
     @functools.cached_property
     def _direct(self) -> Callable[..., Any]:
         """The function that a call goes through: the compiled code, or the plain text's function."""

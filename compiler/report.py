@@ -8,12 +8,14 @@ the text comes from `gradc.codegen.inventory`, what LLVM made of loops from `gra
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradc.codegen import inventory
+from gradc.codegen.load import long_runs, optimised
 from gradc.codegen.lower import lower
+from gradc.codegen.vectorised import vector_loops
 from gradc.ir.dims import Dim
 from gradc.ir.errors import ArgumentError, DerivativeError
 from gradc.ir.graph import Graph
@@ -52,7 +54,8 @@ class Count:
 class LoopReport:
     """A loop of the source: its line, its depth, its header, and what LLVM made of it.
 
-    lanes  numbers that one instruction works on; 1 for a loop that is not vectorised, None where that is not known
+    lanes  numbers that one instruction works on; 1 for a loop that is not vectorised, None where that is not known:
+           without `vectors`, for plain Python, and in a block
     """
 
     line: int
@@ -80,6 +83,18 @@ class ProductReport:
 
 
 @dataclass(frozen=True)
+class BlockReport:
+    """A long run of statements that is compiled through LLVM directly: its lines in the source, and how many it has."""
+
+    first: int
+    last: int
+    statements: int
+
+    def __str__(self) -> str:
+        return f"lines {self.first} to {self.last}, {self.statements} statements, compiled through LLVM directly"
+
+
+@dataclass(frozen=True)
 class FunctionReport:
     """One compiled function.
 
@@ -88,6 +103,7 @@ class FunctionReport:
     functions   calls of each elementary or special function
     loops, buffers, products    as the source has them
     routines    calls of library routines on whole arrays (LAPACK, sorting) by name; not among the operations
+    blocks      what Numba's own front end does not see, since it would take long; () for plain Python
     seconds     of each stage of compilation, in the order in which they ran
     cache       "hit", "miss", "rebuilt" (the entry was damaged), "off", or "" for plain Python
     """
@@ -99,6 +115,7 @@ class FunctionReport:
     buffers: tuple[BufferReport, ...]
     products: tuple[ProductReport, ...]
     routines: dict[str, int]
+    blocks: tuple[BlockReport, ...]
     seconds: dict[str, float]
     cache: str
 
@@ -150,6 +167,7 @@ class Report:
                                             for name, count in part.routines.items()])
             yield from _labelled("buffers", [f"{made.name}[{made.shape}] of {made.dtype}: {made.bytes} bytes"
                                              for made in part.buffers])
+            yield from _labelled("blocks", list(map(str, part.blocks)))
             yield "time", ", ".join(f"{stage} {_duration(seconds)}" for stage, seconds in part.seconds.items())
             yield "cache", part.cache or "none: it runs as plain Python"
 
@@ -302,8 +320,9 @@ def _part(function: Function, counts: Mapping[str, Dim], called: dict[str, int],
 
     printed, cache = function.printed, function.build()
     work = inventory.work(printed)
-    lanes = function.vector_loops() if vectors and cache else None
-    loops = tuple(LoopReport(loop.line, loop.depth, loop.text, None if lanes is None else lanes.get(loop.line, 1))
+    blocks = tuple(BlockReport(*run) for run in long_runs(printed.module)) if cache else ()
+    lanes = vector_loops(optimised(printed.module), function.source) if vectors and cache else None
+    loops = tuple(LoopReport(loop.line, loop.depth, loop.text, _lanes(loop.line, lanes, blocks))
                   for loop in inventory.loops(work))
     texts = None if sizes is None else inventory.local_sizes(printed, function.graph, work, sizes)
     return FunctionReport(
@@ -311,7 +330,14 @@ def _part(function: Function, counts: Mapping[str, Dim], called: dict[str, int],
         functions={name: count(number) for name, number in counts.items() if inventory.is_function(name)},
         loops=loops, buffers=tuple(_buffer(made, texts) for made in inventory.buffers(work)),
         products=tuple(ProductReport(product.line, product.text) for product in inventory.products(work)),
-        routines=called, seconds=dict(function.seconds), cache=cache)
+        routines=called, blocks=blocks, seconds=dict(function.seconds), cache=cache)
+
+
+def _lanes(line: int, lanes: Mapping[int, int] | None, blocks: Sequence[BlockReport]) -> int | None:
+    """What is known of a loop: in a block instructions do not tell their lines."""
+    if lanes is None or any(block.first <= line <= block.last for block in blocks):
+        return None
+    return lanes.get(line, 1)
 
 
 def _buffer(made: inventory.Buffer, sizes: Mapping[str, int] | None) -> BufferReport:

@@ -1,9 +1,9 @@
 """The call of a compiled Function: a class for each signature, so that a call costs less than Numba's own.
 
-The class's `__call__` is a plain function with the arguments as its own positional parameters. It hands
-them to the compiled code, which checks the arrays itself, and looks closer only when that refuses them, or when
-some come by name; a missing argument is a default that no compiled function accepts. Result arrays are allocated
-here: NumPy does it in a third of the time that Numba takes to hand an array out. The text is made from checked
+The class's `__call__` is a plain function with the arguments as its own positional parameters; those given by name
+are looked up. It hands them to the compiled code, which checks the arrays itself, and looks closer only when that
+refuses them; a missing argument is a default that no compiled function accepts. Result arrays are allocated here:
+NumPy does it in a third of the time that Numba takes to hand an array out. The text is made from checked
 identifiers only.
 """
 
@@ -22,6 +22,8 @@ from .arguments import MISSING, bind, is_traced, normalised, scalar
 from .function import Function
 
 REFUSALS = (TypeError, ValueError, IndexError, FloatingPointError, AttributeError, OverflowError)
+SCOPE = {"_direct": None, "_names": (), "_missing": MISSING, "_refusals": REFUSALS, "_empty": np.empty,
+         "_scalar": scalar, "_tuple": tuple.__new__}                                # what the text calls
 EXACT = {"float64": "float", "float32": "float", "int64": "int", "bool": "bool"}    # what compiled code takes as it is
 
 
@@ -31,7 +33,8 @@ def call_class(function: Function, direct: Callable[..., Any], classes: Mapping[
     `classes` are the named tuples of the result, by name.
     """
     names = Names()
-    names.taken |= {"self", "extra", "unknown"}
+    names.taken |= {"self", "extra", "unknown", "_given", "_left", *SCOPE, *(f"_{name}" for name in classes)}
+    names.taken |= {f"_{kind}{k}" for k in range(len(function.graph.outputs)) for kind in "as"}
     own = [names.fresh(name) for name in function.args]
     slash = "/, " if own else ""                                # by name they come in `unknown`, to be checked
     parameters = "".join(f"{name}=_missing, " for name in own)
@@ -39,8 +42,13 @@ def call_class(function: Function, direct: Callable[..., Any], classes: Mapping[
     ways = _Ways(function, own)
     text = f"""\
 def __call__(self, {parameters}{slash}*extra, out=None, **unknown):
-    if extra or unknown:
+    if extra:
         return self._look_closer({given}, extra, out, unknown)
+    if unknown:
+        _given, _left = {given}, len(unknown)
+{ways.named}        if _left:
+            return self._look_closer(_given, extra, out, unknown)
+        unknown = {{}}
 {ways.scalars}    if out is None:
         try:
 {ways.allocating}
@@ -48,9 +56,8 @@ def __call__(self, {parameters}{slash}*extra, out=None, **unknown):
             pass
 {ways.with_out}    return self._look_closer({given}, extra, out, unknown)
 """
-    scope: dict[str, Any] = {
-        "_direct": direct, "_missing": MISSING, "_refusals": REFUSALS, "_empty": np.empty, "_scalar": scalar,
-        "_tuple": tuple.__new__, **{f"_{name}": made for name, made in classes.items()}}
+    scope: dict[str, Any] = {**SCOPE, "_direct": direct, "_names": function.args,
+                             **{f"_{name}": made for name, made in classes.items()}}
     exec(compile(text, "<gradc call>", "exec"), scope)  # noqa: S102  (fixed text around checked identifiers)
     body = {"__call__": scope["__call__"], "__module__": Function.__module__, "__doc__": Function.__doc__}
     return type("Function", (_Compiled,), body)
@@ -75,6 +82,10 @@ class _Ways:
         self.allocating = _indented(lines)
         # Compiled code would take whatever Python can make a number of, a text too.
         scalars = {name: EXACT[node.dtype] for name, node in inputs.items() if not node.shape}
+        self.named = "".join(f"""\
+        if _names[{k}] in unknown and {name} is _missing:
+            {name}, _left = unknown[_names[{k}]], _left - 1
+""" for k, name in enumerate(own))
         self.scalars = ""
         if scalars:
             tests = " or ".join(f"type({name}) is not {exact}" for name, exact in scalars.items())
@@ -133,18 +144,15 @@ class _Compiled(Function):
     """A Function that has been compiled; its class is made by `call_class`."""
 
     def _look_closer(self, given: tuple[Any, ...], extra: tuple[Any, ...], out: Any, unknown: dict[str, Any]) -> Any:
-        """What the compiled code refused, or was given by name: bind, convert and call again, or say what is wrong."""
+        """What the compiled code refused: convert and call again, or say what is wrong."""
         kept = len(given)
         while kept and given[kept - 1] is MISSING:
             kept -= 1
         given = (*given[:kept], *extra)
-        if unknown:                                             # once more by position: the quick way for most
-            names = self.args
-            if len(given) + len(unknown) == len(names) and all(name in unknown for name in names[len(given):]):
-                return self(*given, *[unknown[name] for name in names[len(given):]], out=out)
-            return self(*bind(names, given, unknown), out=out)
-        if len(given) == len(self.args) and not any(map(is_traced, given)):
+        if unknown:                                             # of other names, or given twice
+            given = tuple(bind(self.args, given, unknown))
+        if len(given) == len(self.args) and not any(value is MISSING or is_traced(value) for value in given):
             values = normalised(self.graph, given)
             if any(value is not old for value, old in zip(values, given, strict=True)):
                 return self(*values, out=out)
-        return self._checked(given, out, unknown)
+        return self._checked(given, out, {})

@@ -5,6 +5,7 @@ import pytest
 
 import gradc
 
+from .benchmarks import calls
 from .benchmarks.cases import PROBLEMS, ba, formula, gmm, hand, heat, kernel_density
 from .benchmarks.data import adbench
 from .benchmarks.results import Results, Row, Section
@@ -73,3 +74,14 @@ def test_the_formula_and_the_numpy_code_of_a_case_are_the_same_function():
 
 def test_long_formulas_have_the_operations_that_their_size_says():
     assert formula.text(formula.operations(100)).count("\n") == 100
+
+
+def test_the_calls_whose_cost_is_measured_give_what_those_beside_them_give():
+    for way in calls.ways():
+        bare = way.bare()
+        value = bare[0] if isinstance(bare, tuple) else bare
+        assert way.call()[0] == pytest.approx(value), way.name
+        if "out" in way.call.keywords:
+            written = way.call.keywords["out"].copy()
+            way.bare()
+            np.testing.assert_allclose(written, way.bare.args[-1])

@@ -145,6 +145,19 @@ def test_vectors_are_found_through_functions_that_were_put_into_one_another() ->
     assert vector_loops("", text) == {} == vector_loops(CODE, "x = 1\n")
 
 
+def test_runs_that_are_compiled_past_numba_are_named() -> None:
+    steps = "; ".join(f"a{k} = sin(a{k - 1}) * x" for k in range(1, 120))
+    f = gradc.compile(f"a0 = x * y; {steps}; a119 + sum(exp(x * z[i]) for i in range(n))", {"x": "", "y": "", "z": "n"})
+    found = report(f, vectors=True)["value"]
+    (block,) = found.blocks
+    assert block.statements >= 100 and f"lines {block.first} to {block.last}" in str(found.blocks[0])
+    lines = f.source.splitlines()[block.first - 1:block.last]
+    assert sum(" = sin(" in line or " = x * sin(" in line for line in lines) >= 100
+    for loop in found.loops:
+        assert (loop.lanes is None) == (block.first <= loop.line <= block.last)
+    assert report(plain(str(f.graph.title), {"x": "", "y": "", "z": "n"}))["value"].blocks == ()
+
+
 def test_the_report_says_where_compiled_code_came_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADC_CACHE_DIR", str(tmp_path))
 

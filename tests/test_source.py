@@ -146,7 +146,7 @@ def test_arguments_may_bear_the_names_that_the_text_uses(name: str) -> None:
 
 
 def test_a_compiled_call_takes_hostile_names_too() -> None:
-    names = ["self", "extra", "d_x", "_direct", "lambda", "value"]
+    names = ["self", "_refusals", "d_x", "_direct", "lambda", "_scalar"]
     symbols = [sympy.Symbol(name, real=True) for name in names]
     f = gradc.compile(sympy.Add(*[s**k for k, s in enumerate(symbols, 1)]), symbols)
     point = [1.1, 0.9, 1.2, 0.8, 1.3, 0.7]
@@ -156,6 +156,9 @@ def test_a_compiled_call_takes_hostile_names_too() -> None:
         assert list(found) == pytest.approx(wanted)
         assert [found[name] for name in names] == list(found)
         assert f.grad(**dict(zip(names, point, strict=True))) == found
+        assert list(f.grad(*map(np.float32, point))) == pytest.approx(wanted, rel=1e-6)
+        with pytest.raises(gradc.ArgumentError, match="the argument _refusals has dtype"):
+            f.grad(1.1, "0.9", *point[2:])
 
 
 def test_names_that_are_no_identifiers_are_renamed_with_a_comment() -> None:
