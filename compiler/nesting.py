@@ -111,10 +111,11 @@ def _differs(text: _Text, place: str, dtype: str, ones: tuple[bool, ...]) -> str
 def builder(tree: Tree, groups: Sequence[Group]) -> Callable[[Any], Any]:
     """From what the Function of the leaves returns, in `groups`, to a result whose leaves are numbered in its order."""
     text = _Text()
-    names = [[text.local() for _ in group.outputs] for group in groups]
-    targets = [own[0] if len(own) == 1 else f"({', '.join(own)})" for own in names]
+    flat = [text.local() for group in groups for _ in group.keys]
+    names = iter(flat)
+    targets = [group.made(lambda _: next(names), lambda _, parts: parts[0] if len(parts) == 1 else (
+        f"({', '.join(parts)})")) for group in groups]
     text.lines.append(f"{', '.join(targets)} = result")
-    flat = [name for own in names for name in own]
     return text.function("build", ["result"], _built(text, tree, flat))
 
 
