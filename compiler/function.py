@@ -74,6 +74,7 @@ class Function:
     grad     the gradient, and `value_and_grad` both, as Functions
     jvp      the derivative along a direction, `vjp` the gradient for a cotangent, `hvp` the product of the Hessian
              with a vector; each of them has `many`, the same for several directions at once
+    jacobian all first derivatives, `hessian` all second ones, as arrays
 
     Calling it raises ArgumentError (missing, extra or unknown argument, dtype), ShapeError (rank, or two
     dimensions that disagree) or DomainError (an empty reduction, a kink under kinks="raise"), all of

@@ -183,13 +183,11 @@ def elements(graph: Graph, output: Node) -> list[Part]:
 def _row(graph: Graph, part: Part, arguments: Sequence[Node], kinks: str) -> dict[Node, list[Part]] | None:
     """What one sweep from the elements of a part gives to every argument; None if a running value mixes them."""
     own = sorted_axes(part_axes(part))
-    first = _unused(graph)
+    first = _unused(graph) if own else 0
     held = [Axis(axis.dim, first + k) for k, axis in enumerate(own)]
-    value, *others = graph.substitute_all(
-        (part.value, *part.indices, *part.guards), dict(zip(own, map(graph.axis, held), strict=True)))
-    if any(node.op == "scan" and node.attr.axis in held for node in graph.reachable([value])):
+    value, place, guards = _substituted(graph, part, dict(zip(own, map(graph.axis, held), strict=True)))
+    if held and any(node.op == "scan" and node.attr.axis in held for node in graph.reachable([value])):
         return None
-    place, guards = tuple(others[:len(part.indices)]), tuple(others[len(part.indices):])
     adjoints = reverse(graph, [(value, graph.const(1.0, value.dtype))], arguments, kinks, held=held)
     return _collected(graph, adjoints, place, guards, held)
 
@@ -203,7 +201,8 @@ def _all_rows(graph: Graph, output: Node, arguments: Sequence[Node], kinks: str)
 
 def _units(graph: Graph, array: Node) -> tuple[list[Axis], Node]:
     """Held axes for the dimensions of an array (none of a number), and along them the unit arrays of its shape."""
-    first, own = _unused(graph), whole_axes(array.shape)
+    own = whole_axes(array.shape)
+    first = _unused(graph) if own else 0
     held = [Axis(axis.dim, first + k) for k, axis in enumerate(own)]
     one = graph.const(1.0, array.dtype)
     if not held:
