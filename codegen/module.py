@@ -103,6 +103,7 @@ def print_module(graph: Graph, name: str, groups: Sequence[Group], header: Seque
     return print_program(lower(graph), name, groups, header)
 
 
+@put_off()
 def print_program(program: Program, name: str, groups: Sequence[Group], header: Sequence[str] = ()) -> Printed:
     """As `print_module`, of a graph that is a loop program already."""
     return _ModulePrinter(program, name, groups, header).print()
