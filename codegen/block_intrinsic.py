@@ -74,7 +74,7 @@ class _Functions:
         self.found[symbol] = function_type, signature, operands
         return Called(symbol, _kind(signature.return_type))
 
-    def define(self, context: Any, module: Any, symbol: str) -> None:
+    def define(self, context: Any, module: Any, symbol: str, *, optimised: bool) -> None:
         """Define the small function that calls one of them, unless the LLVM module has it.
 
         Inside is one of Numba's own kind, which may stop early: none of these functions ever does.
@@ -97,7 +97,7 @@ class _Functions:
         builder.ret(value)
         for made in (inner, outer):
             made.linkage = "internal"
-            made.attributes.add("alwaysinline")
+            made.attributes.add("alwaysinline" if made is inner or optimised else "noinline")
 
 
 class _Text(ir.Function):  # type: ignore[misc]
@@ -147,16 +147,16 @@ def intrinsic(block: Block, namespace: dict[str, Any], flags: Collection[str]) -
 def _generate(block: Block, code: Code, functions: _Functions, context: Any, builder: Any, signature: Any,
               values: Sequence[Any]) -> Any:
     """Define the block's functions and call them; the values of its outputs."""
-    module = builder.module
+    module, optimised = builder.module, block.statements <= OPTIMISED
     for called in code.called.values():
-        functions.define(context, module, called.symbol)
+        functions.define(context, module, called.symbol, optimised=optimised)
     operands = {name: _operands(context, builder, kind, value)
                 for name, kind, value in zip(block.inputs, signature.args, values, strict=False)}
     single = len(code.functions) == 1
     scratch = _operands(context, builder, signature.args[-1], values[-1])[0] if block.scratch else _stack(
         builder, len(block.slots))
     marks = ["alwaysinline"] if single else ["noinline", *_vector_width(builder)]
-    if block.statements > OPTIMISED:
+    if not optimised:
         marks.append("optnone")
     for number, (text, inputs) in enumerate(code.functions):
         given = [operand for name in inputs for operand in operands[name]] + [scratch]

@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradc.ir.collecting import put_off
+
 from . import accumulate, blocks, cache, special, vector_maths
 from .results import result_class
 
@@ -71,6 +73,7 @@ class Module:
     results: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
+@put_off()
 def load(
     module: Module, *, jit: bool = True, cache: bool = True, parallel: bool = False
 ) -> dict[str, Callable[..., Any]]:

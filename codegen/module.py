@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gradc.ir.collecting import put_off
 from gradc.ir.dims import Dim
 from gradc.ir.graph import Graph, Node
 from gradc.ir.routines import ROUTINES
@@ -90,6 +91,7 @@ class Printed:
         return self.into or self.name
 
 
+@put_off()
 def print_module(graph: Graph, name: str, groups: Sequence[Group], header: Sequence[str] = ()) -> Printed:
     """The module of a graph.
 
@@ -101,6 +103,7 @@ def print_module(graph: Graph, name: str, groups: Sequence[Group], header: Seque
     return print_program(lower(graph), name, groups, header)
 
 
+@put_off()
 def print_program(program: Program, name: str, groups: Sequence[Group], header: Sequence[str] = ()) -> Printed:
     """As `print_module`, of a graph that is a loop program already."""
     return _ModulePrinter(program, name, groups, header).print()

@@ -29,9 +29,9 @@ def comment(graph: Graph, item: Item, element: str) -> str:
         note = graph.notes.get(node, "")
         if node is own and element:
             note = _scattered(element, note)
-        note = _ELEMENT.sub(r"adjoint of an element of \1", note)
         if note and (node is own or not note.startswith("adjoint of")):
-            shown = "".join(c if c.isprintable() else " " for c in note)
+            note = _ELEMENT.sub(r"adjoint of an element of \1", note)
+            shown = note if note.isprintable() else "".join(c if c.isprintable() else " " for c in note)
             notes[" ".join(shown.split())] = None
     return f"  # {'; '.join(list(notes)[:MOST])}" if notes else ""
 

@@ -6,12 +6,13 @@ statement, except the locals that long or repeated parts of an expression are gi
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 
 from gradc.ir.dims import Axis
 from gradc.ir.graph import Graph, Node
-from gradc.ir.table import AND, ATOM
+from gradc.ir.table import AND, ATOM, OPERATIONS
 
 from .expression import Text, bracket, closure, leaf, operation
 from .items import Item
@@ -20,6 +21,12 @@ from .names import CALLED, Names
 from .uses import repeated_values
 
 WIDTH = 88                      # longer single-use expressions are given a local
+
+
+@functools.cache
+def _called(op: str) -> tuple[str, ...]:
+    """The functions that an operation of the table is spelled with."""
+    return tuple(CALLED.findall(OPERATIONS[op].spelling))
 
 
 class ValuePrinter:
@@ -86,12 +93,16 @@ class ValuePrinter:
         implied = set(item.guards)
         stop = self.shared.get(id(path[-1]) if path else 0, {})
         own = item.node if item.kind == "def" else None         # what this statement itself defines
-        wanted = closure(root, lambda n: n is not own and (n in stop or self._known(n, path) is not None))
         owner = id(path[-1]) if path else 0
-        for node in wanted:
-            known = None if node is own else self.shared.get(owner, {}).get(node) or self._known(node, path)
+
+        def is_known(node: Node) -> bool:
+            known = None if node is own else stop.get(node) or self._known(node, path)
             if known is not None:
                 texts[node] = known
+            return known is not None
+
+        for node in closure(root, is_known):
+            if node in texts:
                 continue
             text = self._node(node, texts, implied)
             again = node in self.program.recomputed and self.repeated.get((owner, node), 0) > 1
@@ -125,7 +136,7 @@ class ValuePrinter:
             text = leaf(node, self.dims, lambda n: self.axes[n.attr], lambda n: self.variables[n])
         else:
             text = operation(node, [texts[a] for a in node.args])
-            self.used.update(CALLED.findall(text[0]))
+            self.used.update(_called(node.op))
         if "inf" in text[0] or "nan" in text[0]:
             self.used.update(re.findall(r"\b(?:inf|nan)\b", text[0]))
         if node.dtype == "float32":

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gradc.ir.collecting import put_off
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.errors import DerivativeError
 from gradc.ir.graph import Check, Graph, Node, copy_graph, sorted_axes, whole_axes
@@ -18,6 +19,7 @@ from .simplify import fold
 from .tangent import forward
 
 
+@put_off()
 def gradient(graph: Graph, wrt: Sequence[str], *, with_value: bool, kinks: str) -> Graph:
     """The graph of the gradient; its outputs are named d_<argument>, after the value if it is wanted."""
     new = copy_graph(graph, fold=fold)

@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from gradc.ir.collecting import put_off
 from gradc.ir.errors import FormulaError, GradcError, GraphError, ShapeError, SizeError, UnsupportedError
 from gradc.ir.graph import Graph, Node
 
@@ -70,6 +71,7 @@ _OTHER_NODES: dict[type[ast.AST], tuple[str, str]] = {
 }
 
 
+@put_off()
 def parse(text: str, args: Arguments = None, operations: Mapping[str, Operation] | None = None) -> Graph:
     """The graph of a formula.
 

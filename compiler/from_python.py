@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradc.ir.collecting import put_off
 from gradc.ir.errors import FormulaError, GradcError, UnsupportedError
 from gradc.ir.graph import Graph
 
@@ -77,6 +78,7 @@ def convert(function: Callable[..., Any], args: Any = None) -> Graph:
     return traced(function, *declared(function, args)).graph
 
 
+@put_off()
 def traced(function: Callable[..., Any], arguments: Mapping[str, Tree], leaf: Mapping[str, Declaration]) -> Program:
     """A function run once on arguments of these structures, whose leaves have these declarations."""
     code = inspect.unwrap(function).__code__                    # the user's file, for messages

@@ -20,6 +20,7 @@ from gradc.codegen.load import Module
 from gradc.codegen.lower import lower
 from gradc.codegen.module import Group, Printed, print_program
 from gradc.ir import drawing
+from gradc.ir.collecting import put_off
 from gradc.ir.errors import ArgumentError, DerivativeError, ShapeError
 from gradc.ir.graph import Graph
 from gradc.ir.text import from_text
@@ -358,6 +359,7 @@ class Function:
         """Outputs that there is one of for each of `wrt`: the only one, or a named tuple."""
         return Group(tuple(outputs), result, self._wrt) if len(outputs) > 1 else Group(tuple(outputs))
 
+    @put_off()
     def _derivative(self, name: str, *, with_value: bool) -> Function:
         by, prepared, start = self._differentiated(), self.prepared, time.perf_counter()
         graph = derive.gradient(prepared, by, with_value=with_value, kinks=self._options.kinks)
@@ -428,7 +430,8 @@ class Function:
         """The function that a call goes through: the compiled code, or the plain text's function."""
         from gradc.codegen.load import unguarded
 
-        direct = self._load(self.printed.direct)[self.printed.direct_name]
+        with put_off():
+            direct = self._load(self.printed.direct)[self.printed.direct_name]
         return unguarded(direct) if hasattr(direct, "signatures") else functools.partial(_run_plain, direct)
 
     @functools.cached_property

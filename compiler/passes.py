@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gradc.ir.graph import Graph, copy_graph
+from gradc.ir.collecting import put_off
+from gradc.ir.graph import Graph
 from gradc.ir.verify import verify
 
 from .expand import expand
@@ -68,11 +69,13 @@ def refine(graph: Graph) -> Graph:
 
 def finish(graph: Graph) -> Graph:
     """The graph in the form that is printed: one of its own, since lowering adds nodes to it."""
-    return _run(FINISH, copy_graph(graph))
+    return _run(FINISH, graph)                                  # whose last pass always makes a new graph
 
 
+@put_off()
 def _run(passes: tuple[Pass, ...], graph: Graph) -> Graph:
     for step in passes:
-        graph = step.run(graph)
-        verify(graph)
+        before, graph = graph, step.run(graph)
+        if graph is not before:                                 # a pass that found nothing to do gives it back
+            verify(graph)
     return graph

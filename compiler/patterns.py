@@ -108,6 +108,8 @@ def factors_multiply(a: Factors, b: Factors, power: float = 1.0) -> Factors:
     """The product of a and b**power."""
     if not b:
         return a
+    if not a and power == 1.0:
+        return b
     total = dict(a)
     for atom, exponent in b:
         total[atom] = total.get(atom, 0.0) + power * exponent

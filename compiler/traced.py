@@ -19,6 +19,7 @@ import numpy as np
 from gradc.ir.dims import Dim
 from gradc.ir.errors import GradcError, UnsupportedError
 from gradc.ir.graph import Check, Graph, Node
+from gradc.ir.table import OPERATIONS
 
 from .arrays import Array, ArrayError, Arrays, Item, NewAxis, Slice, whole_dim
 from .assignment import are_distinct, assigned, chosen
@@ -32,6 +33,8 @@ LARGEST_CONSTANT = 256      # elements of an array that is not an argument
 MASK_ADVICE = "Reduce what x[mask] selects at once, np.sum(x[mask]), or write np.where(mask, x, 0.0)."
 
 
+_REAL = frozenset(name for name, entry in OPERATIONS.items()
+                  if entry.result in ("float", "real") and not entry.integers)
 ATTRIBUTES = ("shape", "ndim", "size", "dtype", "T", "mT", "real", "imag")
 
 
@@ -40,6 +43,11 @@ class Places(NamedTuple):
 
     places: Any
     size: int
+
+
+def _are_reals(arrays: Sequence[Array]) -> bool:
+    """Whether all are numbers of double precision."""
+    return all(array.node.dtype == "float64" and not array.axes for array in arrays)
 
 
 def _is_traced(values: Any) -> bool:
@@ -163,10 +171,17 @@ class Trace:
 
     def apply(self, op: str, *values: Any) -> Traced:
         """A pointwise operation of the table on broadcast operands."""
-        return self.run(lambda: self.operated(op, *map(self.lift, values)))
+        watching = sys.getprofile()                             # for the user's functions, of which none is called here
+        sys.setprofile(None)
+        try:
+            return self.run(lambda: self.operated(op, *map(self.lift, values)))
+        finally:
+            sys.setprofile(watching)
 
     def operated(self, op: str, *arrays: Array) -> Array:
         """A pointwise operation of the table on operands that are promoted and broadcast as in NumPy."""
+        if op in _REAL and _are_reals(arrays):
+            return Array(self.graph.apply(op, *[array.node for array in arrays]))       # nothing to promote or stretch
         op, operands = self.promotion.operands(op, arrays)
         return self.arrays.apply(op, *operands) if op else operands[0]
 

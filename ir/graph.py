@@ -11,9 +11,11 @@ and memoised. The module knows no derivatives and no code.
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from . import arithmetic, elementary, special  # noqa: F401  (they fill the table)
 from .affine import affine, combine
@@ -55,38 +57,14 @@ from .routines import ROUTINES
 from .table import OPERATIONS, REDUCTIONS, RESULTS
 
 __all__ = [
-    "ARRAYS",
-    "DTYPES",
-    "NO_AXES",
-    "Axes",
-    "CallAttr",
-    "Check",
-    "Fold",
-    "Graph",
-    "InputAttr",
-    "Node",
-    "Operand",
-    "Part",
-    "RuledAttr",
-    "ScanAttr",
-    "ScatterAttr",
-    "Span",
-    "StoreAttr",
-    "StorePart",
-    "Vocabulary",
-    "affine",
-    "apart",
-    "copy_graph",
-    "follow",
-    "pack",
-    "part_axes",
-    "promoted",
-    "scatter_parts",
-    "sorted_axes",
-    "store_parts",
-    "unpack",
-    "whole_axes",
+    "ARRAYS", "DTYPES", "NO_AXES", "Axes", "CallAttr", "Check", "Fold", "Graph", "InputAttr", "Node",
+    "Operand", "Part", "RuledAttr", "ScanAttr", "ScatterAttr", "Span", "StoreAttr", "StorePart", "Vocabulary",
+    "affine", "apart", "copy_graph", "follow", "pack", "part_axes", "promoted", "scatter_parts",
+    "sorted_axes", "store_parts", "unpack", "whole_axes",
 ]
+
+
+_NUMBER = operator.attrgetter("id")
 
 
 @dataclass
@@ -212,11 +190,12 @@ class Graph:
             raise GraphError(f"no operation {op} in the table")
         if entry.arity is not None and len(operands) != entry.arity:
             raise GraphError(f"{op} takes {entry.arity} operands, not {len(operands)}")
-        like = promoted([o.dtype for o in operands if isinstance(o, Node) and o.op != "const"])
-        args = tuple(
-            self.node(o, None if i in entry.integers else like) for i, o in enumerate(operands)
-        )
-        args, dtype = self._typed(op, entry.result, args)
+        if not entry.integers and self._are_reals(operands):    # nothing to promote: nearly always
+            args, dtype = cast(tuple[Node, ...], operands), RESULTS.get(entry.result, "float64")
+        else:
+            like = promoted([o.dtype for o in operands if isinstance(o, Node) and o.op != "const"])
+            args = tuple([self.node(o, None if i in entry.integers else like) for i, o in enumerate(operands)])
+            args, dtype = self._typed(op, entry.result, args)
         if dtype == "int64" and op in ("add", "sub", "mul", "neg"):
             combined = combine(op, [affine(a) for a in args])
             return self._integer(op, *args) if combined is None else self._affine_node(*combined)
@@ -225,6 +204,12 @@ class Graph:
             if simpler is not None:
                 return simpler
         return self._make(op, args, None, self._union(args), dtype)
+
+    def _are_reals(self, operands: tuple[Operand, ...]) -> bool:
+        for operand in operands:
+            if not isinstance(operand, Node) or operand.dtype != "float64" or operand.graph is not self:
+                return False
+        return True
 
     def _typed(self, op: str, rule: str, args: tuple[Node, ...]) -> tuple[tuple[Node, ...], str]:
         values = args[1:] if op == "select" else args
@@ -403,10 +388,10 @@ class Graph:
     def rebuild(self, node: Node, args: Sequence[Node], attr: Any = None) -> Node:
         """A node like `node` (of this or another graph) with other operands, through the constructors."""
         attr = node.attr if attr is None else attr
+        if attr is None and node.op in OPERATIONS:
+            return self.apply(node.op, *args)
         if node.is_reduction:
             return self.reduce(node.op, attr, args[0], args[1:])
-        if node.op in OPERATIONS:
-            return self.apply(node.op, *args)
         if node.op == "read":
             return self.read(args[0], args[1:1 + attr], args[1 + attr:])
         if node.op == "const":
@@ -500,7 +485,7 @@ class Graph:
     def reachable(self, roots: Iterable[Node] | None = None) -> list[Node]:
         """The nodes that the roots (by default outputs and checks) need, operands before users."""
         if roots is None:
-            roots = [node for _, node in self.outputs] + [check.bad for check in self.checks]
+            return self._needed([node for _, node in self.outputs] + [check.bad for check in self.checks])
         stack = list(roots)
         seen: set[Node] = set()
         while stack:
@@ -508,7 +493,18 @@ class Graph:
             if node not in seen:
                 seen.add(node)
                 stack.extend(node.args)
-        return sorted(seen, key=lambda n: n.id)
+        return sorted(seen, key=_NUMBER)
+
+    def _needed(self, roots: Sequence[Node]) -> list[Node]:
+        """The same for most of the graph: one look at each node, users before operands."""
+        wanted = bytearray(len(self.nodes))
+        for node in roots:
+            wanted[node.id] = 1
+        for node in reversed(self.nodes):
+            if wanted[node.id]:
+                for operand in node.args:
+                    wanted[operand.id] = 1
+        return list(itertools.compress(self.nodes, wanted))
 
     def name(self, node: Node, name: str) -> Node:
         """Give a node one of the user's names."""
