@@ -250,9 +250,10 @@ def _copied(function: Any, trace: Trace, copies: Copies) -> Any:
     """The function with stand-ins among its globals and in its closure; its own globals stay as they are."""
     if function in copies:
         return copies[function]
-    own = {"__import__": _importer(trace, copies), "len": _length, "isinstance": _is_instance, "type": _type,
-           "hasattr": _has_attribute}
-    scope: dict[str, Any] = {"__builtins__": {**vars(builtins), **own}}
+    changed: dict[str, Any] = {"__import__": _importer(trace, copies), "len": _length}
+    if not str(function.__module__).startswith("gradc."):       # ours ask for what is traced
+        changed |= {"isinstance": _is_instance, "type": _type, "hasattr": _has_attribute}
+    scope: dict[str, Any] = {"__builtins__": {**vars(builtins), **changed}}
     copy = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__,
                               tuple(types.CellType() for _ in function.__closure__ or ()))
     copy.__kwdefaults__ = function.__kwdefaults__

@@ -362,5 +362,5 @@ def test_a_matrix_of_one_element_has_a_gradient_by_its_element_or_its_trace() ->
         _ = gradc.compile(v.T * v, jit=False).grad
     for one in (Trace(v.T * v), (v.T * v)[0, 0]):
         assert gradc.compile(one, jit=False).grad(np.array([[1.0], [2.0]])).tolist() == [[2.0], [4.0]]
-    with pytest.raises(DerivativeError, match=r"take its one element, by \[0\], or use \.backward"):
+    with pytest.raises(DerivativeError, match=r"take its one element, by \[0\], or use \.vjp"):
         _ = gradc.compile("x", {"x": "1"}, jit=False).grad
