@@ -66,7 +66,7 @@ def _values(program: Program, order: Mapping[Item, int]) -> list[Buffer]:
     entries: dict[tuple[Loop, ...], dict[Item, int]] = {}
     for item, home in program.homes.items():
         held = item.contraction is not None and item.contraction.array is not None
-        if home.storage and not held and stored_at_once(program, item) is None:
+        if home.storage and not held and item.kind != "pack" and stored_at_once(program, item) is None:
             if home.home not in entries:
                 body = home.home[-1].body if home.home else program.body
                 entries[home.home] = {one: k for k, top in enumerate(body) for one in items_of(top)}
@@ -89,7 +89,7 @@ def _arrays(program: Program, order: Mapping[Item, int]) -> list[Buffer]:
         if item.kind in ("store", "scatter") and item.node not in outside:
             writers.setdefault(item.node, []).append(item)
     entry = {item: k for k, top in enumerate(program.body) for item in items_of(top)}
-    values = {item.array: item for item in program.homes if stored_at_once(program, item) is not None}
+    values = {store.node: item for item in program.homes if (store := stored_at_once(program, item)) is not None}
     found = []
     for node, own in writers.items():
         value = values.get(node)
@@ -100,11 +100,12 @@ def _arrays(program: Program, order: Mapping[Item, int]) -> list[Buffer]:
         places = {read.args[1:1 + read.attr] for user in readers for read in user.inline
                   if read.op == "read" and read.args[0] is node}
         if value is not None:
-            places.add(tuple(node.graph.axis(axis) for axis in value.layout))
+            places.add(tuple(node.graph.axis(axis) for axis in value.layout))   # () for a part of the array
         place = places.pop() if len(places) == 1 else ()
         points = tuple(index.attr for index in place) if all(index.op == "axis" for index in place) else ()
         zeroed = not covers(program, node)
-        filled, first = (BEFORE, BEFORE) if zeroed else min((order[item], entry[item]) for item in own)
+        filled, first = (BEFORE, BEFORE) if zeroed else min(
+            (order[item], entry[item]) for item in (*own, *([value] if value is not None else ())))
         found.append(Buffer(node, tuple(readers), (node.dtype, (), node.shape), points, value, filled, first,
                             max(entry[user] for user in readers)))
     return found

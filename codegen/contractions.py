@@ -5,8 +5,8 @@ each with free axes of its own and all of the summed ones: the rows, the columns
 product. `gather` finds such sums, for any order of factors, and writes their body as one product of the two
 operands; `plan` reads that form and chooses the order of the axes in which each operand and each result is kept.
 Here the loops are whole; once they are fused, a contraction has dissolved. A short axis of known length stays a
-loop, and so does a sum with a batch axis, which both operands have. Where sizes are unknown `matmul` (in `routines`)
-decides when it is called, and loops over what is small.
+loop. Batch axes, and the samples of a convolution, are loops around a product (`batches`). Where sizes are unknown
+`matmul` (in `routines`) decides when it is called, and loops over what is small.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from gradc.ir.dims import Axis, axis_order
-from gradc.ir.graph import Axes, Graph, Node, copy_graph, scatter_parts, store_parts
+from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part, copy_graph, scatter_parts, store_parts
+
+from .batches import Around, around, leads, plain, scattered
 
 SHORT = 8               # a product of known lengths below this is a loop: a library call would not pay
 Layout = tuple[Axis, ...]
@@ -28,6 +30,8 @@ class Contraction:
     """A sum as a matrix product: result[rows, columns] = left[rows, summed] right[summed, columns].
 
     array     the array node that the result goes into without a copy, None where it is kept by itself
+    loops     axes of the loops around the product
+    packed    operands that are copied just before, for this product alone
     """
 
     left: Node
@@ -36,13 +40,19 @@ class Contraction:
     columns: Layout
     summed: Layout
     array: Node | None = None
+    loops: Axes = NO_AXES
+    packed: tuple[Node, ...] = ()
 
 
 class Plan(NamedTuple):
-    """The contractions of a graph by their outermost sum, and the order of axes of what is kept for them."""
+    """The contractions of a graph by their outermost sum, and the order of axes of what is kept for them.
+
+    packed   operands that each product copies for itself, and that are read in place by everything else
+    """
 
     contractions: dict[Node, Contraction]
     layouts: dict[Node, Layout]
+    packed: set[Node]
 
 
 # -- finding ------------------------------------------------------------------------------------
@@ -110,10 +120,34 @@ def _multiplied(graph: Graph, factors: Sequence[Node]) -> Node:
     return value
 
 
-def _sides(chain: Chain) -> tuple[_Side, _Side, int] | None:
+class _Product(NamedTuple):
+    """A chain as a product: its two operands, its sign, and what is around it."""
+
+    sides: tuple[_Side, _Side]
+    sign: int
+    around: Around
+
+
+def _products(nodes: Sequence[Node], merged: Collection[Node]) -> dict[Node, tuple[Chain, _Product]]:
+    """The contractions among some nodes, by their outermost sum."""
+    scatters = scattered(nodes)
+    found: dict[Node, tuple[Chain, _Product]] = {}
+    in_loops: set[Node] = set()
+    for top, chain in _chains(nodes, merged).items():
+        product = _product(chain, scatters, in_loops)
+        if product is not None:
+            found[top] = chain, product
+            in_loops.update([top] if product.around.loops else [])
+    return found
+
+
+def _product(chain: Chain, scatters: Mapping[Node, Part] | None = None,
+             in_loops: Collection[Node] = ()) -> _Product | None:
     """The two operands of a chain and the sign of their product, None where it is no contraction."""
-    summed, free = chain.summed, chain.links[0].axes
-    groups = _groups([node.axes & free for node in (*_leaves(chain.body), *chain.guards)])
+    free, leaves = chain.links[0].axes, _leaves(chain.body)
+    outside = around(chain.links[0], leaves, chain.summed, scatters or {}, in_loops)
+    summed = chain.summed - outside.loops
+    groups = _groups([node.axes & free - outside.loops for node in (*leaves, *chain.guards)])
     if len(groups) != 2 or any(_is_short(group) for group in (*groups, summed)):
         return None
     sides = (_Side(groups[0]), _Side(groups[1]))
@@ -139,7 +173,7 @@ def _sides(chain: Chain) -> tuple[_Side, _Side, int] | None:
         (computed.factors if above else computed.divisors).append(node)
     for guard in chain.guards:
         next((side for side in sides if guard.axes & side.axes), computed).guards.append(guard)
-    return (*sides, sign) if all(side.covers(summed) for side in sides) else None
+    return _Product(sides, sign, outside) if all(side.covers(summed) for side in sides) else None
 
 
 def _leaves(body: Node) -> list[Node]:
@@ -183,7 +217,7 @@ def spread(graph: Graph, merged: Collection[Node]) -> Graph:
     for top, chain in chains.items():
         if chain.body.op in ("add", "sub"):
             terms = _terms(chain.body)
-            if any(_sides(chain._replace(body=term)) is not None for _, term in terms):
+            if any(_product(chain._replace(body=term)) is not None for _, term in terms):
                 parted[top] = terms
     if not parted:
         return graph
@@ -201,7 +235,7 @@ def spread(graph: Graph, merged: Collection[Node]) -> Graph:
         chain, total, rest = chains[node], new.const(0.0, node.dtype), new.const(0.0, node.dtype)
         for plus, term in parted[node]:
             op = "add" if plus else "sub"
-            if _sides(chain._replace(body=term)) is None:
+            if _product(chain._replace(body=term)) is None:
                 rest = _added(new, op, rest, made[term])
             else:
                 total = _added(new, op, total, summed(new, chain, made[term]))
@@ -231,18 +265,22 @@ def _added(graph: Graph, op: str, total: Node, term: Node) -> Node:
     return term if op == "add" else graph.apply("neg", term)
 
 
+def summed_by_products(graph: Graph, merged: Collection[Node]) -> set[Node]:
+    """The sums that are matrix products, with the sums inside them."""
+    return {link for chain, _ in _products(graph.reachable(), merged).values() for link in chain.links}
+
+
 def gather(graph: Graph, merged: Collection[Node]) -> Graph:
-    """The graph with the body of each contraction as one product of its two operands.
+    """The graph with the body of each contraction as one product of its two operands; sums of loops come last.
 
     One that is there already, over other axes, is kept in an array and read from it.
     """
-    chains = _chains(graph.reachable(), merged)
-    chosen = {top: sides for top, chain in chains.items() if (sides := _sides(chain)) is not None}
+    chosen = _products(graph.reachable(), merged)
     if not chosen:
         return graph
     made: dict[Node, Node] = {}
     seen: dict[Pattern, tuple[Node, Layout]] = {}
-    masked = {(side.factors[0], frozenset(side.guards)) for sides in chosen.values() for side in sides[:2]
+    masked = {(side.factors[0], frozenset(side.guards)) for _, product in chosen.values() for side in product.sides
               if side.guards and len(side.factors) == 1 and not side.divisors}
 
     def change(new: Graph, node: Node, args: list[Node]) -> Node:
@@ -252,10 +290,11 @@ def gather(graph: Graph, merged: Collection[Node]) -> Graph:
         elif node not in chosen:
             made[node] = new.rebuild(node, args)
         else:
-            left, right, sign = chosen[node]
+            chain, ((left, right), sign, outside) = chosen[node]
             total = new.apply("mul", left.product(new, made, sign), right.product(new, made, 1))
-            for link in reversed(chains[node].links):
-                total = new.reduce("sum", link.attr, total)
+            axes = [link.attr for link in reversed(chain.links)]
+            for axis in (*(a for a in axes if a not in outside.loops), *(a for a in axes if a in outside.loops)):
+                total = new.reduce("sum", axis, total)
             made[node] = _known(new, total, seen)
         return made[node]
 
@@ -373,64 +412,67 @@ def plan(graph: Graph, nodes: Sequence[Node], merged: Collection[Node]) -> Plan:
     def ranked(axes: Iterable[Axis]) -> Layout:
         return tuple(sorted(axes, key=lambda axis: (-count[axis], axis_order(axis))))
 
-    found = Plan({}, {})
+    found = Plan({}, {}, set())
     targets = _targets(graph, nodes)
-    for top, chain in _chains(nodes, merged).items():
-        sides = _sides(chain) if chain.body.op == "mul" and not chain.guards else None
-        if sides is None or any(side.divisors or len(side.factors) != 1 for side in sides[:2]) or sides[2] < 0:
+    for chain, made in _products(nodes, merged).values():
+        if chain.body.op != "mul" or chain.guards or made.sign < 0 or any(
+                side.divisors or len(side.factors) != 1 for side in made.sides):
             continue
-        known = [_layout(side.factors[0], found.layouts) for side in sides[:2]]
-        made = _fit(sides[:2], known, chain.summed, ranked)
-        if made is None:
+        loops = made.around.loops
+        inner = [link for link in chain.links if link.attr not in loops]
+        top, fitting = inner[0], _fit(made, found.layouts, chain.summed - loops, ranked)
+        if fitting is None or inner != list(chain.links[-len(inner):]):
             continue
-        left, right, rows, columns, summed = made
-        target = targets.get(top)
-        array = None
-        if target is not None and len(rows) == len(columns) == 1:
-            array, order = target
-            if order == columns + rows:
-                left, right, rows, columns = right, left, columns, rows
-        elif ranked(rows + columns)[0] in columns:
+        left, right, rows, columns, summed = fitting
+        outer = ranked(loops)
+        array, order = targets.get(top, (None, ()))
+        free = tuple(axis for axis in order if axis in loops)
+        if free + columns + rows == order and len(rows) == len(columns) == 1:
             left, right, rows, columns = right, left, columns, rows
+        elif free + rows + columns != order or len(rows) != 1 or len(columns) != 1:
+            array, free = None, tuple(axis for axis in outer if axis in top.axes)
+            if made.around.turned(rows, columns) if made.around.indices else ranked(rows + columns)[0] in columns:
+                left, right, rows, columns = right, left, columns, rows
+        packed = []
         for node, group in ((left, rows), (right, columns)):
-            if _plain(node) is None:
-                found.layouts.setdefault(node, group + summed if ranked(group + summed)[0] in group else summed + group)
-        found.contractions[top] = Contraction(left, right, rows, columns, summed, array)
-        found.layouts[top] = rows + columns
+            if plain(node, loops) is None:
+                rowwise = (made.around.turned(summed, group) if loops else  # places run innermost, not the window
+                           ranked(group + summed)[0] in group)
+                found.layouts.setdefault(node, outer + (group + summed if rowwise else summed + group))
+                packed += [node] if loops and node.op == "read" else []
+        found.packed.update(packed)
+        found.contractions[top] = Contraction(left, right, rows, columns, summed, array, loops, tuple(packed))
+        found.layouts[top] = free + rows + columns
     return found
 
 
-def _layout(node: Node, known: dict[Node, Layout]) -> Layout | None:
-    """The order of axes in which an operand is there already, None where it is still open."""
-    return known.get(node) or _plain(node)
-
-
-def _plain(node: Node) -> Layout | None:
-    """The axes of a whole array that is read as it is."""
-    if node.op != "read" or len(node.args) != 1 + node.attr or any(index.op != "axis" for index in node.args[1:]):
-        return None
-    axes = tuple(index.attr for index in node.args[1:])
-    whole = tuple(axis.dim for axis in axes) == node.args[0].shape and node.dtype == node.args[0].dtype
-    return axes if whole and len(set(axes)) == len(axes) else None
-
-
-def _fit(sides: Sequence[_Side], known: Sequence[Layout | None], summed: Axes,
+def _fit(product: _Product, known: Mapping[Node, Layout], summed: Axes,
          ranked: Callable[[Iterable[Axis]], Layout]) -> tuple[Node, Node, Layout, Layout, Layout] | None:
     """Operands, rows, columns and summed axes in an order that the layouts allow; None where there is none."""
-    order: Layout | None = None
+    loops, order = product.around.loops, None
     groups = []
-    for side, layout in zip(sides, known, strict=True):
-        own = side.factors[0].axes - summed
+
+    def arranged(axes: Iterable[Axis]) -> Layout:
+        return tuple(sorted(ranked(axes), key=product.around.position))
+
+    for side in product.sides:
+        node = side.factors[0]
+        own = node.axes - summed - loops
+        layout = known.get(node) or plain(node, loops)
         if layout is None:
-            groups.append(ranked(own))
+            groups.append(arranged(own))
             continue
+        if not leads(layout, loops):
+            return None
+        layout = tuple(axis for axis in layout if axis not in loops)
         inner = tuple(axis for axis in layout if axis in summed)
         outer = tuple(axis for axis in layout if axis in own)
         if layout not in (inner + outer, outer + inner) or (order is not None and order != inner):
             return None
         order = inner
         groups.append(outer)
-    return sides[0].factors[0], sides[1].factors[0], groups[0], groups[1], order or ranked(summed)
+    left, right = (side.factors[0] for side in product.sides)
+    return left, right, groups[0], groups[1], order or arranged(summed)
 
 
 def _targets(graph: Graph, nodes: Sequence[Node]) -> dict[Node, tuple[Node, Layout]]:

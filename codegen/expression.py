@@ -79,7 +79,9 @@ def extent(dim: Dim, names: Mapping[str, str], graph: Graph) -> str:
     text, _ = dimension(dim, names)
     argument = graph.inputs.get(dim.name or "")
     bound = dim.name is not None and (argument is None or bool(argument.shape))
-    known = bound or (dim.constant is not None and dim.constant >= 0)
+    atoms = {atom for monomial, _ in dim.terms for atom in monomial}
+    sizes = all(isinstance(atom, str) and (atom not in graph.inputs or graph.inputs[atom].shape) for atom in atoms)
+    known = bound or (sizes and all(factor >= 0 for _, factor in dim.terms))
     return text if known else f"max({text}, 0)"
 
 
@@ -196,18 +198,22 @@ def is_wrapped(text: str) -> bool:
 
 
 def product(item: Item, held: Callable[[Node], tuple[str, tuple[Axis, ...]]],
-            size: Callable[[Sequence[Axis]], str]) -> str:
+            size: Callable[[Sequence[Axis]], str], names: Mapping[Axis, str]) -> str:
     """The call that multiplies two matrices into a third: `matmul(x, W.T, scores)`.
 
     held    the array that holds a value, with its axes in order
     size    the text of the product of some axes' lengths
+    names   the variables of the loops around the call
     """
     made = item.contraction
     assert made is not None
 
     def matrix(node: Node, first: tuple[Axis, ...], second: tuple[Axis, ...]) -> str:
         text, axes = held(node)
+        around = [names[axis] for axis in axes if axis in made.loops]
+        axes = axes[len(around):]
         turned = axes == second + first
+        text += f"[{', '.join(around)}]" if around else ""
         if len(axes) > 2:
             before, after = (second, first) if turned else (first, second)
             text = f"{text}.reshape({size(before)}, {size(after)})"

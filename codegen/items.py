@@ -21,6 +21,7 @@ from gradc.ir.graph import (
     Graph,
     Node,
     StorePart,
+    affine,
     apart,
     part_axes,
     scatter_parts,
@@ -38,7 +39,7 @@ MERGED = ("sum", "prod", "max", "min", "any", "all")
 class Item:
     """One statement: a definition, an accumulation, a scan step, a store, a scatter or a check.
 
-    kind      "def", "acc", "scan", "dot", "store", "scatter", "call", "check"
+    kind      "def", "acc", "scan", "dot", "store", "scatter", "call", "check", "pack" (an operand copied for one "dot")
     node      the value (for a store or scatter: the array node)
     roots     the nodes whose text the statement needs: value first, then indices
     domain    the axes over which the statement runs
@@ -47,6 +48,7 @@ class Item:
     sunk      those of them that hold wherever the value is used
     layout    the order of the axes of its buffer, if a matrix product reads or makes it; () for any
     array     the array of the graph that it is an element of: what keeps the value, if anything must
+    part_of   the statement that puts the value into an array, shifted or flat: what needs it later reads it there
     """
 
     kind: str
@@ -61,6 +63,7 @@ class Item:
     layout: tuple[Axis, ...] = ()
     contraction: Contraction | None = None
     array: Node | None = None
+    part_of: Item | None = None
     inline: list[Node] = field(default_factory=list)
     deps: list[Item] = field(default_factory=list)
     users: list[Item] = field(default_factory=list)
@@ -133,6 +136,7 @@ class _Builder:
         self.aligned = aligned(self.order)
         self.arrays = {value: (node, axes) for node in self.order if node.op == "store"
                        for value, axes in whole_parts(node) if self._is_kept_in(value, axes)}
+        self.merged -= self.plan.contractions.keys()            # sums around a product are statements of their own
 
     def _is_index(self, node: Node) -> bool:
         """Whether a node is cheap integer or truth arithmetic on indices, dimensions and constants."""
@@ -152,6 +156,8 @@ class _Builder:
             not self._is_index(value)
 
     def _has_item(self, node: Node) -> bool:
+        if node in self.plan.packed:
+            return False
         if node.is_reduction or node.op == "scan" or node in self.plan.layouts or node in self.choices.packed:
             return True
         if node in self.arrays:
@@ -186,6 +192,7 @@ class _Builder:
                 made = [] if product is not None and node.op == "store" else self._array_items(node, product)
             elif self._has_item(node):
                 made = [self._item(node)]
+                items += self._packs(made[0], of)
             else:
                 made = []
             for item in made:
@@ -208,6 +215,7 @@ class _Builder:
         self._sink_guards(items)
         for item in items:                                      # a value under index guards may be a guard itself
             item.guards = tuple(sorted(item.guards, key=lambda n: (not self._is_index(n), n.id)))
+        _keep_in_arrays(items, self.graph)
         return items
 
     def _item(self, node: Node) -> Item:
@@ -215,7 +223,7 @@ class _Builder:
         contraction = self.plan.contractions.get(node)
         if contraction is not None:
             roots = (contraction.left, contraction.right)
-            return Item("dot", node, roots, NO_AXES, layout=layout, contraction=contraction)
+            return Item("dot", node, roots, contraction.loops, layout=layout, contraction=contraction)
         if node.is_reduction:
             axes, guards, body = {node.attr}, list(node.args[1:]), node.args[0]
             while body in self.merged:
@@ -229,6 +237,16 @@ class _Builder:
             return Item("scan", node, node.args, node.axes, layout=layout)
         array, layout = self.arrays.get(node, (None, layout))
         return Item("def", node, (node,), node.axes, layout=layout, array=array)
+
+    def _packs(self, product: Item, of: dict[Node, list[Item]]) -> list[Item]:
+        """The copies that are made for one product alone."""
+        made = []
+        for node in product.contraction.packed if product.contraction is not None else ():
+            made.append(Item("pack", node, (node,), node.axes, layout=self.plan.layouts[node]))
+            self._connect(made[-1], of)
+            made[-1].users.append(product)
+        product.deps += made
+        return made
 
     def _product_into(self, node: Node, of: dict[Node, list[Item]]) -> Item | None:
         """The matrix product that fills an array: it goes there directly, before the array's other parts."""
@@ -262,9 +280,9 @@ class _Builder:
         """Find the inline nodes of an item (operands first) and the items that it depends on."""
         start: list[Node] = []
         for root in item.roots:
-            if item.kind == "def" and root is item.node:
+            if item.kind in ("def", "pack") and root is item.node:
                 start += root.args
-            else:
+            elif item.contraction is None or root not in item.contraction.packed:
                 start.append(root)
         seen: set[Node] = set()
         deps: dict[Item, None] = {}
@@ -280,7 +298,7 @@ class _Builder:
             elif not (node.is_array and node.op != "input"):
                 stack += node.args
         item.inline = sorted((n for n in seen if n not in of), key=lambda n: n.id)
-        item.deps = list(deps)
+        item.deps += deps
         for dep in deps:
             dep.users.append(item)
 
@@ -342,6 +360,50 @@ def _whole(array: Node) -> tuple[StorePart, Node, tuple[Node, ...]]:
     axes = whole_axes(array.shape)
     value = array.graph.read(array, [array.graph.axis(axis) for axis in axes])
     return StorePart(axes, tuple(Dim.of(0) for _ in axes), 0), value, ()
+
+
+def fills(indices: Sequence[Node], shape: Sequence[Dim]) -> bool:
+    """Whether indices reach every element of an array once: whole axes, each its own, also several in one dimension."""
+    taken: list[Axis] = []
+    for index, dim in zip(indices, shape, strict=True):
+        atoms, offset = affine(index)
+        if offset.constant != 0 or any(atom.op != "axis" for atom in atoms):
+            return False
+        size = Dim.of(1)
+        for atom, stride in sorted(atoms.items(), key=lambda item: item[1]):
+            if size != Dim.of(stride):
+                return False
+            size = size * atom.attr.dim
+            taken.append(atom.attr)
+        if size != dim:
+            return False
+    return len(set(taken)) == len(taken)
+
+
+def _keep_in_arrays(items: Sequence[Item], graph: Graph) -> None:
+    """Find the values that stand in an array anyway, where nothing else is written over them.
+
+    A call that is refused leaves `out` alone, so what is given back takes a value only where nothing is checked.
+    """
+    given = {node for _, node in graph.outputs if graph.checks}
+    parts: dict[Node, list[Item]] = {}
+    for item in items:
+        if item.kind in ("store", "scatter") and item.node not in given:
+            parts.setdefault(item.node, []).append(item)
+    for item in (part for written in parts.values() for part in written):
+        if item.guards or not (_is_flat(item) and len(parts[item.node]) == 1 if item.part is None else all(
+                one is item or (one.part is not None and apart(one.part, item.part)) for one in parts[item.node])):
+            continue
+        for dep in item.deps:
+            if (dep.node is item.body and dep.kind in ("def", "acc") and not dep.guards and dep.array is None
+                    and dep.part_of is None and not dep.layout and dep.node.dtype == item.node.dtype):
+                dep.part_of = item
+
+
+def _is_flat(item: Item) -> bool:
+    """Whether a scatter writes every element of its array once."""
+    indices = item.roots[1:1 + len(item.node.shape)]
+    return fills(indices, item.node.shape) and item.domain == frozenset(a for index in indices for a in index.axes)
 
 
 def _order_parts(items: Sequence[Item]) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from gradc.ir.dims import Axis, Dim, axis_order
 from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part, affine, scatter_parts
 
+from .batches import length
 from .carries import Chain, chains, neighbours, rows
 from .contractions import by_axes, factors, gather, multiplied_by_axes, spread
 from .items import Choices, Item, is_cheap, make_items, merged_reductions, union
@@ -137,12 +138,12 @@ def _lower(items: Sequence[Item], opened: Axes, tile: Loop | None = None) -> lis
     """The loops of some items inside loops over `opened`; inside a tile its own axis is opened last."""
     if all(item.domain <= opened for item in items):
         return list(items)
-    stages = _stages(items)
+    stages = _stages(items, opened)
     if len(stages) > 1:
         return [entry for stage in stages for entry in _lower(stage, opened)]
     last = tile.tiled if tile is not None else None
     axis = _choose(items, opened, last)
-    phase = phases(items, axis)
+    phase = phases(items, axis, opened)
     _part_scatters(items, axis, opened, phase)
     body: list[Loop | Item] = []
     for p in range(max(phase.values()) + 1):
@@ -161,22 +162,39 @@ def _lower(items: Sequence[Item], opened: Axes, tile: Loop | None = None) -> lis
     return body
 
 
-def _stages(items: Sequence[Item]) -> list[list[Item]]:
-    """The items between matrix products, and the products: each loop nest is chosen for its own stage."""
+def _stages(items: Sequence[Item], opened: Axes) -> list[list[Item]]:
+    """The items between matrix products, and the products: each loop nest is chosen for its own stage.
+
+    A product whose loops are not all opened yet is an item like others; what is copied for a product comes just before.
+    """
     stage: dict[Item, int] = {}
+    products = {item for item in items if item.kind == "dot" and item.domain <= opened}
     for item in items:
-        stage[item] = max((stage[d] + (d.kind == "dot" or item.kind == "dot") for d in item.deps if d in stage),
-                          default=0)
+        stage[item] = max((stage[d] + (d in products or item in products) for d in item.deps if d in stage), default=0)
+    for item in items:
+        if item.kind == "pack":
+            (product,) = item.users
+            stage[item] = stage.get(product, stage[item]) - (product in products)
     for item in reversed(items):                                # what needs no array is computed beside its first use
-        if item.kind != "dot" and item.users and not any(d.node.axes or d.node.is_array for d in item.deps):
+        if item not in products and item.users and not any(d.node.axes or d.node.is_array for d in item.deps):
             stage[item] = min((stage[user] for user in item.users if user in stage), default=stage[item])
+        elif item.kind in ("def", "acc") and item.users and all(user in stage for user in item.users):
+            latest = min(stage[user] - (user in products) for user in item.users)
+            if latest > stage[item] and all(_is_in_memory(d) or any(
+                    stage.get(user, 0) >= latest for user in d.users if user is not item) for d in item.deps):
+                stage[item] = latest                            # nor is memory, if all that it needs is there anyway
     found: dict[tuple[int, bool], list[Item]] = {}
     for item in items:
-        found.setdefault((stage[item], item.kind == "dot"), []).append(item)
+        found.setdefault((stage[item], item in products), []).append(item)
     return [found[key] for key in sorted(found)]
 
 
-def phases(items: Sequence[Item], axis: Axis) -> dict[Item, int]:
+def _is_in_memory(item: Item) -> bool:
+    """Whether a value is kept in an array, or is one, whatever uses it."""
+    return item.kind in ("store", "scatter", "call") or item.array is not None or item.part_of is not None
+
+
+def phases(items: Sequence[Item], axis: Axis, opened: Axes) -> dict[Item, int]:
     """The loop over `axis` in which each item runs; items outside the loop run before their phase's."""
     phase: dict[Item, int] = {}
     direction: dict[int, int] = {}
@@ -188,7 +206,7 @@ def phases(items: Sequence[Item], axis: Axis) -> dict[Item, int]:
                 earliest += 1
             direction[earliest] = item.direction
         phase[item] = earliest
-    _sink(items, axis, phase)
+    _sink(items, axis, opened, phase)
     return phase
 
 
@@ -199,20 +217,26 @@ def _ready(phase: int, dep: Item, member: bool, axis: Axis) -> int:
     return phase
 
 
-def _sink(items: Sequence[Item], axis: Axis, phase: dict[Item, int]) -> None:
-    """Move definitions into their users' phase where that keeps no more values than it frees."""
+def _sink(items: Sequence[Item], axis: Axis, opened: Axes, phase: dict[Item, int]) -> None:
+    """Move definitions, and sums with all that they are made of, to their users where that keeps no more values."""
     for item in reversed(items):
         users = [u for u in item.users if u in phase]
-        if item.kind != "def" or not users or len(users) != len(item.users):
+        if item.kind not in ("def", "pack", "acc") or not users or len(users) != len(item.users):
             continue
         member = axis in item.domain
         target = min(phase[u] - 1 if member and axis not in u.domain else phase[u] for u in users)
         if target <= phase[item]:
             continue
-        kept = sum(1 for d in item.deps if d in phase and axis in d.domain and axis not in d.reduces
-                   and not is_cheap(d) and all(phase[u] < target for u in d.users if u in phase and u is not item)
-                   and phase[d] < target)
-        if kept <= 1:
+        if item.kind == "acc":
+            moves = axis not in item.reduces and not item.node.axes <= opened and all(
+                d not in phase or _is_in_memory(d)
+                or all(phase[u] >= target for u in d.users if u in phase and u is not item) for d in item.deps)
+        else:
+            moves = sum(
+                d in phase and axis in d.domain - d.reduces and not _is_in_memory(d) and not is_cheap(d)
+                and all(phase[u] < target for u in d.users if u in phase and u is not item) and phase[d] < target
+                for d in item.deps) <= 1
+        if moves:
             phase[item] = target
 
 
@@ -252,21 +276,22 @@ def _choose(items: Sequence[Item], opened: Axes, last: Axis | None = None) -> Ax
     In a tile, where arrays are small, only the order of magnitude of that counts, then how many values have the axis.
     """
     closed = union(items) - opened
-    candidates = sorted(closed - {last} or closed, key=axis_order)
+    products = frozenset[Axis]().union(*(item.domain for item in items if item.kind == "dot")) - opened
+    candidates = sorted(products or closed - {last} or closed, key=axis_order)
     if len(candidates) == 1:
         return candidates[0]
-    best: list[tuple[tuple[int, ...], float, int, Axis]] = []
+    best: list[tuple[tuple[int, ...], float, float, int, Axis]] = []
     waiting = sum(1 for item in items if item.domain - opened)
     for rank, axis in enumerate(candidates):
-        phase = phases(items, axis)
+        phase = phases(items, axis, opened)
         kept = _kept(items, axis, phase, opened)
         members = sum(1 for item in items if axis in item.domain)
         free = kept == 0 and max(phase.values()) == 0 and 2 * members >= waiting
         memory = kept + _arrays(items, axis, opened) + _rest(items, axis, phase, opened)
         key = (0, 0) if free or (not memory and last is None) else (1, memory) if last is None else (
             1, len(str(memory)), -members)
-        best.append((key, _contiguity(items, axis), rank, axis))
-    return min(best, key=lambda entry: entry[:3])[3]
+        best.append((key, *_contiguity(items, axis), rank, axis))
+    return min(best, key=lambda entry: entry[:-1])[-1]
 
 
 def _rest(items: Sequence[Item], axis: Axis, phase: dict[Item, int], opened: Axes) -> int:
@@ -276,7 +301,7 @@ def _rest(items: Sequence[Item], axis: Axis, phase: dict[Item, int], opened: Axe
         outside = [item for item in items if phase[item] == p and axis not in item.domain]
         candidates = union(outside) - opened
         if candidates:
-            total += min(_kept(outside, other, phases(outside, other), opened) + _arrays(outside, other, opened)
+            total += min(_kept(outside, other, phases(outside, other, opened), opened) + _arrays(outside, other, opened)
                          for other in candidates)
     return total
 
@@ -300,25 +325,38 @@ def _kept(items: Sequence[Item], axis: Axis, phase: dict[Item, int], opened: Axe
     """How much memory the values take that a split over `axis` separates from a use (10 an axis)."""
     total = 0
     for item in items:
-        if item.kind in ("def", "acc", "scan") and axis in item.domain and axis not in item.reduces:
+        if item.kind in ("def", "acc", "scan") and axis in item.domain - item.reduces and not _is_in_memory(item):
             if not is_cheap(item) and any(phase[u] != phase[item] for u in item.users if u in phase):
                 total += 10 ** len(item.node.axes - opened)
     return total
 
 
-def _contiguity(items: Sequence[Item], axis: Axis) -> float:
-    """The share of the accesses with this axis in which it is the last index (opened late if high)."""
+def _contiguity(items: Sequence[Item], axis: Axis) -> tuple[float, float]:
+    """The share of the accesses with this axis in which it is the last index (opened late if high).
+
+    The second number, for axes alike in that, is its mean distance from the first index.
+    """
     last = total = 0
+    place = 0.0
     for item in items:
         for indices in _accesses(item):
-            if any(axis in index.axes for index in indices):
+            found = [k for k, index in enumerate(indices) if axis in index.axes]
+            if found:
                 total += 1
-                last += axis in indices[-1].axes
-    return last / total if total else 0.0
+                last += found[-1] == len(indices) - 1
+                place += found[0] + _within(indices[found[0]], axis)
+    return (last / total, place / total) if total else (0.0, 0.0)
+
+
+def _within(index: Node, axis: Axis) -> float:
+    """Where an axis stands among those of an index, from 0 to 1: by its stride, then the shortest first."""
+    strides = {atom.attr: factor for atom, factor in affine(index)[0].items() if atom.op == "axis"}
+    order = sorted(strides, key=lambda a: (-abs(strides[a]), length(a.dim), axis_order(a)))
+    return order.index(axis) / len(order) if axis in strides else 0.0
 
 
 def _accesses(item: Item) -> list[tuple[Node, ...]]:
-    if item.node.op == "read":
+    if item.kind == "def" and item.node.op == "read":
         return []                                               # packed: it counts where it is used
     reads = [n for n in (*item.inline, *(dep.node for dep in item.deps)) if n.op == "read"]
     found = [n.args[1:1 + n.attr] for n in reads]
@@ -386,10 +424,11 @@ def place(body: Sequence[Loop | Item], items: Sequence[Item]) -> dict[Item, Home
         home = local if item.kind == "acc" else path
         for user in item.users:
             home = _common(home, paths[user])
-        axes = item.node.axes if item.kind in ("def", "acc", "scan", "dot") else NO_AXES
+        axes = item.node.axes if item.kind in ("def", "acc", "scan", "dot", "pack") else NO_AXES
         closed = axes - {loop.axis for loop in home}
+        whole = item.array if item.contraction is None else item.contraction.array
         storage = tuple(axis for axis in item.layout or [loop.axis for loop in path]
-                        if axis in closed or (item.array is not None and closed))       # an array is there as a whole
+                        if axis in closed or (whole is not None and closed))            # an array is there as a whole
         homes[item] = Home(path, local, home, storage, item.kind in ("acc", "dot"))
     return homes
 

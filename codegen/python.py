@@ -15,7 +15,7 @@ from math import prod
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import Axes, CallAttr, Node
 from gradc.ir.routines import ROUTINES
-from gradc.ir.table import AND
+from gradc.ir.table import AND, TERNARY
 
 from .buffers import shared
 from .carries import Chain
@@ -108,6 +108,9 @@ class BodyPrinter(ValuePrinter):
         for node in [n for n in arrays if n not in owners]:
             self._allocate_array(node, labels.get(node, ""))
         values = {item: home for item, home in self.program.homes.items() if item.node in self.values}
+        for item in (item for item in self.program.homes if item.kind == "pack"):
+            self._allocate_pack(item, self.program.homes[item])
+        values = {item: home for item, home in values.items() if item.kind != "pack"}
         first = {item: None for item in values
                  if item.node not in owners and stored_at_once(self.program, item) is None}
         for item in first:
@@ -169,18 +172,28 @@ class BodyPrinter(ValuePrinter):
         name = "" if memory else self.names.fresh(label) if label else self.names.numbered(numbered)
         if not memory:
             memory = name if alone or label else self.names.fresh(f"{name}_all")
-            tiled = {loop.tiled for loop in home.home}
-            shape = self._shape([Dim.of(TILE) if axis in tiled else axis.dim for axis in home.storage])
-            self.top.append(f"{memory} = np.empty({shape}{self._dtype(node)})")
+            self.top.append(f"{memory} = {self._empty(item, home)}")
         self.buffers[node] = memory
         if alone:
             self.locals[node] = memory
         elif name and not label:
             self.locals[node] = name
-        elif (label and own == label) or store is not None:
+        elif (label and own == label) or (store is not None and item.kind == "def"):
             self.locals[node] = self.names.fresh(name_of_read(self._element(node)))
         else:
             self.locals[node] = self.names.fresh(own) if own else self.names.numbered(numbered)
+
+    def _allocate_pack(self, item: Item, home: Home) -> None:
+        """The scratch into which an operand is copied, the same for every product that copies it."""
+        if (item.node, home.storage) not in self.packs:
+            joined = any(len(index.axes) > 1 for index in item.node.args[1:])
+            name = self.packs[item.node, home.storage] = self.names.fresh("windows" if joined else "packed")
+            self.top.append(f"{name} = {self._empty(item, home)}")
+
+    def _empty(self, item: Item, home: Home) -> str:
+        tiled = {loop.tiled for loop in home.home}
+        shape = self._shape([Dim.of(TILE) if axis in tiled else axis.dim for axis in home.storage])
+        return f"np.empty({shape}{self._dtype(item.node)})"
 
     def _arrays(self) -> list[Node]:
         found: dict[Node, None] = {}
@@ -358,7 +371,9 @@ class BodyPrinter(ValuePrinter):
                 self._lines([*lines, f"if {condition}:"] if condition else lines, pad)
                 block = condition
             inner = depth + 1 if condition else depth
-            if isinstance(entry, Loop):
+            if isinstance(entry, Loop) and set(items_of(entry)) <= self.stored:
+                pass
+            elif isinstance(entry, Loop):
                 self._emit_loop(entry, inner, path, implied | frozenset(guards))
             else:
                 self._lines(self._statement(entry, path), "    " * inner)
@@ -377,7 +392,7 @@ class BodyPrinter(ValuePrinter):
     def _guards(self, entry: Loop | Item, path: Path) -> list[Node]:
         """The guards under which an entry runs as a whole: a loop's are those that all in it share."""
         if isinstance(entry, Item):
-            return list(entry.guards)
+            return list(self._conditions(entry))
         opened = {loop.axis for loop in path}
         return [g for g in self._common_guards(entry) if g.axes <= opened]
 
@@ -386,9 +401,13 @@ class BodyPrinter(ValuePrinter):
         common: set[Node] | None = None
         for item in items_of(loop):
             starts = item.kind == "acc" and loop in self.program.homes[item].local
-            guards = set(item.sunk if starts else item.guards)
+            guards = set(item.sunk if starts else self._conditions(item))
             common = guards if common is None else common & guards
         return sorted(common or (), key=lambda n: n.id)
+
+    def _conditions(self, item: Item) -> tuple[Node, ...]:
+        """The guards of a statement; one that fills an array writes 0 where they fail."""
+        return () if item.kind == "scatter" and self.plain[item.node] else item.guards
 
     def _implied(self, path: Path) -> set[Node]:
         """The guards that hold inside some loops because they are the loops' bounds."""
@@ -470,6 +489,9 @@ class BodyPrinter(ValuePrinter):
             lines.append(f"{name} = {text}{note}")
             if home.storage:
                 lines.append(f"{self._element(item.node)} = {name}")
+        elif item.kind == "pack":
+            text = self._expression(item, item.node, path, lines)[0]
+            lines.append(f"{self._place(self.packs[item.node, home.storage], home)} = {text}")
         elif item.kind == "acc":
             lines += self._accumulate(item, home, path, note)
         elif item.kind == "scan":
@@ -483,7 +505,7 @@ class BodyPrinter(ValuePrinter):
             lines += self._call(item, note)
         elif item.contraction is not None:
             self.used.add("matmul")
-            lines.append(product(item, self._matrix, self._size) + note)
+            lines.append(product(item, lambda node: self._matrix(node, item), self._size, self.axes) + note)
         elif item in self.stored:
             return []
         elif item.kind == "store":
@@ -496,8 +518,14 @@ class BodyPrinter(ValuePrinter):
                 target, more = self._target(item, path)
                 lines += more
             chain = self.chains.get(item)
-            lines.append((chain.statement(item, target, added) if chain is not None else
-                          f"{target} = {added[0]}" if self.plain[item.node] else added_to(target, added)) + note)
+            if chain is not None:
+                lines.append(chain.statement(item, target, added) + note)
+            elif self.plain[item.node]:
+                condition = self._condition(item, item.guards, path, lines)
+                text = f"{bracket(added, TERNARY + 1)} if {condition} else 0.0" if condition else added[0]
+                lines.append(f"{target} = {text}{note}")
+            else:
+                lines.append(added_to(target, added) + note)
         return lines
 
     def _note(self, item: Item) -> str:
@@ -567,7 +595,9 @@ class BodyPrinter(ValuePrinter):
         return [*lines, f"{'    ' * len(index)}{', '.join(targets)} = {attr.routine}({operands}){note}"]
 
     def _size(self, axes: Sequence[Axis]) -> str:
-        return extent(prod((axis.dim for axis in axes), start=Dim.of(1)), self.dims, self.graph)
+        """The number of points of some axes; one that may be negative has none, whatever the others are."""
+        whole = extent(prod((axis.dim for axis in axes), start=Dim.of(1)), self.dims, self.graph)
+        return whole if "max(" not in whole else " * ".join(extent(a.dim, self.dims, self.graph) for a in axes)
 
     def result(self, node: Node, lines: list[str]) -> str:
         """The text of a scalar output, as it stands in the return statement; `lines` gets what comes before."""

@@ -11,7 +11,7 @@ from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import Node
 from gradc.ir.routines import ROUTINES
 
-from .items import Item
+from .items import Item, fills
 from .lower import Loop, Path, Program, items_of
 
 
@@ -83,6 +83,8 @@ def has_user_beside(program: Program, item: Item) -> bool:
 def stored_at_once(program: Program, item: Item) -> Item | None:
     """The statement that puts a value into its array, if the value is kept there: the two are one statement then."""
     home = program.homes[item]
+    if item.part_of is not None:
+        return item.part_of if home.storage and not home.in_array else None
     for user in item.users if home.storage and item.array is not None else ():
         if user.kind == "store" and user.node is item.array and program.homes[user].path == home.path:
             return user
@@ -90,19 +92,22 @@ def stored_at_once(program: Program, item: Item) -> Item | None:
 
 
 def covers(program: Program, node: Node) -> bool:
-    """Whether one plain assignment writes every element of an array, so that nothing need be zeroed first."""
+    """Whether one plain assignment writes every element of an array, so that nothing need be zeroed first.
+
+    Where a condition on values fails it writes 0.
+    """
     items = [i for i in program.homes if i.node is node and i.kind in ("store", "scatter")]
-    if len(items) != 1 or items[0].guards:
+    if len(items) != 1:
         return False
     item = items[0]
     if item.kind == "store":
         part = item.part
-        return (part is not None and tuple(a.dim for a in part.axes) == node.shape
+        return (part is not None and tuple(a.dim for a in part.axes) == node.shape and not item.guards
                 and not node.attr.base and all(o == Dim.of(0) for o in part.offsets))
+    if not all(any(arg.dtype.startswith("float") for arg in guard.args) for guard in item.guards):
+        return False                                            # a guard of indices is the bound of a loop
     indices = item.roots[1:1 + len(node.shape)]
-    axes = [i.attr for i in indices if i.op == "axis"]
-    return (len(set(axes)) == len(indices) and tuple(a.dim for a in axes) == node.shape
-            and item.domain == frozenset(axes))
+    return fills(indices, node.shape) and item.domain == frozenset(a for i in indices for a in i.axes)
 
 
 def trailing_loop(path: Path, taken: Iterable[Axis]) -> Loop | None:

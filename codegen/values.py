@@ -16,9 +16,9 @@ from gradc.ir.table import AND, ATOM, OPERATIONS
 
 from .expression import Text, bracket, closure, leaf, operation
 from .items import Item
-from .lower import Path, Program
+from .lower import Home, Path, Program
 from .names import CALLED, Names
-from .uses import repeated_values
+from .uses import repeated_values, stored_at_once
 
 WIDTH = 88                      # longer single-use expressions are given a local
 
@@ -47,6 +47,7 @@ class ValuePrinter:
         self.axes: dict[Axis, str] = {}
         self.starts: dict[int, str] = {}                        # of tiles
         self.buffers: dict[Node, str] = {}
+        self.packs: dict[tuple[Node, tuple[Axis, ...]], str] = {}       # copies for products: one buffer for all
         self.locals: dict[Node, str] = {}
         self.hoisted: dict[tuple[int, Node], str] = {}
         self.used: set[str] = set()
@@ -56,17 +57,36 @@ class ValuePrinter:
 
     def _element(self, node: Node) -> str:
         """The element of a value's buffer at the current point; a buffer inside a tile begins at the tile's start."""
-        home = self.program.homes[self.values[node]]
+        item = self.values[node]
+        if item.part_of is not None and stored_at_once(self.program, item) is item.part_of:
+            return self._stored(item.part_of)
+        return self._place(self.buffers[node], self.program.homes[item])
+
+    def _stored(self, item: Item) -> str:
+        """The element of an array that a statement without guards writes."""
+        indices = item.roots[1:]
+        if item.part is not None:
+            graph = item.node.graph
+            indices = tuple(graph.axis(axis) + graph.dim(offset) for axis, offset in zip(
+                item.part.axes, item.part.offsets, strict=True))
+        return f"{self.arrays[item.node]}[{', '.join(self._inline(index, ()) for index in indices)}]"
+
+    def _place(self, buffer: str, home: Home) -> str:
+        """The element of a buffer at the current point."""
         starts = {loop.tiled: self.starts[id(loop)] for loop in home.home if loop.tiled is not None}
         index = [f"{self.axes[a]} - {starts[a]}" if a in starts else self.axes[a] for a in home.storage]
-        return f"{self.buffers[node]}[{', '.join(index)}]"
+        return f"{buffer}[{', '.join(index)}]"
 
-    def _matrix(self, node: Node) -> tuple[str, tuple[Axis, ...]]:
+    def _matrix(self, node: Node, product: Item) -> tuple[str, tuple[Axis, ...]]:
         """The array that holds an operand or the result of a matrix product, with its axes in order."""
+        for pack in product.deps:
+            if pack.kind == "pack" and pack.node is node:
+                storage = self.program.homes[pack].storage
+                return self.packs[node, storage], storage
         if node in self.buffers:
             return self.buffers[node], self.program.homes[self.values[node]].storage
         array = node.args[0]
-        return self.variables.get(array) or self.arrays[array], tuple(index.attr for index in node.args[1:])
+        return self.variables.get(array) or self.arrays[array], tuple(i.attr for i in node.args[1:] if i.op == "axis")
 
     def _known(self, node: Node, path: Path) -> Text | None:
         """The text of a value that already has a statement, as seen from a path."""

@@ -158,7 +158,13 @@ _PLACES = {"edge": _edge, "reflect": _reflect, "symmetric": _symmetric, "wrap": 
 
 def _with_constants(t: Trace, array: Array, ends: Sequence[tuple[Dim, Dim]],
                     values: Sequence[tuple[Any, Any]]) -> Array:
-    """Dimension by dimension a part before and a part behind, where there are any."""
+    """Zeros are what lies around one part; other numbers come in a part before and one behind, by dimensions."""
+    nodes = [cast(t.lift(value).node, array.dtype) for pair in values for value in pair]
+    if all(node.op == "const" and not node.value for node in nodes):
+        own = t.arrays.plain(array)
+        shape = [before + dim + after for (before, after), dim in zip(ends, own.shape, strict=True)]
+        part = (own.axes, tuple(before for before, _ in ends), (), own.node)
+        return t.whole(t.graph.store_parts(shape, [part])) if tuple(shape) != own.shape else array
     for k, ((before, after), (low, high)) in enumerate(zip(ends, values, strict=True)):
         parts = [array]
         for dim, value, at in ((before, low, 0), (after, high, 2)):

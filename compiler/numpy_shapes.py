@@ -14,6 +14,7 @@ import numpy as np
 
 from gradc.ir.dims import Axis, Dim, Monomial
 from gradc.ir.errors import ShapeError
+from gradc.ir.graph import Node, Part
 
 from .arrays import ONE, Array, ArrayError, Slice, whole_dim
 from .numpy_functions import FUNCTIONS, Function, kept, known, positions
@@ -146,30 +147,68 @@ def _quotient(total: Dim, rest: Dim) -> Dim:
 
 
 def _regrouped(t: Trace, array: Array, dims: Sequence[Dim]) -> Array:
-    """Groups of old dimensions whose product is that of a group of new ones: each is read through its flat index."""
+    """Groups of old dimensions whose product is that of a group of new ones: each is read through its flat index.
+
+    Where a sum or the like is merged into one dimension, it is kept in an array of that shape: what reads it then has
+    a plain index, and none that a division took apart.
+    """
     graph, axes = t.graph, t.arrays.order(dims)
-    indices: list[Any] = []
-    old, new = list(array.shape), list(zip(dims, axes, strict=True))
+    groups: list[tuple[list[Axis], list[Axis]]] = []
+    old, new = list(array.axes), list(axes)
     while old or new:
         ours, theirs = [old.pop(0)] if old else [], [new.pop(0)] if new else []
-        while _product(ours) != _product(d for d, _ in theirs):
-            if (old and len(ours) <= len(theirs)) or (old and not new):
+        while (own := _product(a.dim for a in ours)) != (wanted := _product(a.dim for a in theirs)):
+            divided = _quotient(own, wanted) * wanted == own    # some of the old dimension is still to come
+            if old and (not new or (len(ours) <= len(theirs) and not divided)):
                 ours.append(old.pop(0))
             elif new:
                 theirs.append(new.pop(0))
             else:
                 break
-        indices += _through_flat(t, ours, theirs)
+        groups.append((ours, theirs))
+    if any(len(ours) > len(theirs) == 1 for ours, theirs in groups) and _is_reduced(array):
+        return _regrouped(t, _merged(t, array, groups), dims)
+    indices = [index for ours, theirs in groups for index in _through_flat(t, [a.dim for a in ours], theirs)]
     return Array(graph.substitute(array.node, dict(zip(array.axes, indices, strict=True))), axes)
 
 
-def _through_flat(t: Trace, ours: Sequence[Dim], theirs: Sequence[tuple[Dim, Axis]]) -> list[Any]:
+def _is_reduced(array: Array) -> bool:
+    """Whether a value is made of reductions over others, which are not to be made again for every use of an element."""
+    waiting, seen = [array.node], set()
+    while waiting:
+        node = waiting.pop()
+        if node in seen or node.is_array or not node.axes:
+            continue
+        if node.is_reduction:
+            return True
+        seen.add(node)
+        waiting += node.args
+    return False
+
+
+def _merged(t: Trace, array: Array, groups: Sequence[tuple[Sequence[Axis], Sequence[Axis]]]) -> Array:
+    """The array kept with its groups of several dimensions as one."""
+    shape: list[Dim] = []
+    indices: list[Node] = []
+    for ours, theirs in groups:
+        merged = len(ours) > len(theirs) == 1
+        shape += [theirs[0].dim] if merged else [a.dim for a in ours]
+        indices += [_flat(t, ours)] if merged else [t.graph.axis(a) for a in ours]
+    return t.whole(t.graph.scatter_add(shape, [Part(array.node, tuple(indices))], array.dtype))
+
+
+def _flat(t: Trace, axes: Sequence[Axis]) -> Node:
+    flat = t.graph.const(0)
+    for axis in axes:
+        flat = t.graph.apply("add", t.graph.apply("mul", flat, t.graph.dim(axis.dim)), t.graph.axis(axis))
+    return flat
+
+
+def _through_flat(t: Trace, ours: Sequence[Dim], theirs: Sequence[Axis]) -> list[Any]:
     graph = t.graph
     if len(ours) == len(theirs) == 1:
-        return [graph.axis(theirs[0][1])]
-    flat = graph.const(0)
-    for dim, axis in theirs:
-        flat = graph.apply("add", graph.apply("mul", flat, graph.dim(dim)), graph.axis(axis))
+        return [graph.axis(theirs[0])]
+    flat = _flat(t, theirs)
     found: list[Any] = []
     for k, dim in enumerate(ours):
         stride = _product(ours[k + 1:])

@@ -18,7 +18,7 @@ import numpy as np
 
 from gradc.ir.dims import Dim
 from gradc.ir.errors import GradcError, UnsupportedError
-from gradc.ir.graph import Check, Graph, Node
+from gradc.ir.graph import Check, Graph, Node, is_shared
 from gradc.ir.table import OPERATIONS
 
 from .arrays import Array, ArrayError, Arrays, Item, NewAxis, Slice, whole_dim
@@ -279,9 +279,14 @@ class Trace:
         return Slice(self.graph.dim(ends[0]), step, count if count.constant is None else Dim.of(max(0, count.constant)))
 
     def element(self, array: Array, items: Sequence[Item]) -> Array:
-        """The array at some items: its axes are replaced by the indices, which are proved or checked."""
+        """The array at some items: its axes are replaced by the indices, which are proved or checked.
+
+        Windows of computed values read them from an array, so that none is computed for every window that it is in.
+        """
         indices, axes = self.arrays.index_nodes(array.shape, items)
         self.bounds.require("the array", array.shape, indices, [], None)
+        if is_shared(array.node, dict(zip(array.axes, indices, strict=True))):
+            return Array(self.graph.read(self.graph.store(array.axes, array.node), indices), axes)
         return Array(self.arrays.at(array, indices), axes)
 
 

@@ -2,11 +2,14 @@
 
 `sum((x[i, k] - x[j, k])**2 for k in range(3))` is three terms, as one would write it by hand: the reads
 become locals of the loops outside, and the adjoint of each coordinate is accumulated in one. Only short
-literal dimensions, and only while the text stays short; the order of the additions is that of the loop.
+literal dimensions, and only while the text stays short; the order of the additions is that of the loop. The window of a
+convolution, which is multiplied as a matrix, is left as it is.
 """
 
 from __future__ import annotations
 
+from gradc.codegen.contractions import summed_by_products
+from gradc.codegen.items import merged_reductions
 from gradc.ir.dims import Axis
 from gradc.ir.graph import Graph, Node, copy_graph
 
@@ -18,11 +21,13 @@ def unroll(graph: Graph) -> Graph:
     """The graph with short sums and products over literal dimensions written out."""
     if not any(node.is_reduction for node in graph.nodes):
         return graph
+    products = summed_by_products(graph, merged_reductions(graph, graph.reachable()))
+
     def change(new: Graph, node: Node, args: list[Node]) -> Node | None:
         if node.op not in ("sum", "prod") or not node.is_reduction:
             return None
         terms = node.attr.dim.constant
-        if terms is None or not 1 <= terms <= MOST_TERMS:
+        if terms is None or not 1 <= terms <= MOST_TERMS or node in products:
             return None
         body, guards = args[0], args[1:]
         if terms * _varying(body, node.attr) > MOST_NODES:

@@ -43,6 +43,7 @@ from .nodes import (
     Vocabulary,
     apart,
     is_gathered,
+    is_shared,
     leaves_its_axis,
     pack,
     part_axes,
@@ -59,7 +60,7 @@ from .table import OPERATIONS, REDUCTIONS, RESULTS
 __all__ = [
     "ARRAYS", "DTYPES", "NO_AXES", "Axes", "CallAttr", "Check", "Fold", "Graph", "InputAttr", "Node",
     "Operand", "Part", "RuledAttr", "ScanAttr", "ScatterAttr", "Span", "StoreAttr", "StorePart", "Vocabulary",
-    "affine", "apart", "copy_graph", "follow", "pack", "part_axes", "promoted", "scatter_parts",
+    "affine", "apart", "copy_graph", "follow", "is_shared", "pack", "part_axes", "promoted", "scatter_parts",
     "sorted_axes", "store_parts", "unpack", "whole_axes",
 ]
 
@@ -148,7 +149,7 @@ class Graph:
 
         Where a guard fails the element is 0 and memory is not touched. A read of a store whose only
         part covers the whole array is the stored node itself, its axes replaced by the indices, unless
-        that computes sums anew at places that data name.
+        that computes sums anew at places that data name, or asks for one element again and again.
         """
         if len(indices) != len(array.shape):
             raise GraphError(f"{len(indices)} indices for an array of {len(array.shape)} dimensions")
@@ -171,7 +172,7 @@ class Graph:
             return None
         mapping = dict(zip(part.axes, indices, strict=True))
         value = array.args[0]
-        kept = leaves_its_axis(value, mapping) or is_gathered(value, mapping)
+        kept = leaves_its_axis(value, mapping) or is_gathered(value, mapping) or is_shared(value, mapping)
         return None if kept else self.substitute(value, mapping)
 
     def apply(self, op: str, *operands: Operand) -> Node:

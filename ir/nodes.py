@@ -281,6 +281,12 @@ def is_gathered(node: Node, mapping: Mapping[Axis, Node]) -> bool:
     return False
 
 
+def is_shared(node: Node, mapping: Mapping[Axis, Node]) -> bool:
+    """Whether new indices ask for computed values again and again, as overlapping windows do: two axes in an index."""
+    joined = {axis for axis, index in mapping.items() if len(index.axes) > 1}
+    return bool(joined & node.axes) and node.op not in ("read", "axis")
+
+
 def scatter_parts(attr: ScatterAttr, args: Sequence[Node]) -> list[Part]:
     """The parts of a scatter_add."""
     found, at, rank = [], 0, len(attr.shape)

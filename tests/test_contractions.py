@@ -39,11 +39,11 @@ FOUND: list[tuple[str, dict[str, str], Callable[..., Any], int]] = [
     ("masked", {"A": "n d", "B": "d h"}, lambda A, B: np.sum(np.sin(np.where(A > 0, A, 0) @ B)), 1),
     ("two summed axes", {"A": "n d m", "B": "h d m"},
      lambda A, B: np.sum(np.sin(np.tensordot(A, B, ((1, 2), (1, 2))))), 1),
+    ("a batch axis", {"A": "n d h", "B": "n h k"}, lambda A, B: np.sum(np.sin(A @ B)), 1),
     ("two axes of rows", {"A": "n d m", "B": "m h"}, lambda A, B: np.sum(np.sin(A @ B)), 1),
 ]
 NOT_FOUND: list[tuple[str, dict[str, str], Callable[..., Any]]] = [
     ("a matrix and a vector", {"A": "n d", "w": "d"}, lambda A, w: np.sum(np.sin(A @ w))),
-    ("a batch axis", {"A": "n d h", "B": "n h k"}, lambda A, B: np.sum(np.sin(A @ B))),
     ("short lengths", {"A": "n d", "B": "3 d"}, lambda A, B: np.sum(np.sin(A @ B.T))),
     ("a distance", {"A": "n d", "B": "m d"},
      lambda A, B: np.sum(np.exp(-np.sum((A[:, None] - B[None]) ** 2, axis=-1)))),
