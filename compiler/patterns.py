@@ -23,11 +23,10 @@ Mono = tuple[Linear, Factors]
 Poly = dict[Mono, float]
 
 ONE: Mono = ((), ())
-TERMS, FACTORS = 6, 6
-EPS = 2.0**-52
+TERMS, FACTORS, EPS = 6, 6, 2.0**-52
 ARITHMETIC = frozenset(("add", "sub", "mul", "div", "neg", "pow"))
-EXPONENTIAL = frozenset(("exp", "exp2", "expm1", "sinh", "cosh", "tanh", "sigmoid", "sech", "sigmoid_slope",
-                         "tanh_slope"))
+EXPONENTIAL = frozenset(
+    ("exp", "exp2", "expm1", "sinh", "cosh", "tanh", "sigmoid", "sech", "sigmoid_slope", "tanh_slope"))
 OTHERS = frozenset(("erf", "erfc", "sin", "cos"))
 NUMBERS = {"sqrt": math.sqrt, "log": math.log, "exp": math.exp, "real": float}
 BENT = frozenset(("abs", "relu", "max", "min"))
