@@ -10,9 +10,7 @@ trailing loops run in a local. The function around these lines is `module`'s.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import prod
 
-from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import Axes, CallAttr, Node
 from gradc.ir.routines import ROUTINES
 from gradc.ir.table import AND, TERNARY
@@ -190,11 +188,6 @@ class BodyPrinter(ValuePrinter):
             name = self.packs[item.node, home.storage] = self.names.fresh("windows" if joined else "packed")
             self.top.append(f"{name} = {self._empty(item, home)}")
 
-    def _empty(self, item: Item, home: Home) -> str:
-        tiled = {loop.tiled for loop in home.home}
-        shape = self._shape([Dim.of(TILE) if axis in tiled else axis.dim for axis in home.storage])
-        return f"np.empty({shape}{self._dtype(item.node)})"
-
     def _arrays(self) -> list[Node]:
         found: dict[Node, None] = {}
         for item in self.program.homes:
@@ -222,13 +215,6 @@ class BodyPrinter(ValuePrinter):
     def _label(self, node: Node) -> str:
         names = self.graph.names.get(node)
         return names[0] if names else ""
-
-    def _shape(self, dims: Sequence[Dim]) -> str:
-        texts = [extent(dim, self.dims, self.graph) for dim in dims]
-        return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
-
-    def _dtype(self, node: Node) -> str:
-        return "" if node.dtype == "float64" else f", dtype=np.{node.dtype.replace('bool', 'bool_')}"
 
     # -- what stands before and after loops ---------------------------------------------------
 
@@ -594,11 +580,6 @@ class BodyPrinter(ValuePrinter):
                  for k, (name, dim) in enumerate(zip(index, attr.shape, strict=False))]
         return [*lines, f"{'    ' * len(index)}{', '.join(targets)} = {attr.routine}({operands}){note}"]
 
-    def _size(self, axes: Sequence[Axis]) -> str:
-        """The number of points of some axes; one that may be negative has none, whatever the others are."""
-        whole = extent(prod((axis.dim for axis in axes), start=Dim.of(1)), self.dims, self.graph)
-        return whole if "max(" not in whole else " * ".join(extent(a.dim, self.dims, self.graph) for a in axes)
-
     def result(self, node: Node, lines: list[str]) -> str:
         """The text of a scalar output, as it stands in the return statement; `lines` gets what comes before."""
         return self._inline(node, (), lines)
@@ -608,14 +589,6 @@ class BodyPrinter(ValuePrinter):
         return self._shape(node.shape) + self._dtype(node)
 
     # -- targets ------------------------------------------------------------------------------
-
-    def _store_target(self, item: Item) -> str:
-        assert item.part is not None
-        index = []
-        for axis, offset in zip(item.part.axes, item.part.offsets, strict=True):
-            shift = dimension(offset, self.dims)
-            index.append(self.axes[axis] if offset == Dim.of(0) else f"{self.axes[axis]} + {bracket(shift, 11)}")
-        return f"{self.arrays[item.node]}[{', '.join(index) or '()'}]"
 
     def _target(self, item: Item, path: Path) -> tuple[str, list[str]]:
         lines: list[str] = []
