@@ -7,16 +7,12 @@ what takes another's memory is either called like it or given a second name. Whi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from gradc.ir.dims import Dim
 from gradc.ir.graph import CallAttr, Node
 from gradc.ir.routines import ROUTINES
 
 from .buffers import shared
-from .expression import extent
 from .items import Item
-from .lower import TILE, Home, Program
+from .lower import Home, Program
 from .names import Names, name_of_read
 from .uses import called_routines, covers, has_user_beside, stored_at_once
 from .values import ValuePrinter
@@ -131,11 +127,6 @@ class MemoryPrinter(ValuePrinter):
             name = self.packs[item.node, home.storage] = self.names.fresh("windows" if joined else "packed")
             self.top.append(f"{name} = {self._empty(item, home)}")
 
-    def _empty(self, item: Item, home: Home) -> str:
-        tiled = {loop.tiled for loop in home.home}
-        shape = self._shape([Dim.of(TILE) if axis in tiled else axis.dim for axis in home.storage])
-        return f"np.empty({shape}{self._dtype(item.node)})"
-
     def _arrays(self) -> list[Node]:
         found: dict[Node, None] = {}
         for item in self.program.homes:
@@ -163,10 +154,3 @@ class MemoryPrinter(ValuePrinter):
     def _label(self, node: Node) -> str:
         names = self.graph.names.get(node)
         return names[0] if names else ""
-
-    def _shape(self, dims: Sequence[Dim]) -> str:
-        texts = [extent(dim, self.dims, self.graph) for dim in dims]
-        return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
-
-    def _dtype(self, node: Node) -> str:
-        return "" if node.dtype == "float64" else f", dtype=np.{node.dtype.replace('bool', 'bool_')}"

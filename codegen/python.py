@@ -10,9 +10,7 @@ trailing loops run in a local. The function around these lines is `module`'s.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import prod
 
-from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import Axes, Node
 from gradc.ir.table import AND, TERNARY
 
@@ -450,11 +448,6 @@ class BodyPrinter(MemoryPrinter):
                  for k, (name, dim) in enumerate(zip(index, attr.shape, strict=False))]
         return [*lines, f"{'    ' * len(index)}{', '.join(targets)} = {attr.routine}({operands}){note}"]
 
-    def _size(self, axes: Sequence[Axis]) -> str:
-        """The number of points of some axes; one that may be negative has none, whatever the others are."""
-        whole = extent(prod((axis.dim for axis in axes), start=Dim.of(1)), self.dims, self.graph)
-        return whole if "max(" not in whole else " * ".join(extent(a.dim, self.dims, self.graph) for a in axes)
-
     def result(self, node: Node, lines: list[str]) -> str:
         """The text of a scalar output, as it stands in the return statement; `lines` gets what comes before."""
         return self._inline(node, (), lines)
@@ -464,14 +457,6 @@ class BodyPrinter(MemoryPrinter):
         return self._shape(node.shape) + self._dtype(node)
 
     # -- targets ------------------------------------------------------------------------------
-
-    def _store_target(self, item: Item) -> str:
-        assert item.part is not None
-        index = []
-        for axis, offset in zip(item.part.axes, item.part.offsets, strict=True):
-            shift = dimension(offset, self.dims)
-            index.append(self.axes[axis] if offset == Dim.of(0) else f"{self.axes[axis]} + {bracket(shift, 11)}")
-        return f"{self.arrays[item.node]}[{', '.join(index) or '()'}]"
 
     def _target(self, item: Item, path: Path) -> tuple[str, list[str]]:
         lines: list[str] = []

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from math import prod
 
-from gradc.ir.dims import Axis
+from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import Graph, Node
 from gradc.ir.table import AND, ATOM, OPERATIONS
 
-from .expression import Text, bracket, closure, leaf, operation
+from .expression import Text, bracket, closure, dimension, extent, leaf, operation
 from .items import Item
-from .lower import Home, Path, Program
+from .lower import TILE, Home, Path, Program
 from .names import CALLED, Names
 from .uses import repeated_values, stored_at_once
 
@@ -64,18 +65,40 @@ class ValuePrinter:
 
     def _stored(self, item: Item) -> str:
         """The element of an array that a statement without guards writes."""
-        indices = item.roots[1:]
         if item.part is not None:
-            graph = item.node.graph
-            indices = tuple(graph.axis(axis) + graph.dim(offset) for axis, offset in zip(
-                item.part.axes, item.part.offsets, strict=True))
-        return f"{self.arrays[item.node]}[{', '.join(self._inline(index, ()) for index in indices)}]"
+            return self._store_target(item)
+        return f"{self.arrays[item.node]}[{', '.join(self._inline(index, ()) for index in item.roots[1:])}]"
 
     def _place(self, buffer: str, home: Home) -> str:
         """The element of a buffer at the current point."""
         starts = {loop.tiled: self.starts[id(loop)] for loop in home.home if loop.tiled is not None}
         index = [f"{self.axes[a]} - {starts[a]}" if a in starts else self.axes[a] for a in home.storage]
         return f"{buffer}[{', '.join(index)}]"
+
+    def _shape(self, dims: Sequence[Dim]) -> str:
+        texts = [extent(dim, self.dims, self.graph) for dim in dims]
+        return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
+
+    def _dtype(self, node: Node) -> str:
+        return "" if node.dtype == "float64" else f", dtype=np.{node.dtype.replace('bool', 'bool_')}"
+
+    def _empty(self, item: Item, home: Home) -> str:
+        tiled = {loop.tiled for loop in home.home}
+        shape = self._shape([Dim.of(TILE) if axis in tiled else axis.dim for axis in home.storage])
+        return f"np.empty({shape}{self._dtype(item.node)})"
+
+    def _size(self, axes: Sequence[Axis]) -> str:
+        """The number of points of some axes; one that may be negative has none, whatever the others are."""
+        whole = extent(prod((axis.dim for axis in axes), start=Dim.of(1)), self.dims, self.graph)
+        return whole if "max(" not in whole else " * ".join(extent(a.dim, self.dims, self.graph) for a in axes)
+
+    def _store_target(self, item: Item) -> str:
+        assert item.part is not None
+        index = []
+        for axis, offset in zip(item.part.axes, item.part.offsets, strict=True):
+            shift = dimension(offset, self.dims)
+            index.append(self.axes[axis] if offset == Dim.of(0) else f"{self.axes[axis]} + {bracket(shift, 11)}")
+        return f"{self.arrays[item.node]}[{', '.join(index) or '()'}]"
 
     def _matrix(self, node: Node, product: Item) -> tuple[str, tuple[Axis, ...]]:
         """The array that holds an operand or the result of a matrix product, with its axes in order."""
