@@ -138,10 +138,18 @@ def sinc_derivative(k: int, x: float) -> float:
     """
     k = int(k)
     x = float(x)
+    if k == 1 and abs(x) < 1.5:     # the series of x / 3 - x**3 / 30 + ..., 2 m / (2 m + 1)!, written out
+        u = x * x
+        rest = u * (1.0 / 6758061133824000.0 - u * (1.0 / 2554547108585472000.0 - u / 1175091669949317120000.0))
+        rest = u * (1.0 / 518918400.0 - u * (1.0 / 93405312000.0 - u * (1.0 / 22230464256000.0 - rest)))
+        rest = u * (1.0 / 840.0 - u * (1.0 / 45360.0 - u * (1.0 / 3991680.0 - rest)))
+        return -x * (1.0 / 3.0 - u * (1.0 / 30.0 - rest))
     if x == 0.0 or (k > 0 and abs(x) < 1.5):
         return sinc_series(k, x)
     if abs(x) == np.inf:
         return 0.0
+    if k == 0:
+        return float(np.sin(x)) / x
     sine, cosine = float(np.sin(x)), float(np.cos(x))
     rising = abs(x) > min(k + 1.0, 30.0)
     start = 0 if rising else k + 6

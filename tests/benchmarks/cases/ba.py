@@ -37,7 +37,7 @@ def projected(np: Any, camera: Any, point: Any) -> tuple[Any, Any]:
     return u * scale + u0, v * scale + v0
 
 
-# -- gradc: today a gradient for each component; the sparse Jacobian is to come --------------------
+# -- gradc: the Jacobian of each observation; the sparse Jacobian of all is to come -----------------
 
 NAMES = ["rx", "ry", "rz", "cx", "cy", "cz", "f", "u0", "v0", "k1", "k2", "px", "py", "pz", "w"]
 FORMULA = """
@@ -57,7 +57,7 @@ v = ty / tz
 r = u**2 + v**2
 scale = f * (1 + k1*r + k2*r**2)
 """
-COMPONENTS = ("w * (u*scale + u0 - seen)", "w * (v*scale + v0 - seen)")
+COMPONENTS = ("w * (u*scale + u0 - seen_u)", "w * (v*scale + v0 - seen_v)")
 
 
 def written(cameras, points, w, seen, cotangent):
@@ -101,15 +101,14 @@ def in_gradc_by_arrays(case: Case) -> Calls:
 
 
 def in_gradc_by_scalars(case: Case) -> Calls:
-    """The residual of one observation as a formula of numbers; its gradients called in the user's own loop."""
+    """The residuals of one observation as a formula of numbers; their Jacobian called in the user's own loop."""
     from numba import njit
 
     import gradc
 
-    args = dict.fromkeys([*NAMES, "seen"], "")
-    first, second = (
-        gradc.compile((FORMULA + text).strip(), args, wrt=NAMES).value_and_grad.jit for text in COMPONENTS
-    )
+    args = dict.fromkeys([*NAMES, "seen_u", "seen_v"], "")
+    f = gradc.compile(FORMULA.strip() + "\n" + ", ".join(COMPONENTS), args, wrt=NAMES)
+    residual, jacobian = f.jit, f.jacobian.jit
 
     @njit
     def loop(cameras, points, w, seen, camera_of, point_of):
@@ -117,12 +116,12 @@ def in_gradc_by_scalars(case: Case) -> Calls:
         residuals, errors, values = np.empty((p, 2)), np.empty(p), np.empty(31 * p)
         for i in range(p):
             c, x, w_i = cameras[camera_of[i]], points[point_of[i]], w[i]
-            u, du = first(c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9], c[10],
-                          x[0], x[1], x[2], w_i, seen[i, 0])  # fmt: skip
-            v, dv = second(c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9], c[10],
-                           x[0], x[1], x[2], w_i, seen[i, 1])  # fmt: skip
-            residuals[i, 0] = u
-            residuals[i, 1] = v
+            residuals[i, 0], residuals[i, 1] = residual(
+                c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9], c[10],
+                x[0], x[1], x[2], w_i, seen[i, 0], seen[i, 1])  # fmt: skip
+            du, dv = jacobian(
+                c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9], c[10],
+                x[0], x[1], x[2], w_i, seen[i, 0], seen[i, 1])  # fmt: skip
             errors[i] = 1 - w_i**2
             at = 30 * i
             for value in du:
