@@ -273,10 +273,12 @@ def summed_by_products(graph: Graph, merged: Collection[Node]) -> set[Node]:
 def gather(graph: Graph, merged: Collection[Node]) -> Graph:
     """The graph with the body of each contraction as one product of its two operands; sums of loops come last.
 
-    One that is there already, over other axes, is kept in an array and read from it.
+    One that is there already, over other axes, is kept in an array and read from it; so is any sum of which it is asked
+    whether it equals something: loops over other axes could add its terms in another order.
     """
     chosen = _products(graph.reachable(), merged)
-    if not chosen:
+    compared = _compared(graph) - set(merged)
+    if not chosen and not compared:
         return graph
     made: dict[Node, Node] = {}
     seen: dict[Pattern, tuple[Node, Layout]] = {}
@@ -288,7 +290,7 @@ def gather(graph: Graph, merged: Collection[Node]) -> Graph:
             kept = new.apply("select", new.all_of([made[guard] for guard in node.args[1:]]), args[0], 0.0)
             made[node] = new.reduce("sum", node.attr, kept)     # of the values that an operand keeps anyway
         elif node not in chosen:
-            made[node] = new.rebuild(node, args)
+            made[node] = _known(new, new.rebuild(node, args), seen) if node in compared else new.rebuild(node, args)
         else:
             chain, ((left, right), sign, outside) = chosen[node]
             total = new.apply("mul", left.product(new, made, sign), right.product(new, made, 1))
@@ -299,6 +301,22 @@ def gather(graph: Graph, merged: Collection[Node]) -> Graph:
         return made[node]
 
     return copy_graph(replace(graph, forwards=False), change=change)
+
+
+def _compared(graph: Graph) -> set[Node]:
+    """The sums and products over axes that somebody asks of whether they equal something, as ties of a maximum do."""
+    waiting = [arg for node in graph.reachable() if node.op in ("eq", "not_equal") for arg in node.args
+               if arg.dtype.startswith("float")]
+    found: set[Node] = set()
+    seen: set[Node] = set()
+    while waiting:
+        node = waiting.pop()
+        if node not in seen and node.axes:
+            seen.add(node)
+            waiting += () if node.is_array else node.args
+            if node.op in ("sum", "prod"):
+                found.add(node)
+    return found
 
 
 Pattern = tuple[object, ...]

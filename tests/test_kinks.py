@@ -283,3 +283,12 @@ def test_powers_and_entropies_have_their_limits_at_zero() -> None:
     assert f(0.0, 2.0) == 0.0
     assert f.grad(0.0, 2.0) == (-np.inf, 0.0)
     assert f.grad(1e-300, 2.0).y == -5e-301
+
+
+def test_a_tie_is_found_where_loops_over_other_axes_would_add_the_terms_in_another_order() -> None:
+    f = gradc.compile("max(sum(a[j]**2 for j in range(1, n) for k in range(i) if k < j) for i in range(m))",
+                      {"a": "n", "b": "m"}, wrt="a", jit=False)
+    a = np.array([-1.44986382, -0.46019381, 0.74319726, -0.08247837])
+    own = f.grad.source.partition("def grad_into")[2]
+    assert own.count("+= a_j1 * a_j1") == own.count("* a_j1") == 1      # the sums are computed once, and compared
+    assert f.grad(a, np.zeros(4)) == pytest.approx(2 * np.array([0.0, 1.0, 2.0, 3.0]) * a)
