@@ -157,7 +157,7 @@ def sized(index: Node, dims: Mapping[str, int], points: Mapping[Axis, int]) -> i
             "max": max}[index.op](*args)
 
 
-@settings(suppress_health_check=[HealthCheck.filter_too_much])  # most forms are rightly "unknown"
+@settings(deadline=None, suppress_health_check=[HealthCheck.filter_too_much])  # most forms are rightly "unknown"
 @given(a=coefficients, b=coefficients, c=coefficients, p=coefficients, q=coefficients,
        shift=st.integers(-2, 2),
        wrap=st.sampled_from(["", "mod", "floordiv", "min", "max"]),
