@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gradc
@@ -333,6 +333,7 @@ def test_a_deep_expression_needs_no_python_stack() -> None:
     assert evaluate(found[0], {"x": 1.0}) == [801.0]
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_broadcasting_is_numpys(data: st.DataObject) -> None:
     """Operands of any rank up to 3 over literal dimensions 1, 2 and 3: the same shape, values or refusal."""
@@ -354,6 +355,7 @@ def test_broadcasting_is_numpys(data: st.DataObject) -> None:
     np.testing.assert_array_equal(got, expected)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_indexing_is_numpys(data: st.DataObject) -> None:
     """Up to four index items on an array of three dimensions; what is out of range is refused in both."""

@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradc.ir.dims import Axis, Dim
@@ -249,6 +249,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     return graph
 
 
+@settings(deadline=None)
 @given(graphs())
 def test_random_graphs_print_and_parse_back(graph: Graph) -> None:
     verify(graph)
@@ -322,6 +323,7 @@ def test_malformed_text_is_refused_by_its_line(case: str) -> None:
         from_text(text)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**9), st.text(max_size=3))
 def test_damaged_text_gives_a_graph_or_a_graph_error(place: int, insert: str) -> None:
     text = to_text(everything())
