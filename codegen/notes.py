@@ -46,9 +46,9 @@ def _scattered(element: str, note: str) -> str:
 def sections(program: Program) -> dict[int, str]:
     """Headings for a gradient: "forward" and "backward", by the entry of a body that they stand before.
 
-    They stand where every entry from some point on holds a part of the backward sweep: in the outermost body, or
-    inside a loop that holds most of the forward part too. What depends on an adjoint belongs to the sweep; a
-    derivative of a derivative has no headings.
+    They stand where every entry from some point on belongs more to the backward sweep than to the forward part: in the
+    outermost body, or inside a loop that holds most of the forward part too. What depends on an adjoint belongs to the
+    sweep; a derivative of a derivative has no headings.
     """
     order = items_of(*program.body)
     names = program.graph.names

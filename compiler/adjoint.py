@@ -57,9 +57,7 @@ def reverse(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Iterable[Node
     for y in reversed(active):                                  # every user before its operands
         if y.is_array:
             y_: Node | None = array_adjoint(graph, y, [c.value for c in uses[y]], scattered[y], held)
-            if y.op == "store" and len(y.args) == 1 and y_ is not None and y_.id >= primal and y_ not in graph.names:
-                for label in graph.names.get(y.args[0], ())[:1]:
-                    graph.name(y_, f"d_{label}")
+            _name_array(graph, y, y_, primal)
             guards = NO_GUARDS
         else:
             y_, guards = fan_in(graph, y, uses[y], primal, frozenset(held))
@@ -142,6 +140,13 @@ def depends_on(graph: Graph, outputs: Iterable[Node], wrt: set[Node]) -> list[No
                 active.add(node)
                 order.append(node)
     return order
+
+
+def _name_array(graph: Graph, y: Node, y_: Node | None, primal: int) -> None:
+    """Name the adjoint of an array that holds one named value after that value; what was there keeps its name."""
+    if y.op == "store" and len(y.args) == 1 and y_ is not None and y_.id >= primal and y_ not in graph.names:
+        for label in graph.names.get(y.args[0], ())[:1]:
+            graph.name(y_, f"d_{label}")
 
 
 def _describe(graph: Graph, x: Node, x_: Node, uses: list[Contribution], *, own: bool) -> None:

@@ -9,6 +9,7 @@ loops with reductions for parallel execution", 1997). What the user wrote stays;
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
@@ -122,7 +123,4 @@ def _summed(graph: Graph, axes: Sequence[Axis], factors: list[Node], guards: lis
 
 
 def _multiplied(graph: Graph, factors: Sequence[Node]) -> Node:
-    value = factors[0] if factors else graph.const(1.0)
-    for factor in factors[1:]:
-        value = graph.apply("mul", value, factor)
-    return value
+    return math.prod(factors[1:], start=factors[0]) if factors else graph.const(1.0)
