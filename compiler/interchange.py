@@ -16,6 +16,7 @@ from typing import NamedTuple
 from gradc.ir.dims import Axis
 from gradc.ir.graph import Axes, Graph, Node, copy_graph
 
+from .protection import is_defined
 from .simplify import fold
 
 SHORT = 8               # a sum over fewer points of known number costs next to nothing
@@ -88,17 +89,31 @@ def _axes(nodes: Iterable[Node]) -> Axes:
 
 def _order(product: Product) -> list[tuple[Axis, Axes]]:
     """The axes in the order in which they are summed best, each with the axes of what is summed."""
-    terms = [node.axes for node in product.factors]
+    terms = [(node.axes, not product.guards or is_defined(node)) for node in product.factors]
     guards = [guard.axes for guard in product.guards]
     rest, found = product.axes[::-1], []
     while rest:
-        domains = {axis: frozenset(a for term in (*terms, *guards) if axis in term for a in term) for axis in rest}
+        domains = {axis: _domain(axis, terms, guards) for axis in rest}
         axis = min(rest, key=lambda axis: (_size(domains[axis]), rest.index(axis)))
         rest.remove(axis)
         found.append((axis, domains[axis]))
-        terms = [term for term in terms if axis not in term] + [domains[axis] - {axis}]
+        joined = [_joins(axis, term, guards, defined=defined) for term, defined in terms]
+        whole = all(defined for (_, defined), joins in zip(terms, joined, strict=True) if joins)
+        terms = [term for term, joins in zip(terms, joined, strict=True) if not joins]
+        terms.append((domains[axis] - {axis}, whole))
         guards = [guard for guard in guards if axis not in guard]
     return found
+
+
+def _joins(axis: Axis, term: Axes, guards: Sequence[Axes], *, defined: bool) -> bool:
+    """Whether a factor stands in the sum over an axis: it varies, or guards of the sum may protect it."""
+    return axis in term or (not defined and any(axis in guard for guard in guards))
+
+
+def _domain(axis: Axis, terms: Sequence[tuple[Axes, bool]], guards: Sequence[Axes]) -> Axes:
+    """The axes of what is summed over an axis."""
+    inside = [term for term, defined in terms if _joins(axis, term, guards, defined=defined)]
+    return frozenset(a for term in (*inside, *(guard for guard in guards if axis in guard)) for a in term)
 
 
 def _size(domain: Axes) -> int:
@@ -114,10 +129,10 @@ def _summed(graph: Graph, axes: Sequence[Axis], factors: list[Node], guards: lis
     """The sum over the axes in turn, each of the factors that vary over it."""
     for k, axis in enumerate(axes):
         last = k == len(axes) - 1
-        inside = [factor for factor in factors if axis in factor.axes]
         conditions = [guard for guard in guards if axis in guard.axes or last]
+        inside = [factor for factor in factors if axis in factor.axes or (conditions and not is_defined(factor))]
         total = graph.reduce("sum", axis, _multiplied(graph, inside), conditions)
-        factors = [*(factor for factor in factors if axis not in factor.axes), total]
+        factors = [*(factor for factor in factors if factor not in inside), total]
         guards = [guard for guard in guards if guard not in conditions]
     return _multiplied(graph, factors)
 

@@ -16,6 +16,8 @@ from typing import Any
 from gradc.ir.dims import Axis
 from gradc.ir.graph import Graph, Node, copy_graph
 
+from .protection import is_defined
+
 Rule = Callable[..., "Node | None"]
 
 
@@ -260,7 +262,7 @@ def _sum(graph: Graph, axis: Axis, body: Node, *guards: Node) -> Node | None:
         return graph.apply("mul", count if body.dtype == "float32" else graph.apply("real", count), body)
     if not _never_negative(graph, axis):
         return None                                             # nothing to sum is 0, also times infinity
-    outside, inside = _split_product(body, axis)
+    outside, inside = _split_product(body, axis, guards)
     if outside is None or inside is None:
         return None
     return graph.apply("mul", outside, graph.reduce("sum", axis, inside, guards))
@@ -282,20 +284,23 @@ def _never_negative(graph: Graph, axis: Axis) -> bool:
     return axis.dim.constant is not None or (name is not None and name not in graph.inputs)
 
 
-def _split_product(body: Node, axis: Axis) -> tuple[Node | None, Node | None]:
-    """A product as (factor without the axis, the rest); None where there is no such factor."""
+def _split_product(body: Node, axis: Axis, guards: Sequence[Node]) -> tuple[Node | None, Node | None]:
+    """A product as (what may leave a sum over the axis, the rest); None where there is no such factor.
+
+    Where no guard holds the sum is 0 and must stay it: only what is finite may be multiplied by it afterwards.
+    """
+    graph, outside, inside = body.graph, None, None
     if body.op == "div" and axis not in body.args[1].axes:
-        graph = body.graph
-        return graph.apply("div", 1.0, body.args[1]), body.args[0]
+        factor = graph.apply("div", 1.0, body.args[1])
+        return (factor, body.args[0]) if not guards or is_defined(factor) else (None, body)
     if body.op != "mul":
         return None, body
-    graph, outside, inside = body.graph, None, None
     waiting = [body]
     steps = 0
     while waiting:
         node = waiting.pop()
         steps += 1
-        if axis not in node.axes:
+        if axis not in node.axes and (not guards or is_defined(node)):
             outside = node if outside is None else graph.apply("mul", node, outside)
         elif node.op == "mul" and steps < 16:
             waiting += node.args

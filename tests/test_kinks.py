@@ -155,6 +155,40 @@ def test_a_guarded_zero_survives_a_chain_of_operations() -> None:
                     args={"x": "n"}) == [0.0, 0.0]
 
 
+PROTECTED = [
+    ("sum(log(x) * a[i] for i in range(n) if x > 0)", -1.0),
+    ("sum(a[i] / x for i in range(n) if x > 0)", 0.0),
+    ("sum(sqrt(x) * a[i] for i in range(n) if a[i] < x)", 0.0),
+    ("sum(sqrt(x) * a[i] for i in range(n) if a[i] < x)", -1.0),
+    ("sum(a[i] * sum(a[k] / i for k in range(i)) / 1e9 for i in range(n) if x > 5)", 1.0),
+    ("sum(sum(log(x) * a[i] for i in range(k)) for k in range(n) if k < 0)", -1.0),
+    ("sum(a[i] * mean(log(x) for k in range(n) if x > 0) for i in range(n) if x > 0)", -1.0),
+    ("sum(sum(mean(a[i] for k in range(n) if x > 0) for j in range(i) if j >= i) for i in range(n))", -1.0),
+]
+
+
+@pytest.mark.parametrize(("text", "x"), PROTECTED)
+def test_a_guard_protects_the_factors_of_its_sum(text: str, x: float) -> None:
+    """Where no guard holds the sum is 0, and no derivative knows what stands in it."""
+    f = gradc.compile(text, {"x": "", "a": "n"}, jit=False)
+    a = np.array([1.0, 2.0, 3.0])
+    assert f(x, a) == 0.0
+    assert np.array_equal(gradient(text, x, a, args={"x": "", "a": "n"}), np.zeros(4))
+    assert f.jvp(x, a, 1.0, ONES) == 0.0
+    assert np.array_equal(np.hstack([np.ravel(part) for part in f.hvp(x, a, 1.0, ONES)]), np.zeros(4))
+
+
+def test_a_factor_that_is_always_finite_still_leaves_a_guarded_sum() -> None:
+    f = gradc.compile("sum(sin(x) * a[i] for i in range(n) if a[i] > 0)", {"x": "", "a": "n"}, jit=False)
+    assert "return s1 * sin(x)" in f.source or "return sin(x) * s1" in f.source
+
+
+def test_a_sum_keeps_a_logarithm_that_its_guard_protects_in_compiled_code() -> None:
+    f = gradc.compile("sum(log(x) * a[i] for i in range(n) if a[i] < x)", {"x": "", "a": "n"})
+    assert f(-1.0, ONES) == 0.0
+    assert f.value_and_grad(-1.0, ONES)[1].x == 0.0
+
+
 def test_branches_that_share_a_value_add_up() -> None:
     text = "q = sqrt(x); (q if y > 0 else 0) + (q * 2 if z > 0 else 0)"
     assert gradient(text, 4.0, 1.0, 1.0)[0] == pytest.approx(0.75)
