@@ -12,6 +12,7 @@ import ast
 import functools
 import hashlib
 import importlib
+import itertools
 import linecache
 import logging
 import os
@@ -31,7 +32,7 @@ from . import accumulate, blocks, cache, special, vector_maths
 from .results import result_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 CHECKED = "checked "
@@ -265,8 +266,14 @@ def _compile(
 
 def _short(tree: ast.Module) -> set[str]:
     """The functions that are put into their callers: a call of compiled code costs as much as a short loop."""
+    def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+        for statement in body:
+            yield statement
+            for field in ("body", "orelse"):
+                yield from statements(getattr(statement, field, []))
+
     return {function.name for function in tree.body if isinstance(function, ast.FunctionDef)
-            and sum(isinstance(node, ast.stmt) for node in ast.walk(function)) <= INLINED}
+            and next(itertools.islice(statements([function]), INLINED, None), None) is None}
 
 
 def _check_arguments(module: Module, tree: ast.Module, replaced: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ writes into arrays that it is given, and `name`, which allocates them.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +86,11 @@ class Printed:
     fields: dict[str, tuple[str, ...]]
 
     @property
+    def results(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The named tuples of the result, with the arguments' own names of their fields."""
+        return self.module.results
+
+    @property
     def direct_name(self) -> str:
         """The function of `direct`."""
         return self.into or self.name
@@ -137,7 +142,7 @@ class _ModulePrinter:
 
     def print(self) -> Printed:
         """The module and its direct form."""
-        results, classes, fields = _result_classes(self.graph, self.groups)
+        results, classes, fields = result_classes(self.graph, self.groups)
         into = f"{self.name}_into" if self.arrays else ""
         scalars = ", ".join(self.values[key] for key in self.flat)
         arguments = list(self.inputs.values())
@@ -167,8 +172,8 @@ class _ModulePrinter:
 
     def _module(self, parts: Sequence[str], classes: Sequence[str], entries: tuple[Entry, ...],
                 results: tuple[tuple[str, tuple[str, ...]], ...]) -> Module:
-        helpers, kernel_text, imports = _imports(self.printer, parts, classes)
-        lines = [_docstring(self.header, self.names.renamed), *imports, ""]
+        helpers, kernel_text, wanted = imports(self.printer.used, parts, classes)
+        lines = [_docstring(self.header, self.names.renamed), *wanted, ""]
         lines += [f"\n{text}\n" for text in (*classes, *kernel_text, *parts)]
         source = "\n".join(lines).replace("\n\n\n\n", "\n\n\n").rstrip() + "\n"
         return Module(source, helpers, entries, results)
@@ -325,8 +330,9 @@ def _kept(printer: BodyPrinter, key: str, node: Node, text: str, remark: str, bo
     return name
 
 
-def _result_classes(graph: Graph, groups: Sequence[Group]) -> tuple[
+def result_classes(graph: Graph, groups: Sequence[Group]) -> tuple[
         tuple[tuple[str, tuple[str, ...]], ...], list[str], dict[str, tuple[str, ...]]]:
+    """The named tuples of a result: with the arguments' own names of their fields, as texts, with the fields' names."""
     results, classes = [], []
     fields: dict[str, tuple[str, ...]] = {}
     outputs = dict(graph.outputs)
@@ -415,11 +421,11 @@ def _modules() -> dict[str, str]:
 _MODULES = _modules()
 
 
-def _imports(printer: BodyPrinter, parts: Sequence[str], classes: Sequence[str]) -> tuple[
+def imports(used: Iterable[str], parts: Sequence[str], classes: Sequence[str]) -> tuple[
         tuple[str, ...], list[str], list[str]]:
-    """Helper functions, their texts, and the import lines."""
+    """Helper functions of the names that a text calls, their texts, and the import lines."""
     wanted: dict[str, set[str]] = {}
-    for called in printer.used:
+    for called in used:
         if called in ROUTINES or called in routines.OWN:
             wanted.setdefault("routines", set()).add(called)
         elif called in _MODULES:

@@ -25,7 +25,7 @@ WIDTH = 88                      # longer single-use expressions are given a loca
 
 
 @functools.cache
-def _called(op: str) -> tuple[str, ...]:
+def called_by(op: str) -> tuple[str, ...]:
     """The functions that an operation of the table is spelled with."""
     return tuple(CALLED.findall(OPERATIONS[op].spelling))
 
@@ -179,7 +179,7 @@ class ValuePrinter:
             text = leaf(node, self.dims, lambda n: self.axes[n.attr], lambda n: self.variables[n])
         else:
             text = operation(node, [texts[a] for a in node.args])
-            self.used.update(_called(node.op))
+            self.used.update(called_by(node.op))
         if "inf" in text[0] or "nan" in text[0]:
             self.used.update(re.findall(r"\b(?:inf|nan)\b", text[0]))
         if node.dtype == "float32":

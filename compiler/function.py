@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gradc.codegen import tape as tapes
 from gradc.codegen.load import Module
 from gradc.codegen.lower import lower
 from gradc.codegen.module import Group, Printed, print_program
@@ -27,6 +28,7 @@ from gradc.ir.text import from_text
 
 from . import derive
 from .passes import finish, prepare, refine
+from .settled import settled
 from .wrt import checked_wrt, real_arguments
 
 if TYPE_CHECKING:
@@ -422,26 +424,42 @@ class Function:
         """Compile now what a call needs, and say where the code came from: see `gradc.codegen.load.outcome`."""
         from gradc.codegen.load import outcome
 
-        plain = isinstance(self._direct, functools.partial)
-        return "" if plain else outcome(self.printed.direct, cache=self._options.cache)
+        plain = self.tape is None and isinstance(self._direct, functools.partial)
+        module = self.tape.module if self.tape is not None else self.printed.direct
+        return "" if plain else outcome(module, cache=self._options.cache)
+
+    @functools.cached_property
+    def tape(self) -> tapes.Tape | None:
+        """What a call runs in place of compiled code, where that would take too long to make: see `codegen.tape`."""
+        if not self._options.jit or len(self.prepared.nodes) < tapes.LEAST:
+            return None
+        with self.timed("tape"):
+            return tapes.recorded(settled(self.prepared), self._groups)
 
     @functools.cached_property
     def _direct(self) -> Callable[..., Any]:
-        """The function that a call goes through: the compiled code, or the plain text's function."""
+        """The function that a call goes through: a tape, the compiled code, or the plain text's function."""
         from gradc.codegen.load import unguarded
 
+        if self.tape is not None:
+            return functools.partial(_run_plain, self.tape.bound(cache=self._options.cache))
         with put_off():
             direct = self._load(self.printed.direct)[self.printed.direct_name]
         return unguarded(direct) if hasattr(direct, "signatures") else functools.partial(_run_plain, direct)
+
+    @property
+    def _called(self) -> tapes.Tape | Printed:
+        """What says how a call's results are to be put together."""
+        return self.tape if self.tape is not None else self.printed
 
     @functools.cached_property
     def _classes(self) -> dict[str, type]:
         """The named tuples of the result."""
         from gradc.codegen.results import result_class
 
-        fields = self.printed.fields
-        return {name: result_class(name, fields[name], originals, "gradc.compiler.function")
-                for name, originals in self.printed.module.results}
+        called = self._called
+        return {name: result_class(name, called.fields[name], originals, "gradc.compiler.function")
+                for name, originals in called.results}
 
     def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
         """The value; see the class for arguments and errors."""
@@ -462,10 +480,10 @@ class Function:
         values = arguments.convert(self._graph, arguments.bind(self.args, args, keywords))
         sizes = arguments.check_dimensions(self._graph, values)
         if out is not None:
-            names = [key.removeprefix("d_") for key, _ in self.printed.arrays]
-            arrays = arguments.check_out(self.printed.arrays, out, values, sizes, names)
+            names = [key.removeprefix("d_") for key, _ in self._called.arrays]
+            arrays = arguments.check_out(self._called.arrays, out, values, sizes, names)
         else:
-            arrays = arguments.new_arrays(self.printed.arrays, sizes)
+            arrays = arguments.new_arrays(self._called.arrays, sizes)
         try:
             flat = self._direct(*values, *(arguments.plain(array, array.dtype) for array in arrays))
         except (ValueError, IndexError, ArithmeticError) as error:
@@ -478,8 +496,8 @@ class Function:
 
     def _assemble(self, flat: Any, arrays: Sequence[Any]) -> Any:
         """The result in the shape that the function returns, from the scalars and the arrays."""
-        found = dict(zip((key for key, _ in self.printed.arrays), arrays, strict=True))
-        keys = self.printed.flat
+        found = dict(zip((key for key, _ in self._called.arrays), arrays, strict=True))
+        keys = self._called.flat
         found |= dict(zip(keys, flat if len(keys) > 1 else (flat,), strict=True)) if keys else {}
         return self.assembled(found)
 

@@ -104,6 +104,7 @@ class FunctionReport:
     loops, buffers, products    as the source has them
     routines    calls of library routines on whole arrays (LAPACK, sorting) by name; not among the operations
     blocks      what Numba's own front end does not see, since it would take long; () for plain Python
+    tape        rows of the table that a call from Python goes through in place of compiled code, 0 for none
     seconds     of each stage of compilation, in the order in which they ran
     cache       "hit", "miss", "rebuilt" (the entry was damaged), "off", or "" for plain Python
     """
@@ -116,6 +117,7 @@ class FunctionReport:
     products: tuple[ProductReport, ...]
     routines: dict[str, int]
     blocks: tuple[BlockReport, ...]
+    tape: int
     seconds: dict[str, float]
     cache: str
 
@@ -168,6 +170,8 @@ class Report:
             yield from _labelled("buffers", [f"{made.name}[{made.shape}] of {made.dtype}: {made.bytes} bytes"
                                              for made in part.buffers])
             yield from _labelled("blocks", list(map(str, part.blocks)))
+            if part.tape:
+                yield "tape", f"calls go through a table of {part.tape} operations; .jit compiles the text"
             yield "time", ", ".join(f"{stage} {_duration(seconds)}" for stage, seconds in part.seconds.items())
             yield "cache", part.cache or "none: it runs as plain Python"
 
@@ -320,8 +324,9 @@ def _part(function: Function, counts: Mapping[str, Dim], called: dict[str, int],
 
     printed, cache = function.printed, function.build()
     work = inventory.work(printed)
-    blocks = tuple(BlockReport(*run) for run in long_runs(printed.module)) if cache else ()
-    lanes = vector_loops(optimised(printed.module), function.source) if vectors and cache else None
+    compiled = bool(cache) and function.tape is None
+    blocks = tuple(BlockReport(*run) for run in long_runs(printed.module)) if compiled else ()
+    lanes = vector_loops(optimised(printed.module), function.source) if vectors and compiled else None
     loops = tuple(LoopReport(loop.line, loop.depth, loop.text, _lanes(loop.line, lanes, blocks))
                   for loop in inventory.loops(work))
     texts = None if sizes is None else inventory.local_sizes(printed, function.graph, work, sizes)
@@ -330,7 +335,8 @@ def _part(function: Function, counts: Mapping[str, Dim], called: dict[str, int],
         functions={name: count(number) for name, number in counts.items() if inventory.is_function(name)},
         loops=loops, buffers=tuple(_buffer(made, texts) for made in inventory.buffers(work)),
         products=tuple(ProductReport(product.line, product.text) for product in inventory.products(work)),
-        routines=called, blocks=blocks, seconds=dict(function.seconds), cache=cache)
+        routines=called, blocks=blocks, tape=0 if function.tape is None else len(function.tape.table),
+        seconds=dict(function.seconds), cache=cache)
 
 
 def _lanes(line: int, lanes: Mapping[int, int] | None, blocks: Sequence[BlockReport]) -> int | None:
