@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scipy import LowLevelCallable
+
+    from .minuit import Cost
     from .vector_function import VectorFunction
 
 
@@ -32,3 +35,39 @@ class Adapters:
         from .vector_function import VectorFunction
 
         return VectorFunction(self, wrt, fixed)
+
+    def lowlevel(self, /, **fixed: Any) -> LowLevelCallable:
+        """The function as compiled code that `scipy.integrate.quad` and `nquad` call without Python.
+
+        fixed    values of arguments, numbers or arrays; the others, real numbers, are integrated over, in order
+
+        Where the function itself raises an error, its value is nan. Raises ArgumentError (an unknown argument, one to
+        integrate over that is no number), DerivativeError (more than one number as the value), UnsupportedError
+        (jit=False).
+
+        >>> import gradc
+        >>> from scipy.integrate import quad
+        >>> f = gradc.compile("exp(-a * x)", args=("x", "a"))
+        >>> round(quad(f.lowlevel(a=2.0), 0.0, float("inf"))[0], 6)
+        0.5
+        """
+        from .low_level import low_level
+
+        return low_level(self, fixed)
+
+    def iminuit(self, /, wrt: Any = None, *, errordef: float = 1.0, **fixed: Any) -> Cost:
+        """The function as the cost that iminuit minimises, with its gradient and the names of its parameters.
+
+        wrt         the arguments that are fitted, in order, as in `scipy`; of an array each element is a parameter
+        errordef    1 for a sum of squares over variances, 0.5 for a negative logarithm of a likelihood
+        fixed       values of other arguments, for good
+
+        >>> import gradc
+        >>> f = gradc.compile("sum((a*t + b - y)**2)", {"a": "", "b": "", "t": "n", "y": "n"}, jit=False)
+        >>> cost = f.iminuit(("a", "b"), t=[0.0, 1.0], y=[1.0, 3.0])       # Minuit(cost, a=1.0, b=0.0).migrad()
+        >>> cost(1.0, 0.0), cost.grad(1.0, 0.0), cost.errordef
+        (5.0, array([-4., -6.]), 1.0)
+        """
+        from .minuit import Cost
+
+        return Cost(self.scipy(wrt, **fixed), errordef)

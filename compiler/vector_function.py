@@ -113,7 +113,7 @@ class VectorFunction:
             raise self._wrong_number(args)
         found = {**self._fixed, **dict(zip(self.free, args, strict=True))}
         found |= self._packing.values(parts) if self._packing is not None else {self.wrt[0]: x}
-        function, values = _plain(self._function, found)
+        function, values = plain_call(self._function, found)
         if len(function.wrt) != len(parts):
             raise ArgumentError(f"{', '.join(self.wrt)} hold {len(parts)} arrays, of which {len(function.wrt)} are "
                                 "real: give what is a whole number or a truth value by name, outside of wrt")
@@ -233,7 +233,7 @@ def is_scalar(function: Function) -> bool:
     return len(outputs) == 1 and not outputs[0][1].is_array
 
 
-def _plain(function: Any, found: Mapping[str, Any]) -> tuple[Function, list[Any]]:
+def plain_call(function: Any, found: Mapping[str, Any]) -> tuple[Function, list[Any]]:
     """The function of plain arrays behind one of any kind, and its arguments in order."""
     values: Sequence[Any] = [found[name] for name in function.args if name in found]
     if isinstance(function, Late):
