@@ -5,11 +5,13 @@ Nothing is imported before a method is called, so a library that is not installe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scipy import LowLevelCallable
 
+    from .ipopt import Ipopt
     from .minuit import Cost
     from .vector_function import VectorFunction
 
@@ -34,7 +36,7 @@ class Adapters:
         """
         from .vector_function import VectorFunction
 
-        return VectorFunction(self, wrt, fixed)
+        return VectorFunction.of_arguments(self, wrt, fixed)
 
     def lowlevel(self, /, **fixed: Any) -> LowLevelCallable:
         """The function as compiled code that `scipy.integrate.quad` and `nquad` call without Python.
@@ -71,3 +73,22 @@ class Adapters:
         from .minuit import Cost
 
         return Cost(self.scipy(wrt, **fixed), errordef)
+
+    def cyipopt(self, /, constraints: Any = (), wrt: Any = None, **fixed: Any) -> Ipopt:
+        """The problem of minimising the function as cyipopt takes it, with first and second derivatives.
+
+        constraints    a function of some of the same arguments, or several; every number that they return is one
+        wrt            the arguments that are the variables, in order, as in `scipy`
+        fixed          values of other arguments, of the constraints too, for good
+
+        `cyipopt.Problem(n=p.n, m=p.m, problem_obj=p, lb=..., ub=..., cl=..., cu=...)` is solved from `p.pack(...)`.
+
+        >>> import gradc
+        >>> f = gradc.compile("x[0]**2 + x[1]**2 * x[2]", "x: 3", jit=False)
+        >>> p = f.cyipopt(gradc.compile("x[0] * x[1], x[2]**2", "x: 3", jit=False))
+        >>> p.objective([1.0, 2.0, 3.0]), p.constraints([1.0, 2.0, 3.0])
+        (13.0, array([2., 9.]))
+        """
+        from .ipopt import Ipopt
+
+        return Ipopt(self, constraints if isinstance(constraints, Sequence) else (constraints,), wrt, fixed)

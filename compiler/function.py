@@ -175,8 +175,8 @@ class Function(Adapters):
     def _header(self) -> list[str]:
         kinds = {"value": "Value", "grad": "Gradient", "value_and_grad": "Value and gradient",
                  "jvp": "Derivative along a direction", "vjp": "Gradient for a cotangent",
-                 "hvp": "Product of the Hessian with a vector", "jacobian": "Jacobian",
-                 "hessian": "Hessian", "many": "The same along several directions"}
+                 "hvp": "Product of the Hessian with a vector", "jacobian": "Jacobian", "hessian": "Hessian",
+                 "weighted": "Weighted sum of all values", "many": "The same along several directions"}
         kind = kinds.get(self._name, self._name)
         text = self._graph.title
         shown = text if len(text) <= 400 else text[:400] + " ..."
@@ -246,6 +246,15 @@ class Function(Adapters):
         (Gradient(x=6.0, y=4.0), Gradient(x=4.0, y=0.0))
         """
         return self._product("hvp", several=False)
+
+    @functools.cached_property
+    def weighted(self) -> Function:
+        """The sum of all values, each times a weight that follows the arguments: `weighted.grad` is `vjp`.
+
+        Its Hessian is what a constraint adds to that of a Lagrangian.
+        """
+        start = time.perf_counter()
+        return self._made("weighted", derive.weighted(self.prepared), (Group(("value",)),), self, start)
 
     @functools.cached_property
     def jacobian(self) -> Function:

@@ -30,7 +30,7 @@ from .nesting import NOT_PLAIN, Kind, Taker, taker
 from .shapes import Declaration, declaration
 from .structured import Structured, compiled
 from .structures import NOTHING, Tree, argument_entries, fixed, grow, leaves, outline, unused
-from .wrt import named_in
+from .wrt import named_in, no_such
 
 Step = str | tuple[str, Any]                        # to a derivative: a property, or a method with its argument
 _DTYPES = {"b": "bool", "i": "int", "u": "int"}
@@ -131,8 +131,7 @@ class Late(Adapters):
         names = named_in(wrt, self._names)
         for name in names:
             if name not in self._names:
-                known = ", ".join(self._names)
-                raise FormulaError(f"wrt names {name}, which is no argument: the arguments are {known}")
+                raise no_such(name, self._names)
         return self._derived(("by", names))
 
     def by_mode(self, mode: str) -> Late:

@@ -17,7 +17,8 @@ import numpy as np
 from gradc.ir.errors import ArgumentError, DerivativeError, UnsupportedError
 
 from .arguments import as_declared, check_dimensions, no_argument
-from .vector_function import is_scalar, plain_call
+from .variables import plain_call
+from .vector_function import is_scalar
 
 if TYPE_CHECKING:
     from scipy import LowLevelCallable

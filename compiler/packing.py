@@ -18,7 +18,7 @@ from gradc.codegen.module import safe_fields
 from gradc.codegen.results import result_class
 from gradc.ir.errors import ArgumentError, ShapeError
 
-from .structures import Leaf, Tree, argument_entries, collect, fill, grow
+from .structures import Leaf, Tree, argument_entries, collect, fill, grow, leaves
 
 Shape = tuple[int, ...]
 
@@ -63,6 +63,14 @@ class Packing:
         return tuple(f"{name}[{', '.join(map(str, index))}]" if shape else name
                      for name, (shape, _) in self.arrays.items() for index in np.ndindex(*shape))
 
+    def part(self, names: Sequence[str]) -> tuple[Packing, np.ndarray[Any, Any]]:
+        """The packing of some of the arguments alone, and where their numbers lie in this vector."""
+        trees = {name: self.trees[name] for name in names}
+        keys = [key for tree in trees.values() for key in leaves(tree)]
+        places = dict(zip(self.arrays, (place for place, _, _ in self._places), strict=True))
+        numbers = np.concatenate([np.arange(places[key].start, places[key].stop) for key in keys])
+        return Packing(trees, {key: self.arrays[key] for key in keys}), numbers
+
     def vector(self, values: Mapping[str, Any]) -> np.ndarray[Any, Any]:
         """The vector of values; ArgumentError or ShapeError for what does not fit."""
         found: list[Any] = []
@@ -78,11 +86,17 @@ class Packing:
                                  "adapter for arrays of other shapes")
         return joined(parts)
 
+    def checked(self, x: Any) -> np.ndarray[Any, Any]:
+        """A vector of this length, as float64; ArgumentError or ShapeError for anything else."""
+        found = vector(x)
+        if found.shape != (self.size,):
+            raise ShapeError(f"the vector must hold {self.size} numbers ({self}), but its shape is {found.shape}: make "
+                             "it with pack(...)")
+        return found
+
     def parts(self, x: Any) -> list[Any]:
         """The arrays and numbers in a vector, as views where they can be; ShapeError if it has another length."""
-        if x.shape != (self.size,):
-            raise ShapeError(f"the vector must hold {self.size} numbers ({self}), but its shape is {x.shape}: make "
-                             "it with pack(...)")
+        x = self.checked(x)
         return [x[place].reshape(shape).astype(dtype, copy=False) if shape else float(x[place.start])
                 for place, shape, dtype in self._places]
 

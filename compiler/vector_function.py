@@ -16,12 +16,11 @@ import numpy as np
 
 from gradc.ir.errors import ArgumentError, DerivativeError
 
-from .arguments import as_declared, bind, check_dimensions, no_argument, normalised
+from .arguments import check_dimensions, normalised
 from .function import Function
 from .late import Late
-from .packing import Packing, flat, in_tuple, joined, vector
-from .structured import Structured
-from .wrt import named_in
+from .packing import Packing, flat, joined, vector
+from .variables import Variables, chosen, converted, plain_call
 
 
 class VectorFunction:
@@ -29,6 +28,9 @@ class VectorFunction:
 
     wrt     the arguments in the vector
     free    the arguments that have no value yet: SciPy gives them after the vector, as its `args=` says
+    pack    a method: the vector of values of the arguments, by position or by name; its first call settles their
+            sizes where these do not follow from the declarations and the fixed arguments
+    unpack  a method: the arguments in a vector, bare for one, else a named tuple of them
 
     The value of `fun` is a number if the function has one real number as its value, else a vector of all that it
     returns; a vector's entries are float64, and arguments that are declared float32 are rounded to that. Raises
@@ -45,79 +47,81 @@ class VectorFunction:
     (array([1., 3.]), (3, 3))
     """
 
-    def __init__(self, function: Any, wrt: Any, fixed: Mapping[str, Any]) -> None:
-        for name in fixed:
-            if name not in function.args:
-                raise no_argument(name, function.args)
-        names = _open(function, fixed) if wrt is None else named_in(wrt, function.args)
-        for name in names:
-            if name in fixed:
-                raise ArgumentError(f"the argument {name} is in wrt and has a value too: leave one of them out")
-        if not names:
-            raise DerivativeError("the vector holds no argument: name one in wrt, or leave one without a value")
-        self.wrt: tuple[str, ...] = names
-        self._function, self._fixed = function.once(("by", names)), dict(fixed)
+    def __init__(self, function: Any, variables: Variables, fixed: Mapping[str, Any]) -> None:
+        own = tuple(name for name in variables.names if name in function.args)
+        if not own:
+            raise DerivativeError(f"the function takes {', '.join(function.args) or 'nothing'}, and none of what is in "
+                                  f"the vector ({', '.join(variables.names)}): give its arguments the same names")
+        self.wrt, self._own, self._variables = variables.names, own, variables
+        self.pack, self.unpack = variables.pack, variables.unpack
+        self._function, self._fixed = function.once(("by", own)), converted(function, fixed)
         optional = function.optional if isinstance(function, Late) else ()
-        self.free = tuple(name for name in function.args if name not in {*names, *fixed, *optional})
-        self._packing: Packing | None = None
-        self._bare = len(names) == 1                            # the vector is the argument, of whatever size
+        self.free = tuple(name for name in function.args if name not in {*own, *fixed, *optional})
+        self._part: tuple[Packing, np.ndarray[Any, Any]] | None = None
         self._last: tuple[Any, ...] | None = None
         self._both = False
-        if isinstance(function, Function):
-            inputs = {name: function.graph.inputs[name] for name in fixed}
-            values = [as_declared(node, fixed[name]) for name, node in inputs.items()]
-            self._fixed = dict(zip(inputs, values, strict=True))
-            self._bare &= len(function.graph.inputs[names[0]].shape) == 1
-            self._packing = _known(function, names, self._fixed)
+
+    @classmethod
+    def of_arguments(cls, function: Any, wrt: Any, fixed: Mapping[str, Any]) -> VectorFunction:
+        """The function of the vector of its arguments `wrt`; see `Adapters.scipy`."""
+        names = chosen(wrt, [function], fixed)
+        return cls(function, Variables(names, [function], fixed), fixed)
+
+    def of(self, function: Any, /, **fixed: Any) -> VectorFunction:
+        """Another function of the same vector, such as a constraint: it takes those of the arguments that it has.
+
+        fixed    values of its other arguments, beside those that this function has already
+
+        >>> import gradc
+        >>> p = gradc.compile("sum(x**2) + y**2", {"x": "2", "y": ""}, jit=False).scipy()
+        >>> p.of(gradc.compile("x[0] * x[1]", {"x": "2"}, jit=False)).jac(p.pack([3.0, 4.0], 1.0))
+        array([4., 3., 0.])
+        """
+        values = {**{name: value for name, value in self._fixed.items() if name in function.args}, **fixed}
+        chosen(self.wrt, [self._function, function], values)
+        return VectorFunction(function, self._variables, values)
 
     def __repr__(self) -> str:
         free = f" and then {', '.join(self.free)}" if self.free else ""
         return f"<{self._function.__name__} of a vector of {', '.join(self.wrt)}{free}>"
 
-    # -- the vector ---------------------------------------------------------------------------
-
-    def pack(self, /, *arrays: Any, **named: Any) -> np.ndarray[Any, Any]:
-        """The vector of values for the arguments in `wrt`, by position or by name.
-
-        The first call settles the shapes, where these do not follow from the fixed arguments; a ShapeError says
-        what does not fit them later.
-        """
-        values = dict(zip(self.wrt, bind(self.wrt, arrays, named), strict=True))
-        if isinstance(self._function, Function):
-            values = {name: as_declared(self._function.graph.inputs[name], values[name]) for name in self.wrt}
-        if self._packing is None:
-            self._packing = Packing.of_values(values)
-        return self._packing.vector(values)
-
-    def unpack(self, x: Any) -> Any:
-        """The arguments in a vector: bare for one, else a named tuple of them."""
-        x = vector(x).copy()
-        if self._packing is None and self._bare:
-            return x
-        packing = self.packing
-        return in_tuple(packing.values(packing.parts(x)))
-
     @property
     def packing(self) -> Packing:
         """Where each argument lies in the vector; ArgumentError if that is not known yet."""
-        if self._packing is None:
-            raise ArgumentError(f"the sizes of {', '.join(self.wrt)} are not known yet: call pack(...) with the "
-                                "arrays to start from")
-        return self._packing
+        return self._variables.settled()
 
     def call(self, x: Any, args: Sequence[Any]) -> tuple[Function, list[Any], list[Any]]:
         """The function of plain arrays behind a call, its arguments, and those of them that the vector holds."""
-        x = vector(x)
-        parts = [x] if self._packing is None and self._bare else self.packing.parts(x)
+        parts = self._parts(x)
         if len(args) != len(self.free):
             raise self._wrong_number(args)
+        packing = self._part[0] if self._part else self._variables.packing
         found = {**self._fixed, **dict(zip(self.free, args, strict=True))}
-        found |= self._packing.values(parts) if self._packing is not None else {self.wrt[0]: x}
+        found |= packing.values(parts) if packing is not None else {self.wrt[0]: parts[0]}
         function, values = plain_call(self._function, found)
         if len(function.wrt) != len(parts):
             raise ArgumentError(f"{', '.join(self.wrt)} hold {len(parts)} arrays, of which {len(function.wrt)} are "
                                 "real: give what is a whole number or a truth value by name, outside of wrt")
         return function, values, parts
+
+    def _parts(self, x: Any) -> list[Any]:
+        """The arrays in a vector that the function takes."""
+        if self._own == self.wrt:
+            return self._variables.parts(x)
+        whole = self.packing
+        if self._part is None:
+            self._part = whole.part(self._own)
+        return self._part[0].parts(whole.checked(x)[self._part[1]])
+
+    def _whole(self, derivatives: np.ndarray[Any, Any], axes: int = 1) -> np.ndarray[Any, Any]:
+        """Derivatives by the numbers that the function takes, in the last axes, as those by the whole vector."""
+        if self._part is None:
+            return derivatives
+        kept = derivatives.shape[:derivatives.ndim - axes]
+        found = np.zeros((*kept, *[self.packing.size] * axes))
+        places: Any = (..., *np.ix_(*[self._part[1]] * axes))
+        found[places] = derivatives
+        return found
 
     def _wrong_number(self, args: Sequence[Any]) -> ArgumentError:
         absent, count = self.free[len(args):], len(self.free)
@@ -141,44 +145,44 @@ class VectorFunction:
         if not self._both:
             return function(*values)
         value, gradient = function.value_and_grad(*values)
-        self._last, self._both = (np.array(x), args, joined(gradient)), False
+        self._last, self._both = (np.array(x), args, self._whole(joined(gradient))), False
         return value
 
     def value_and_jac(self, x: Any, *args: Any) -> tuple[Any, np.ndarray[Any, Any]]:
         """The value and `jac` at once, for `minimize` and `root` with `jac=True`."""
         function, values, parts = self.call(x, args)
         if not is_scalar(function):
-            return joined(function(*values)), _matrix(function.jacobian(*values), parts)
+            return joined(function(*values)), self._whole(_matrix(function.jacobian(*values), parts))
         value, gradient = function.value_and_grad(*values)
-        return value, joined(gradient)
+        return value, self._whole(joined(gradient))
 
     def jac(self, x: Any, *args: Any) -> Any:
         """The first derivatives: the gradient of a scalar function, else a matrix with a row for each value."""
         function, values, parts = self.call(x, args)
         if not is_scalar(function):
-            return _matrix(function.jacobian(*values), parts)
+            return self._whole(_matrix(function.jacobian(*values), parts))
         last, self._last, self._both = self._last, None, True
         if last is not None and np.array_equal(last[0], x) and list(map(id, last[1])) == list(map(id, args)):
             return last[2]
-        return joined(function.grad(*values))
+        return self._whole(joined(function.grad(*values)))
 
     def hess(self, x: Any, *args: Any) -> Any:
         """The second derivatives, a matrix; of a function with several values their sum weighted by v: hess(x, v)."""
         weights, args = (args[:1], args[1:]) if len(args) > len(self.free) else ((), args)
         function, values, parts = self.call(x, args)
         if is_scalar(function):
-            found = _matrix(function.hessian(*values), parts)
+            found = self._whole(_matrix(function.hessian(*values), parts), axes=2)
             return found * vector(np.atleast_1d(weights[0]))[0] if weights else found
         if not weights:
             raise ArgumentError("the function has several values, so its second derivatives are weighted: call "
                                 "hess(x, v) with a number v for each of them")
-        return _matrix(function.vjp.jacobian(*values, *_cotangents(function, values, weights[0])), parts)
+        found = function.weighted.hessian(*values, *_cotangents(function, values, weights[0]))
+        return self._whole(_matrix(found, parts), axes=2)
 
     def hessp(self, x: Any, p: Any, *args: Any) -> np.ndarray[Any, Any]:
         """The product of the second derivatives of a scalar function with a vector, without the matrix."""
         function, values, _ = self.call(x, args)
-        direction = vector(p)
-        return joined(function.hvp(*values, *(self._packing.parts(direction) if self._packing else [direction])))
+        return self._whole(joined(function.hvp(*values, *self._parts(p))))
 
     # -- what solvers ask for -----------------------------------------------------------------
 
@@ -199,8 +203,8 @@ class VectorFunction:
         """
         from scipy.optimize import LinearConstraint, NonlinearConstraint
 
-        if self._packing is not None:
-            origin = np.zeros(self._packing.size)
+        if self._variables.packing is not None:
+            origin = np.zeros(self.packing.size)
             if _is_affine(self.call(origin, ())[0]):
                 offset = self.fun(origin)
                 return LinearConstraint(self.jac(origin), np.subtract(lower, offset), np.subtract(upper, offset))
@@ -231,39 +235,6 @@ def is_scalar(function: Function) -> bool:
     """Whether the value is one number."""
     outputs = function.graph.outputs
     return len(outputs) == 1 and not outputs[0][1].is_array
-
-
-def plain_call(function: Any, found: Mapping[str, Any]) -> tuple[Function, list[Any]]:
-    """The function of plain arrays behind one of any kind, and its arguments in order."""
-    values: Sequence[Any] = [found[name] for name in function.args if name in found]
-    if isinstance(function, Late):
-        function, values = function.bound((), found)
-    if isinstance(function, Structured):
-        function, values = function.flat, function.flattened(values, {})
-    return function, list(values)
-
-
-def _open(function: Any, fixed: Mapping[str, Any]) -> tuple[str, ...]:
-    """The arguments in the vector where `wrt` does not say: those to differentiate by that have no value."""
-    return tuple(name for name in (function.candidates if isinstance(function, Late) else function.wrt)
-                 if name not in fixed)
-
-
-def _known(function: Function, wrt: Sequence[str], fixed: Mapping[str, Any]) -> Packing | None:
-    """The packing where the declared shapes and the sizes of the fixed arguments say it."""
-    sizes = {name: int(value) for name, value in fixed.items() if function.graph.inputs[name].dtype == "int64"
-             and not function.graph.inputs[name].shape}
-    for name, value in fixed.items():
-        for axis, dim in enumerate(function.graph.inputs[name].shape):
-            if dim.name is not None:
-                sizes.setdefault(dim.name, value.shape[axis])
-    shapes = {}
-    for name in wrt:
-        node = function.graph.inputs[name]
-        if not all(sizes.keys() >= dim.names() for dim in node.shape):
-            return None
-        shapes[name] = tuple(max(0, dim.evaluate(sizes)) for dim in node.shape), np.dtype(node.dtype)
-    return Packing.of_shapes(shapes)
 
 
 def _is_affine(function: Function) -> bool:

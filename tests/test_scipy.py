@@ -312,3 +312,47 @@ def test_other_shapes_than_those_first_packed_are_refused():
     p.pack([1.0, 2.0], [1.0, 2.0])
     with pytest.raises(ShapeError, match=r"x has shape \(3,\), but \(2,\) was given first"):
         p.pack([1.0, 2.0, 3.0], [1.0, 2.0])
+
+
+# -- other functions of the same vector ----------------------------------------------------------------
+
+
+COST = gradc.compile("sum(u**2) + T**2", {"x": "n", "u": "n", "T": ""}, jit=False)
+
+
+def test_a_function_of_a_part_of_the_vector_has_zero_derivatives_by_the_rest():
+    p = COST.scipy(("x", "T", "u"))
+    z = p.pack([1.0, 2.0], 3.0, [4.0, 5.0])
+    part = p.of(gradc.compile("u * x * k", {"u": "n", "x": "n", "k": ""}, jit=False))
+    with pytest.raises(ArgumentError, match="the argument k has no value"):
+        part.fun(z)
+    assert np.array_equal(part.fun(z, 2.0), [8.0, 20.0])
+    assert np.array_equal(part.jac(z, 2.0), [[8.0, 0.0, 0.0, 2.0, 0.0], [0.0, 10.0, 0.0, 0.0, 4.0]])
+    H = part.hess(z, [1.0, 10.0], 2.0)
+    assert np.array_equal(H, H.T) and H[0, 3] == 2.0 and H[1, 4] == 20.0 and np.count_nonzero(H) == 4
+    energy = p.of(gradc.compile("T * u[0]**2", {"T": "", "u": "n"}, jit=False))
+    v = np.arange(5.0)
+    assert np.allclose(energy.hessp(z, v), energy.hess(z) @ v)
+    assert np.allclose(energy.jac(z), approx_fprime(z, energy.fun), atol=1e-5)
+
+
+def test_it_shares_the_fixed_values_and_becomes_a_constraint():
+    p = COST.scipy(("u", "T"), x=[1.0, 2.0])
+    work = p.of(gradc.compile("sum(u * x)", {"u": "n", "x": "n"}, jit=False))
+    linear = work.constraint(5.0, np.inf)
+    assert isinstance(linear, LinearConstraint)
+    found = minimize(p.fun, np.ones(3), jac=p.jac, hess=p.hess, method="trust-constr", constraints=[linear])
+    assert np.allclose(found.x, [1.0, 2.0, 0.0], atol=1e-4)
+    whole = p.of(gradc.compile("T + sum(u)", {"T": "", "u": "n"}, jit=False))
+    assert np.array_equal(whole.jac(np.ones(3)), [1.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize(("make", "error", "message"), [
+    (lambda: COST.scipy("u", x=[1.0], T=1.0).of(gradc.compile("a + b")), DerivativeError,
+     r"the function takes a, b, and none of what is in the vector \(u\): give its arguments"),
+    (lambda: COST.scipy().of(gradc.compile("T**2")).fun([1.0]), ArgumentError, "the sizes of x, u, T are not known yet"),
+    (lambda: COST.scipy(("u", "T"), x=[1.0]).of(gradc.compile("T**2")).fun([1.0]), ShapeError, r"must hold 2 numbers \(u: 1, T: 1\)"),
+])
+def test_a_function_that_is_none_of_the_vector_is_named(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
