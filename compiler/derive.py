@@ -6,9 +6,11 @@ results are ordinary graphs, so they can be derived again.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gradc.ir.cast import cast
 from gradc.ir.collecting import put_off
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.errors import DerivativeError
@@ -93,6 +95,24 @@ def vjp(graph: Graph, wrt: Sequence[str], kinks: str, *, several: bool = False) 
     adjoints = reverse(new, seeds, [new.inputs[name] for name in wrt], kinks, held=held)
     new.outputs = [(f"d_{name}", node if node.is_array else _held(new, held, node))
                    for name, node in ((name, adjoints[new.inputs[name]]) for name in wrt)]
+    return new
+
+
+def weighted(graph: Graph) -> Graph:
+    """The graph of the sum of all real outputs times weights, which follow the arguments as the cotangents of `vjp`."""
+    new = copy_graph(graph, fold=fold)
+    _refuse_whole(new)
+    taken, terms = set(new.inputs), []
+    real = [(key, node) for key, node in new.outputs if node.dtype.startswith("float")]
+    for key, node in real:
+        weight = new.input(_free("weight" if len(real) == 1 else f"weight_{key}", taken), node.dtype, node.shape)
+        axes = whole_axes(node.shape)
+        index = [new.axis(axis) for axis in axes]
+        term = new.apply("mul", *((new.read(a, index) for a in (weight, node)) if node.is_array else (weight, node)))
+        for axis in reversed(axes):
+            term = new.reduce("sum", axis, term)
+        terms.append(cast(term, "float64"))
+    new.outputs = [("value", functools.reduce(lambda one, other: new.apply("add", one, other), terms))]
     return new
 
 

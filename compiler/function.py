@@ -27,6 +27,7 @@ from gradc.ir.graph import Graph
 from gradc.ir.text import from_text
 
 from . import derive
+from .adapters import Adapters
 from .passes import finish, prepare, refine
 from .settled import settled
 from .wrt import checked_wrt, real_arguments
@@ -66,7 +67,7 @@ class Saved(NamedTuple):
     values: tuple[Any, ...]
 
 
-class Function:
+class Function(Adapters):
     """A compiled function of scalars and arrays; `gradc.compile` makes it.
 
     args     names of the arguments, as the user wrote them
@@ -176,8 +177,8 @@ class Function:
     def _header(self) -> list[str]:
         kinds = {"value": "Value", "grad": "Gradient", "value_and_grad": "Value and gradient",
                  "jvp": "Derivative along a direction", "vjp": "Gradient for a cotangent",
-                 "hvp": "Product of the Hessian with a vector", "jacobian": "Jacobian",
-                 "hessian": "Hessian", "many": "The same along several directions"}
+                 "hvp": "Product of the Hessian with a vector", "jacobian": "Jacobian", "hessian": "Hessian",
+                 "weighted": "Weighted sum of all values", "many": "The same along several directions"}
         kind = kinds.get(self._name, self._name)
         text = self._graph.title
         shown = text if len(text) <= 400 else text[:400] + " ..."
@@ -247,6 +248,15 @@ class Function:
         (Gradient(x=6.0, y=4.0), Gradient(x=4.0, y=0.0))
         """
         return self._product("hvp", several=False)
+
+    @functools.cached_property
+    def weighted(self) -> Function:
+        """The sum of all values, each times a weight that follows the arguments: `weighted.grad` is `vjp`.
+
+        Its Hessian is what a constraint adds to that of a Lagrangian.
+        """
+        start = time.perf_counter()
+        return self._made("weighted", derive.weighted(self.prepared), (Group(("value",)),), self, start)
 
     @functools.cached_property
     def jacobian(self) -> Function:

@@ -21,6 +21,7 @@ import numpy as np
 from gradc.ir.dims import Dim
 from gradc.ir.errors import ArgumentError, FormulaError
 
+from .adapters import Adapters
 from .annotations import annotated
 from .arguments import bind, is_traced
 from .from_python import NeededWhole, Program, declared, parameters_of, traced
@@ -29,7 +30,7 @@ from .nesting import NOT_PLAIN, Kind, Taker, taker
 from .shapes import Declaration, declaration
 from .structured import Structured, compiled
 from .structures import NOTHING, Tree, argument_entries, fixed, grow, leaves, outline, unused
-from .wrt import named_in
+from .wrt import named_in, no_such
 
 Step = str | tuple[str, Any]                        # to a derivative: a property, or a method with its argument
 _DTYPES = {"b": "bool", "i": "int", "u": "int"}
@@ -38,7 +39,7 @@ PRODUCTS = frozenset(("jvp", "vjp", "hvp"))
 AUTOMATIC = (str, bool, types.FunctionType, types.MethodType, types.BuiltinFunctionType, np.ufunc, type)
 
 
-class Late:
+class Late(Adapters):
     """A function that is compiled at its first call; otherwise it is used as a Function.
 
     >>> import numpy as np
@@ -72,6 +73,18 @@ class Late:
     def args(self) -> tuple[str, ...]:
         """Names of the arguments, in order."""
         return self._names
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The arguments that have a default."""
+        return tuple(self._defaults)
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The arguments to differentiate by, as far as they are known before a call: those that must be given."""
+        if self._wrt is not None:
+            return named_in(self._wrt, self._names)
+        return tuple(name for name in self._names if name not in self._defaults and name not in self._static)
 
     @functools.cached_property
     def grad(self) -> Late:
@@ -118,8 +131,7 @@ class Late:
         names = named_in(wrt, self._names)
         for name in names:
             if name not in self._names:
-                known = ", ".join(self._names)
-                raise FormulaError(f"wrt names {name}, which is no argument: the arguments are {known}")
+                raise no_such(name, self._names)
         return self._derived(("by", names))
 
     def by_mode(self, mode: str) -> Late:
@@ -127,8 +139,8 @@ class Late:
         return self._derived(("by_mode", mode))
 
     def once(self, step: tuple[str, Any]) -> Late:
-        """What a method gives for an argument, made once."""
-        return self._derived(step)
+        """What a method gives for an argument."""
+        return self.by(step[1]) if step[0] == "by" else self._derived(step)
 
     def _derived(self, step: Step) -> Late:
         return Late(self._function, self._wrt, self._options, self._given, self._static, self._base or self,

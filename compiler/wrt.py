@@ -32,11 +32,21 @@ def checked_wrt(graph: Graph, wrt: Any, arguments: Sequence[str] | None = None) 
     real = real_arguments(graph)
     for name in names:
         if name not in arguments:
-            known = f"the arguments are {', '.join(arguments)}" if arguments else "there are none"
-            raise FormulaError(f"wrt names {name}, which is no argument: {known}")
+            raise no_such(name, arguments)
         if name in graph.inputs and name not in real:
             raise FormulaError(f"wrt names {name}, which is {graph.inputs[name].dtype}: only real arguments "
                                "can be differentiated by")
+    return distinct(names)
+
+
+def no_such(name: str, arguments: Sequence[str]) -> FormulaError:
+    """The error for a name in `wrt` that no argument has."""
+    known = f"the arguments are {', '.join(arguments)}" if arguments else "there are none"
+    return FormulaError(f"wrt names {name}, which is no argument: {known}")
+
+
+def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, or a FormulaError if one is there twice."""
     if len(set(names)) != len(names):
         raise FormulaError("wrt names an argument twice: list each once")
     return names

@@ -164,6 +164,8 @@ class Graph:
         return self._make("read", args, len(index), self._union(args), array.dtype)
 
     def _forward(self, array: Node, indices: tuple[Node, ...]) -> Node | None:
+        if array.op == "scatter_add" and self.forwards and not array.args:
+            return self.const(0.0, array.dtype)                 # nothing was added
         if array.op != "store" or array.attr.base or len(array.attr.parts) != 1 or not self.forwards:
             return None
         part: StorePart = array.attr.parts[0]

@@ -154,6 +154,14 @@ def test_blocks_come_by_result_and_by_argument() -> None:
     assert gradc.compile("2.0", {"x": "n"}, jit=False).jacobian([1.0, 2.0]).tolist() == [0.0, 0.0]
 
 
+def test_a_pair_of_arrays_of_which_the_value_knows_one_has_blocks_of_zeros() -> None:
+    f = gradc.compile("sum(u**2) * T", {"x": "n 2", "u": "n", "T": ""}, wrt=("x", "u", "T"), jit=False)
+    h = f.hessian(np.ones((2, 2)), np.array([1.0, 2.0]), 3.0)
+    assert h.u.x.shape == (2, 2, 2) and h.x.u.shape == (2, 2, 2) and h.x.x.shape == (2, 2, 2, 2)
+    assert not (h.u.x.any() or h.x.u.any() or h.x.x.any() or h.T.x.any())
+    assert np.array_equal(h.u.u, 6.0 * np.eye(2)) and np.array_equal(h.u.T, [2.0, 4.0])
+
+
 def test_hessians_hold_against_sympy() -> None:
     x, y, z = sympy.symbols("x y z")
     expression = sympy.exp(x * y) * sympy.sin(z) / (1 + x**2) + sympy.log(y + z**2)
