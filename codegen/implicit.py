@@ -61,7 +61,7 @@ SEVERAL = '''def {name}({arguments}):
     {system}(x{given}, residual, jacobian)
     for i in range(size):
         scale = max(scale, abs(x[i]))
-        error = error if abs(residual[i]) <= error else abs(residual[i])
+        error = abs(residual[i]) if abs(residual[i]) > error or np.isnan(residual[i]) else error
     for _ in range({iterations}):
         if not np.isfinite(error):
             raise ArithmeticError("{not_finite}")
@@ -83,7 +83,7 @@ SEVERAL = '''def {name}({arguments}):
             {system}(moved{given}, residual, jacobian)
             tried = 0.0
             for i in range(size):
-                tried = tried if abs(residual[i]) <= tried else abs(residual[i])
+                tried = abs(residual[i]) if abs(residual[i]) > tried or np.isnan(residual[i]) else tried
             part *= 0.5
         error = tried
         for i in range(size):

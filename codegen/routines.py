@@ -92,7 +92,7 @@ def newton_step(matrix: Matrix, right: Matrix, x: Matrix) -> float:
         for j in range(k + 1, size):
             x[k] -= matrix[k, j] * x[j]
         x[k] /= matrix[k, k]
-        largest = abs(x[k]) if not abs(x[k]) <= largest else largest
+        largest = abs(x[k]) if abs(x[k]) > largest or np.isnan(x[k]) else largest
     return largest
 
 

@@ -19,7 +19,7 @@ from gradc.ir.graph import ARRAYS, Graph, Node, sorted_axes
 from gradc.ir.implicit import RESIDUAL, defined
 from gradc.ir.implicit import definition as text_of
 
-from .arrays import ONE, Array, fresh
+from .arrays import ONE, Array, Arrays, fresh
 from .implicit_rules import definition
 from .linear_algebra import LinearAlgebra
 from .numpy_table import FUNCTIONS
@@ -235,7 +235,8 @@ class _Template:
             if node not in self.made:
                 self.made[node] = self._image(node)
         value, axes = cast(self.made[found.node], x.dtype), [found.axes[k] for k in coupled]
-        self.graph.outputs = [(RESIDUAL, self.graph.store(axes, value) if coupled else value)]
+        stored = LinearAlgebra(Arrays(self.graph)).stored(Array(value, tuple(axes))) if coupled else value
+        self.graph.outputs = [(RESIDUAL, stored)]
         self._bind_sizes()
 
     def _inside(self, node: Node, dependent: set[Node]) -> set[Node]:

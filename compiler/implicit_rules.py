@@ -52,12 +52,16 @@ def system(residual: str) -> str:
     made: dict[Node, Node] = {}
     for node in own.reachable():
         made[node] = graph.rebuild(node, [made[arg] for arg in node.args])
-    if slopes.op == "input":                                    # an output is an array of its own
-        axes = whole_axes(slopes.shape)
-        slopes = graph.store(axes, graph.read(slopes, [graph.axis(axis) for axis in axes]))
-    graph.outputs = [(RESIDUAL, made[own.outputs[0][1]]), (JACOBIAN, slopes)]
+    graph.outputs = [(key, _of_its_own(graph, node)) for key, node in (
+        (RESIDUAL, made[own.outputs[0][1]]), (JACOBIAN, slopes))]
     graph.checks = [Check(made[check.bad], check.message, check.error) for check in own.checks]
     return str(finish(refine(graph)))
+
+
+def _of_its_own(graph: Graph, node: Node) -> Node:
+    """An output as an array that is written, also where it is an input."""
+    axes = whole_axes(node.shape)
+    return graph.store(axes, graph.read(node, [graph.axis(axis) for axis in axes])) if node.op == "input" and axes else node
 
 
 class _Solved:
