@@ -56,8 +56,8 @@ def root(residual: Callable[..., Any], guess: Any, *args: Any, tolerance: float 
     >>> def anomaly(M, e):                           # of Kepler's equation
     ...     return gradc.root(lambda E: E - e * np.sin(E) - M, M)
     >>> f = gradc.compile(anomaly, {"M": "", "e": ""}, jit=False)
-    >>> float(round(f(1.0, 0.5), 12)), f.grad(0.0, 0.5)
-    (1.498701133517, Gradient(M=2.0, e=0.0))
+    >>> round(f(1.0, 0.5), 9), f.grad(0.0, 0.5)
+    (1.498701134, Gradient(M=2.0, e=0.0))
     """
     trace = _trace_of(guess, args)
     if trace is None:

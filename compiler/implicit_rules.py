@@ -60,8 +60,10 @@ def system(residual: str) -> str:
 
 def _of_its_own(graph: Graph, node: Node) -> Node:
     """An output as an array that is written, also where it is an input."""
+    if node.op != "input" or not node.shape:
+        return node
     axes = whole_axes(node.shape)
-    return graph.store(axes, graph.read(node, [graph.axis(axis) for axis in axes])) if node.op == "input" and axes else node
+    return graph.store(axes, graph.read(node, [graph.axis(axis) for axis in axes]))
 
 
 class _Solved:
