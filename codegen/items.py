@@ -396,7 +396,8 @@ def _keep_in_arrays(items: Sequence[Item], graph: Graph) -> None:
             continue
         for dep in item.deps:
             if (dep.node is item.body and dep.kind in ("def", "acc") and not dep.guards and dep.array is None
-                    and dep.part_of is None and not dep.layout and dep.node.dtype == item.node.dtype):
+                    and dep.part_of is None and not dep.layout and dep.node.dtype == item.node.dtype
+                    and dep.node.axes == item.domain):          # a value that is stretched has a loop of its own
                 dep.part_of = item
 
 

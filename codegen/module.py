@@ -114,6 +114,13 @@ def print_program(program: Program, name: str, groups: Sequence[Group], header: 
     return _ModulePrinter(program, name, groups, header).print()
 
 
+@put_off()
+def print_function(graph: Graph, name: str, groups: Sequence[Group]) -> tuple[str, str, frozenset[str]]:
+    """One function alone, as `Printed.direct` has it: its name, its text, and the names that it calls."""
+    printer = _ModulePrinter(lower(graph), name, groups, ())
+    return printer.into or name, printer.direct(), frozenset(printer.printer.used)
+
+
 class _ModulePrinter:
     """Collects the pieces of one module: names, dimensions, the body, what is returned."""
 
@@ -139,19 +146,24 @@ class _ModulePrinter:
         held = dict(zip((key for key, _ in self.arrays), self.given, strict=True))
         self.values = _values(self.graph, self.printer, held, self.inputs, self.body)
         self.flat = tuple(key for group in groups for key in group.keys if key not in held)
+        self.into = f"{name}_into" if self.arrays else ""
+
+    def direct(self) -> str:
+        """The function that writes its arrays into those given, or returns its scalars in one flat tuple."""
+        arguments, scalars = list(self.inputs.values()), ", ".join(self.values[key] for key in self.flat)
+        if self.into:
+            return _function(self.into, [*arguments, *self.given], self.body, scalars,
+                             "Write the arrays into those given, return the rest.")
+        return _function(self.name, arguments, self.body, scalars, "")
 
     def print(self) -> Printed:
         """The module and its direct form."""
         results, classes, fields = result_classes(self.graph, self.groups)
-        into = f"{self.name}_into" if self.arrays else ""
-        scalars = ", ".join(self.values[key] for key in self.flat)
-        arguments = list(self.inputs.values())
+        into, direct, arguments = self.into, self.direct(), list(self.inputs.values())
         if into:
-            direct = _function(into, [*arguments, *self.given], self.body, scalars,
-                               "Write the arrays into those given, return the rest.")
             parts = [direct, self._allocating(into)]
         else:
-            direct = _function(self.name, arguments, self.body, scalars, "")
+            scalars = ", ".join(self.values[key] for key in self.flat)
             returned = _returned(self.groups, self.values)
             parts = [_function(self.name, arguments, self.body, returned, "")]
         types = tuple(("const " if node.shape else "") + _type(node) for node in self.graph.inputs.values())
@@ -425,7 +437,7 @@ def imports(used: Iterable[str], parts: Sequence[str], classes: Sequence[str]) -
         tuple[str, ...], list[str], list[str]]:
     """Helper functions of the names that a text calls, their texts, and the import lines."""
     wanted: dict[str, set[str]] = {}
-    for called in used:
+    for called in _called(used):
         if called in ROUTINES or called in routines.OWN:
             wanted.setdefault("routines", set()).add(called)
         elif called in _MODULES:
@@ -451,6 +463,21 @@ def imports(used: Iterable[str], parts: Sequence[str], classes: Sequence[str]) -
         lines.append("import numpy as np")
     lines += [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(wanted.items())]
     return tuple(helpers), [_helper_text(name) for name in helpers], lines
+
+
+def _called(used: Iterable[str]) -> set[str]:
+    """The names that a text calls, and those that routines solving equations call in their turn."""
+    from .implicit import paste
+
+    found = set(used)
+    waiting = list(found)
+    while waiting:
+        name = waiting.pop()
+        if name in ROUTINES and ROUTINES[name].definition:
+            inner = paste(name) - found
+            found |= inner
+            waiting += inner
+    return found
 
 
 def _helper_text(name: str) -> str:

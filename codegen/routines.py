@@ -18,7 +18,7 @@ Matrix = Any        # np.ndarray in the text that is pasted
 
 
 PASTED: dict[str, str] = {}                 # texts of routines that are the user's own functions
-OWN = ("matmul", "eliminated")              # what the printer or a routine calls, no routine of a graph
+OWN = ("matmul", "eliminated", "newton_step")       # what the printer or a routine calls, no routine of a graph
 # the functions that a routine consists of, callee first, where it is not one alone
 NEEDED: dict[str, tuple[str, ...]] = {
     name: ("eliminated", name) for name in ("solve", "inv", "inv_or_nan", "det", "slogdet")}
@@ -63,6 +63,37 @@ def eliminated(matrix: Matrix, right: Matrix) -> tuple[Matrix, Matrix]:
         for i in range(k):
             x[i] -= work[i, k] * x[k]
     return pivots, x
+
+
+def newton_step(matrix: Matrix, right: Matrix, x: Matrix) -> float:
+    """The solution of A x = b, written into x, and its largest element; no finite number if A is singular.
+
+    In loops, which Numba compiles in a fraction of the time that a call of LAPACK takes; A is overwritten.
+    """
+    size = len(right)
+    for i in range(size):
+        x[i] = right[i]
+    for k in range(size):
+        best = k
+        for i in range(k + 1, size):
+            if abs(matrix[i, k]) > abs(matrix[best, k]):
+                best = i
+        if best != k:
+            for j in range(k, size):
+                matrix[k, j], matrix[best, j] = matrix[best, j], matrix[k, j]
+            x[k], x[best] = x[best], x[k]
+        for i in range(k + 1, size):
+            factor = matrix[i, k] / matrix[k, k]
+            for j in range(k + 1, size):
+                matrix[i, j] -= factor * matrix[k, j]
+            x[i] -= factor * x[k]
+    largest = 0.0
+    for k in range(size - 1, -1, -1):
+        for j in range(k + 1, size):
+            x[k] -= matrix[k, j] * x[j]
+        x[k] /= matrix[k, k]
+        largest = abs(x[k]) if abs(x[k]) > largest or np.isnan(x[k]) else largest
+    return largest
 
 
 def solve(matrix: Matrix, right: Matrix) -> Matrix:

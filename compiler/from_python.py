@@ -10,6 +10,7 @@ never changed. Names of local variables become names of the graph. What the call
 from __future__ import annotations
 
 import builtins
+import functools
 import inspect
 import os
 import sys
@@ -21,7 +22,7 @@ import numpy as np
 
 from gradc.ir.collecting import put_off
 from gradc.ir.errors import FormulaError, GradcError, UnsupportedError
-from gradc.ir.graph import Graph
+from gradc.ir.graph import Graph, copy_graph
 
 from .annotations import annotated
 from .calls import copied
@@ -101,7 +102,8 @@ def traced(function: Callable[..., Any], arguments: Mapping[str, Tree], leaf: Ma
         raise
     sizes = {name: Leaf(name) for name in graph.inputs if name not in leaf}
     results = _outputs(trace, result)
-    return Program(settle(graph, trace.arrays.gathered), {**arguments, **sizes}, results)
+    settled = settle(graph, trace.arrays.gathered)
+    return Program(copy_graph(settled) if trace.unknowns else settled, {**arguments, **sizes}, results)
 
 
 # -- arguments ----------------------------------------------------------------------------------------
@@ -174,8 +176,11 @@ def _seen(trace: Trace, value: Any, copies: Copies) -> Any:
     """A global or a closed-over value as the copy sees it."""
     if isinstance(value, types.ModuleType):
         return StandIn(trace, value, copies) if value.__name__ in MODULES else value
-    if isinstance(value, types.FunctionType) and is_users(value):
-        return _copied(value, trace, copies)
+    if isinstance(value, types.FunctionType):
+        if is_users(value):
+            return _copied(value, trace, copies)
+        if hasattr(value, "__gradc_traced__"):                  # ours that need the trace, also for plain numbers
+            return functools.partial(value.__gradc_traced__, trace)
     if isinstance(value, type) and issubclass(value, (np.number, np.bool_)) and value not in ABSTRACT:
         return number_type(value)
     if value is np.r_ or value is np.c_:

@@ -230,7 +230,8 @@ def _entries(graph: Graph, argument: Node, adjoint: Node, place: tuple[Node, ...
     if not argument.is_array:
         if not (adjoint.op == "const" and adjoint.value == 0.0):
             yield Part(adjoint, place, guards)
-    elif adjoint.op == "scatter_add":
+    elif adjoint.op == "scatter_add" and all(part.indices[len(argument.shape):] == tuple(map(graph.axis, held))
+                                             for part in scatter_parts(adjoint.attr, adjoint.args)):
         for part in scatter_parts(adjoint.attr, adjoint.args):
             yield Part(part.value, (*place, *part.indices[:len(argument.shape)]), (*guards, *part.guards))
     else:

@@ -44,6 +44,11 @@ def pull(graph: Graph, y: Node, y_: Node, active: Mapping[Node, Any],
     The last dimensions of all cotangents are those of the held axes; rules see them as leading ones.
     """
     algebra, attr, count = LinearAlgebra(Arrays(graph)), y.attr, len(held)
+    if ROUTINES[attr.routine].definition:
+        from . import implicit_rules  # which derive in their turn
+
+        yield from implicit_rules.pull(graph, y, y_, active, held)
+        return
     results = tuple(algebra.whole(graph.call(attr.routine, y.args, number, attr.batch))
                     for number in range(len(ROUTINES[attr.routine].results)))
     operands = tuple(algebra.whole(arg) for arg in y.args)

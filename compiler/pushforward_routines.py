@@ -46,9 +46,13 @@ class Push(NamedTuple):
 Rule = Callable[[Push], Array]
 
 
-def push(graph: Graph, y: Node, tangents: Mapping[Node, Node], held: Sequence[Axis]) -> Node:
-    """The tangent array of a call; the last dimensions of all tangents are those of the held axes."""
+def push(graph: Graph, y: Node, tangents: Mapping[Node, Node], held: Sequence[Axis]) -> Node | None:
+    """The tangent array of a call, None where it is 0; the last dimensions of all are those of the held axes."""
     algebra, attr, count = LinearAlgebra(Arrays(graph)), y.attr, len(held)
+    if ROUTINES[attr.routine].definition:
+        from . import implicit_rules  # which derive in their turn
+
+        return implicit_rules.push(graph, y, tangents, held)
     if attr.routine not in _RULES:
         raise no_rule(attr.routine)
     results = tuple(algebra.whole(graph.call(attr.routine, y.args, number, attr.batch))

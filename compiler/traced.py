@@ -61,6 +61,7 @@ class Trace:
     def __init__(self, graph: Graph, filename: str) -> None:
         self.graph, self.filename = graph, filename
         self.needed_whole = ""                                  # the argument that is an index and is no whole number
+        self.unknowns = 0                                       # how many nodes stand for unknowns of equations
         self.arrays, self.bounds, self.promotion = Arrays(graph), Bounds(graph), Promotion(graph)
 
     # -- errors -------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ precision. Derivatives, loops and code are left to others.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,9 @@ import numpy as np
 from .dims import Axis, Dim
 from .errors import ArgumentError, DomainError, GradcError, GraphError, ShapeError, UnsupportedError
 from .graph import Axes, Graph, Node, ScanAttr, part_axes, scatter_parts, sorted_axes, store_parts
+from .implicit import equations
 from .interpret_demand import demanded
+from .interpret_implicit import solution
 from .interpret_numbers import ExactNumbers, FloatNumbers
 from .interpret_routines import MEANINGS, as_domain_error
 from .table import OPERATIONS, REDUCTIONS
@@ -371,7 +374,8 @@ class Run:
 
     def _call(self, node: Node) -> Any:
         attr, operands = node.attr, [self.values[arg] for arg in node.args]
-        meaning = MEANINGS[attr.routine]
+        solved = equations(attr.routine)
+        meaning = MEANINGS[attr.routine] if solved is None else functools.partial(solution, solved)
         leading = operands[0].shape[:attr.batch]
         if isinstance(self.numbers, ExactNumbers):
             raise UnsupportedError(f"the routine {attr.routine} has no value in high precision: "

@@ -26,6 +26,7 @@ class Routine(NamedTuple):
     summary   what it computes
     dtype     of the results, "" for that of the operands
     real      whether whole numbers are refused as operands
+    definition  the text of what it solves, for a routine that is no library's: see `implicit`
     """
 
     operands: tuple[tuple[int, ...], ...]
@@ -34,6 +35,7 @@ class Routine(NamedTuple):
     summary: str
     dtype: str = ""
     real: bool = True
+    definition: str = ""
 
 
 MATRIX, EITHER, VECTOR = (2,), (1, 2), (1,)

@@ -159,7 +159,8 @@ def _body(node: Node, numbers: dict[Node, str]) -> str:
         along = f" along {_quoted(attr.tangent)}" if attr.tangent else ""
         return f"ruled {_quoted(attr.name)} by {_quoted(attr.rule)} passes ({passes}){along} of {listed(args)}"
     if op == "call":
-        return f"call {attr.routine} result {attr.result} over {attr.batch} of {listed(args)}"
+        solves = f" of {_quoted(ROUTINES[attr.routine].definition)}" if ROUTINES[attr.routine].definition else ""
+        return f"call {attr.routine}{solves} result {attr.result} over {attr.batch} of {listed(args)}"
     raise GraphError(f"the text form knows no node of kind {op}")
 
 
@@ -521,6 +522,11 @@ class _Line:
 
     def _call(self, _dtype: str) -> tuple[list[Node], Any]:
         routine = self.take("word", "a routine")
+        if self.accept("of"):
+            from .implicit import defined
+
+            if defined(self.string()) != routine:
+                self.fail(f"{routine} is not the name of the equations that follow it")
         if routine not in ROUTINES:
             self.fail(f"{routine} is no routine: an operation of your own is defined before what uses it is read")
         self.expect("result")

@@ -478,3 +478,16 @@ def test_keywords_that_only_say_how_scipy_works_are_passed_over() -> None:
     f = gradc.compile(lambda a, b: scipy.linalg.solve_triangular(a, b, lower=True, check_finite=False, overwrite_b=True),
                       {"a": "n n", "b": "n"}, jit=False)
     close(f(A, b), scipy.linalg.solve_triangular(A, b, lower=True))
+
+
+def test_a_matrix_that_is_put_together_and_solved_with_for_many_right_sides_is_written_whole() -> None:
+    """Second derivatives hold it for every direction: stretched, in loops that are cut into tiles."""
+    def f(A: Any, b: Any, k: Any) -> Any:
+        M = np.zeros(A.shape)
+        M[k[:, None], k] = A
+        return np.sum(np.sin(np.linalg.solve(M, b)))
+
+    hessian = gradc.compile(f, {"A": "n n", "b": "n", "k": "int n"}, jit=False, wrt="A").hessian
+    args = {"A": np.diag([3.0, 4.0, 5.0]) + 0.1 * np.arange(9.0).reshape(3, 3), "b": np.array([1.0, -2.0, 0.5]),
+            "k": np.array([2, 0, 1])}
+    assert np.array_equal(hessian(**args), evaluate(hessian.graph, args)[0])

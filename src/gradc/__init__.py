@@ -26,6 +26,7 @@ from gradc.ir.errors import (
 if TYPE_CHECKING:
     from gradc.compiler.check import check_gradients, check_grads
     from gradc.compiler.function import Function
+    from gradc.compiler.implicit import fixed_point, root
     from gradc.compiler.report import report
     from gradc.compiler.transforms import (
         elementwise_grad,
@@ -57,6 +58,7 @@ __all__ = [
     "check_grads",
     "compile",
     "elementwise_grad",
+    "fixed_point",
     "grad",
     "hessian",
     "hvp",
@@ -67,6 +69,7 @@ __all__ = [
     "nn",
     "operation",
     "report",
+    "root",
     "stop_gradient",
     "value_and_grad",
     "vjp",
@@ -76,6 +79,8 @@ _LATER = {
     "Function": "gradc.compiler.function",
     "check_gradients": "gradc.compiler.check",
     "check_grads": "gradc.compiler.check",
+    "fixed_point": "gradc.compiler.implicit",
+    "root": "gradc.compiler.implicit",
     "report": "gradc.compiler.report",
     **dict.fromkeys(("elementwise_grad", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp",
                      "value_and_grad", "vjp"), "gradc.compiler.transforms"),
