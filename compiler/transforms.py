@@ -16,7 +16,7 @@ import numpy as np
 from gradc.ir.errors import ArgumentError
 
 from .api import compile as compiled_from
-from .calls import plain
+from .calls import around, plain
 from .function import Function
 from .jacobian import MODES
 from .late import Late
@@ -173,16 +173,8 @@ def _compiled(fun: Any) -> Any:
         else:
             names = [p.name for p in inspect.signature(fun).parameters.values()
                      if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        fun = _around(fun, names)
+        fun = around(fun, names)
     return compiled_from(fun)
-
-
-def _around(fun: Any, names: Sequence[str], what: str = "") -> Any:
-    """A Python function of the arguments of that name, around another one; `what` is taken of its result."""
-    scope: dict[str, Any] = {"fun": fun}
-    listed = ", ".join(names)
-    exec(f"def function({listed}):\n    return fun({listed}){what}\n", scope)  # noqa: S102  (names of parameters)
-    return scope.pop("function")
 
 
 def _at(function: Any, primals: Sequence[Any]) -> Any:
@@ -241,7 +233,7 @@ def _parts(fun: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
     parameters = inspect.signature(fun).parameters.values()
     made = []
     for k in range(2):
-        part = _around(fun, [p.name for p in parameters], f"[{k}]")
+        part = around(fun, [p.name for p in parameters], f"[{k}]")
         part.__defaults__ = tuple(p.default for p in parameters if p.default is not p.empty) or None
         made.append(part)
     return made[0], made[1]

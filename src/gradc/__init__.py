@@ -26,6 +26,7 @@ from gradc.ir.errors import (
 if TYPE_CHECKING:
     from gradc.compiler.check import check_gradients, check_grads
     from gradc.compiler.function import Function
+    from gradc.compiler.lambdified import lambdify
     from gradc.compiler.report import report
     from gradc.compiler.transforms import (
         elementwise_grad,
@@ -64,6 +65,7 @@ __all__ = [
     "jacobian",
     "jacrev",
     "jvp",
+    "lambdify",
     "nn",
     "operation",
     "report",
@@ -76,6 +78,7 @@ _LATER = {
     "Function": "gradc.compiler.function",
     "check_gradients": "gradc.compiler.check",
     "check_grads": "gradc.compiler.check",
+    "lambdify": "gradc.compiler.lambdified",
     "report": "gradc.compiler.report",
     **dict.fromkeys(("elementwise_grad", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp",
                      "value_and_grad", "vjp"), "gradc.compiler.transforms"),
