@@ -41,10 +41,7 @@ def bind(names: Sequence[str], args: Sequence[Any], keywords: Mapping[str, Any])
     values = dict(zip(names, args, strict=False))
     for name, value in keywords.items():
         if name not in names:
-            near = difflib.get_close_matches(name, names, 1)
-            known = f"the arguments are {', '.join(names)}" if names else "the function takes none"
-            hint = f"did you mean {near[0]}?" if near else known
-            raise ArgumentError(f"there is no argument {name}: {hint}")
+            raise no_argument(name, names)
         if name in values and values[name] is not MISSING:
             raise ArgumentError(f"the argument {name} is given twice, by position and by name: give it once")
         values[name] = value
@@ -53,6 +50,13 @@ def bind(names: Sequence[str], args: Sequence[Any], keywords: Mapping[str, Any])
         which = f"argument {absent[0]} is" if len(absent) == 1 else f"arguments {', '.join(absent)} are"
         raise ArgumentError(f"the {which} missing: the function takes ({', '.join(names)})")
     return [values[name] for name in names]
+
+
+def no_argument(name: str, names: Sequence[str]) -> ArgumentError:
+    """The error for a name that no argument has, with the nearest one."""
+    near = difflib.get_close_matches(name, names, 1)
+    known = f"the arguments are {', '.join(names)}" if names else "the function takes none"
+    return ArgumentError(f"there is no argument {name}: {f'did you mean {near[0]}?' if near else known}")
 
 
 NUMBERS = {
@@ -79,13 +83,14 @@ def convert(graph: Graph, values: Sequence[Any]) -> list[Any]:
 
 def normalised(graph: Graph, values: Sequence[Any]) -> list[Any]:
     """Values of the types and ranks that the compiled function takes, those that have them as they are."""
-    return [_value(node, value) for node, value in zip(graph.inputs.values(), values, strict=True)]
+    return [as_declared(node, value) for node, value in zip(graph.inputs.values(), values, strict=True)]
 
 
 DTYPES = {name: np.dtype(name) for name in ("float64", "float32", "int64", "bool")}
 
 
-def _value(node: Node, value: Any) -> Any:
+def as_declared(node: Node, value: Any) -> Any:
+    """A value of the type and rank of an argument's node; ArgumentError or ShapeError if it cannot be."""
     name, rank = node.attr.name, len(node.shape)
     target = DTYPES[node.dtype]
     if type(value) is np.ndarray and value.dtype == target and value.ndim == rank > 0:

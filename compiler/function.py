@@ -26,6 +26,7 @@ from gradc.ir.graph import Graph
 from gradc.ir.text import from_text
 
 from . import derive
+from .adapters import Adapters
 from .passes import finish, prepare, refine
 from .wrt import checked_wrt, real_arguments
 
@@ -64,7 +65,7 @@ class Saved(NamedTuple):
     values: tuple[Any, ...]
 
 
-class Function:
+class Function(Adapters):
     """A compiled function of scalars and arrays; `gradc.compile` makes it.
 
     args     names of the arguments, as the user wrote them

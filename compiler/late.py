@@ -21,6 +21,7 @@ import numpy as np
 from gradc.ir.dims import Dim
 from gradc.ir.errors import ArgumentError, FormulaError
 
+from .adapters import Adapters
 from .annotations import annotated
 from .arguments import bind, is_traced
 from .from_python import NeededWhole, Program, declared, parameters_of, traced
@@ -38,7 +39,7 @@ PRODUCTS = frozenset(("jvp", "vjp", "hvp"))
 AUTOMATIC = (str, bool, types.FunctionType, types.MethodType, types.BuiltinFunctionType, np.ufunc, type)
 
 
-class Late:
+class Late(Adapters):
     """A function that is compiled at its first call; otherwise it is used as a Function.
 
     >>> import numpy as np
@@ -72,6 +73,18 @@ class Late:
     def args(self) -> tuple[str, ...]:
         """Names of the arguments, in order."""
         return self._names
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The arguments that have a default."""
+        return tuple(self._defaults)
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The arguments to differentiate by, as far as they are known before a call: those that must be given."""
+        if self._wrt is not None:
+            return named_in(self._wrt, self._names)
+        return tuple(name for name in self._names if name not in self._defaults and name not in self._static)
 
     @functools.cached_property
     def grad(self) -> Late:
@@ -127,8 +140,8 @@ class Late:
         return self._derived(("by_mode", mode))
 
     def once(self, step: tuple[str, Any]) -> Late:
-        """What a method gives for an argument, made once."""
-        return self._derived(step)
+        """What a method gives for an argument."""
+        return self.by(step[1]) if step[0] == "by" else self._derived(step)
 
     def _derived(self, step: Step) -> Late:
         return Late(self._function, self._wrt, self._options, self._given, self._static, self._base or self,

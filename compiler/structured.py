@@ -19,6 +19,7 @@ from gradc.codegen.results import result_class
 from gradc.ir.errors import FormulaError
 from gradc.ir.graph import Graph
 
+from .adapters import Adapters
 from .arguments import bind
 from .derive import TANGENTS
 from .from_python import Program
@@ -64,7 +65,7 @@ def _wrt(graph: Graph, arguments: Mapping[str, Tree], wrt: Any) -> tuple[str, ..
     return names
 
 
-class Structured:
+class Structured(Adapters):
     """A function of nested tuples, lists, dicts, named tuples or dataclasses of arrays; used as a Function.
 
     args, wrt   names of the arguments, as the user wrote them
