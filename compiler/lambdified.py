@@ -8,10 +8,11 @@ here, nor where a pickle arrives.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import textwrap
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,13 @@ from .arguments import bind, is_traced
 from .arrays import ArrayError
 from .elementwise import Ones, elementwise
 from .function import Function, Options
+from .nesting import NOT_PLAIN, Taker, builder, taker
 from .structures import Branch, Leaf, Tree
 from .wrt import real_arguments
 
 NUMBERS = frozenset((float, int, bool, np.float64))             # that are surely no arrays
+QUICK = NUMBERS | {np.ndarray}
+TYPES = {"float64": "float", "float32": "float32", "int64": "int", "bool": "bool"}
 WIDTH = 75
 
 
@@ -106,9 +110,9 @@ class Lambdified:
         inputs = function.graph.inputs
         self._single = [k for k, node in enumerate(inputs.values()) if not node.shape]
         self._inputs = tuple(inputs)
-        self._several = len(function.graph.outputs) > 1
-        self._plain = all(isinstance(tree, Leaf) for tree in self._arguments)
         self._made: dict[tuple[tuple[str, Ones], ...], Function] = {}
+        self._takers: dict[Any, Taker] = {}
+        self._last: tuple[Taker, Function] | None = None
         self._lock = threading.Lock()
         self.__name__ = "lambdified"
 
@@ -160,17 +164,45 @@ class Lambdified:
 
     def __call__(self, /, *args: Any, **keywords: Any) -> Any:
         """The results for numbers or arrays."""
+        if self._last is not None and not keywords and len(args) == len(self._names):
+            take, function = self._last                         # most calls are of the kind of the one before
+            try:
+                given = take(*args)
+            except NOT_PLAIN:
+                given = None
+            if given is not None:
+                return self._build(function(*given))
         if keywords or len(args) != len(self._names):
             args = tuple(bind(self._names, args, keywords))
-        leaves = list(args)
-        if not self._plain:
-            leaves = []
-            for tree, value, name in zip(self._arguments, args, self._names, strict=True):
-                _take_apart(tree, value, name, leaves)
-        function = self._for(leaves)
-        values = function(*leaves) if self._function.graph.outputs else ()
-        return values if self._result == Leaf(0) else _put_together(
-            self._result, values if self._several else (values,))
+        leaves: list[Any] = []
+        for tree, value, name in zip(self._arguments, args, self._names, strict=True):
+            _take_apart(tree, value, name, leaves)
+        found = self._for(leaves)
+        result = self._build(found(*leaves) if found.graph.outputs else ())
+        if found.graph.outputs and all(type(leaf) in QUICK for leaf in leaves):
+            self._remember(args, leaves, found)
+        return result
+
+    @functools.cached_property
+    def _build(self) -> Callable[[Any], Any]:
+        """From what the flat Function returns to the results."""
+        several, result = len(self._function.graph.outputs) > 1, self._result
+        if result == Leaf(0):
+            return lambda values: values
+        if _is_sparse(result) or not self._function.graph.outputs:
+            return lambda values: _put_together(result, values if several else (values,))
+        return builder(result, self._function.groups)
+
+    def _remember(self, args: Sequence[Any], leaves: Sequence[Any], function: Function) -> None:
+        """Make ready for another call of the same kind: with arguments nested so, and leaves of these kinds."""
+        trees = _all(_observed(tree, value) for tree, value in zip(self._arguments, args, strict=True))
+        if trees is not None:
+            kinds = {k: (TYPES[node.dtype], tuple(size == 1 for size in np.shape(leaf)))
+                     for k, (node, leaf) in enumerate(zip(self._function.graph.inputs.values(), leaves, strict=True))}
+            key = (*trees, *kinds.values())
+            if key not in self._takers:
+                self._takers[key] = taker(dict(zip(self._names, trees, strict=True)), kinds)
+            self._last = self._takers[key], function
 
     def at(self, /, *args: Any, **keywords: Any) -> Function:
         """The Function of the flat arguments that a call with these arguments uses."""
@@ -242,6 +274,30 @@ def _take_apart(tree: Tree, value: Any, place: str, into: list[Any]) -> None:
         value[k] for k in range(len(tree.parts))]
     for k, (part, item) in enumerate(zip(tree.parts, items, strict=True)):
         _take_apart(part, item, f"{place}[{k}]", into)
+
+
+def _observed(tree: Tree, value: Any) -> Tree | None:
+    """How an argument is nested here, for a taker; None where it has to be looked at each time."""
+    if isinstance(tree, Leaf):
+        return tree
+    assert isinstance(tree, Branch)
+    flat = all(isinstance(part, Leaf) for part in tree.parts)
+    if type(value) is np.ndarray:
+        return Branch(np.ndarray, tree.keys, tree.parts) if flat and value.shape == (len(tree.parts),) else None
+    if type(value) not in (list, tuple) or len(value) != len(tree.parts):
+        return None
+    parts = _all(_observed(part, item) for part, item in zip(tree.parts, value, strict=True))
+    return None if parts is None else Branch(type(value), tuple(range(len(parts))), tuple(parts))
+
+
+def _all(trees: Iterable[Tree | None]) -> list[Tree] | None:
+    found = list(trees)
+    known = [tree for tree in found if tree is not None]
+    return known if len(known) == len(found) else None
+
+
+def _is_sparse(tree: Tree) -> bool:
+    return isinstance(tree, Branch) and (tree.kind not in (list, tuple) or any(map(_is_sparse, tree.parts)))
 
 
 def _entries(tree: Branch, value: Any, place: str) -> Any:

@@ -390,6 +390,28 @@ def test_numbers_are_real_and_of_float64() -> None:
     assert made([], sympy.true)() is True
 
 
+def test_calls_of_all_kinds_follow_each_other() -> None:
+    function = made([x, (y, z)], [x + y * z, (x,)])
+    calls: list[tuple[Any, Any]] = [
+        (1.0, (2.0, 3.0)), (1.0, [2.0, 3.0]), (1.0, np.array([2.0, 3.0])), (1.0, np.array([2, 3])), (1, (2, 3)),
+        (1.0, (LINE, 3.0)), (LINE, (LINE, 3.0)), (1.0, GRID[:2].copy()), (np.float64(1.0), (2.0, 3.0)), ([1.0, 2.0], (2.0, 3.0)),
+        (LINE[:, None], (LINE, 3.0)), (LINE[:1], (2.0, 3.0)), (np.array(1.0), (2.0, 3.0)), (1.0, (2.0, 3.0))]
+    for first, second in (*calls, *calls[::-1]):
+        one, other = second
+        wanted = np.asarray(first) + np.asarray(one) * np.asarray(other)
+        for _ in range(2):
+            found = function(first, second)
+            np.testing.assert_allclose(found[0], wanted)
+            assert np.shape(found[0]) == np.shape(wanted)
+            np.testing.assert_array_equal(found[1][0], first)
+    nothing = made(x, [])
+    assert nothing(1.0) == nothing(1.0) == []
+    with pytest.raises(gradc.ShapeError, match="arg_1 was listed as 2 values, and 3 are given"):
+        function(1.0, (1.0, 2.0, 3.0))
+    with pytest.raises(gradc.ShapeError, match="arg_1 was listed as 2 values, and 3 are given"):
+        function(1.0, np.zeros(3))
+
+
 def test_arguments_are_given_by_name() -> None:
     function = made([x, (y, z)], x + y * z)
     assert function.args == ("x", "arg_1")
