@@ -51,6 +51,14 @@ def plain(value: Any) -> types.FunctionType | None:
     return cast("types.FunctionType", named)
 
 
+def around(fun: Any, names: Sequence[str], what: str = "") -> Any:
+    """A Python function of the arguments of that name, around another one; `what` is taken of its result."""
+    scope: dict[str, Any] = {"fun": fun}
+    listed = ", ".join(names)
+    exec(f"def function({listed}):\n    return fun({listed}){what}\n", scope)  # noqa: S102  (names of parameters)
+    return scope.pop("function")
+
+
 def copied(value: Any, copy: Callable[[Any], Any]) -> Any:
     """A method, a partial application or a compiled function around the copy of its function; None for others."""
     if isinstance(value, types.MethodType) and isinstance(value.__func__, types.FunctionType):

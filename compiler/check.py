@@ -168,13 +168,17 @@ def check_gradients(f: Any, /, *args: Any, order: int = 2, modes: Sequence[str] 
     return report
 
 
-def check_grads(f: Any, args: Sequence[Any], order: int, modes: Sequence[str] | str | None = None,
-                atol: float | None = None, rtol: float | None = None, eps: float | None = None) -> Report:
+def check_grads(f: Any, args: Sequence[Any] | None = None, order: int = 2, modes: Sequence[str] | str | None = None,
+                atol: float | None = None, rtol: float | None = None, eps: float | None = None) -> Any:
     """`check_gradients` of both modes, with the signature of `jax.test_util.check_grads`; it raises GradientError.
 
-    >>> check_grads("x * y", (2.0, 3.0), order=2).ok
-    True
+    Without `args` it gives a function of them, as autograd's does.
+
+    >>> check_grads("x * y", (2.0, 3.0), order=2).ok, check_grads("x * y", order=1)(2.0, 3.0).ok
+    (True, True)
     """
+    if args is None:
+        return lambda *given: check_grads(f, given, order, modes, atol, rtol, eps)
     return check_gradients(f, *args, order=order, modes=modes or MODES, atol=atol, rtol=rtol, eps=eps)
 
 

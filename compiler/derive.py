@@ -56,6 +56,32 @@ def scalar_output(graph: Graph, what: str = "gradient") -> tuple[str, Node]:
     return key, output
 
 
+def beside(derived: Graph, graph: Graph) -> dict[str, str]:
+    """Put the outputs of a graph into one derived from it, and give their names; what both compute is one node."""
+    made: dict[Node, Node] = {}
+    for node in graph.reachable([node for _, node in graph.outputs]):
+        made[node] = derived.rebuild(node, [made[a] for a in node.args])
+    taken = {*derived.inputs, *(key for key, _ in derived.outputs)}
+    names = {key: _free(key, taken) for key, _ in graph.outputs}
+    derived.outputs += [(names[key], made[node]) for key, node in graph.outputs]
+    return names
+
+
+def total(graph: Graph) -> Graph:
+    """The graph of the sum of all elements of all outputs."""
+    new = copy_graph(graph)
+    _refuse_whole(new)
+    sums = []
+    for _, node in new.outputs:
+        axes = whole_axes(node.shape)
+        value = new.read(node, list(map(new.axis, axes))) if axes else node
+        for axis in axes:
+            value = new.reduce("sum", axis, value)
+        sums.append(value)
+    new.outputs = [("total", functools.reduce(lambda one, other: new.apply("add", one, other), sums))]
+    return new
+
+
 TANGENTS = {"jvp": "d_", "hvp": "v_"}       # how the names of tangents begin
 
 

@@ -219,6 +219,11 @@ class Either:
     def __init__(self, trace: Trace, name: str, function: Callable[..., Any]) -> None:
         self._trace, self._name, self._function = trace, name, function
 
+    @property
+    def original(self) -> Callable[..., Any]:
+        """The function itself."""
+        return self._function
+
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         if self._name in CONSTRUCTORS:
             return constructed(self._trace, self._name, args, keywords)

@@ -24,20 +24,21 @@ from .bounds import check_reads
 from .from_sympy_arrays import KNOWN, LEAVES, RULES
 from .from_sympy_parts import ARRAY_SYMBOLS, ARRAYS, NAMED_ARRAYS
 from .from_sympy_survey import SMALL, Survey, measure, printable, refuse, shown, symbol_name
-from .from_sympy_walk import Translator
+from .from_sympy_walk import Rule, Translator
 from .shapes import Declaration, declaration
 from .syntax import RESERVED
 
 Arguments = Mapping[Any, str] | Sequence[Any] | None
 
 
-def convert(expr: Any, args: Arguments = None) -> Graph:
+def convert(expr: Any, args: Arguments = None, rules: Mapping[type, Rule] | None = None) -> Graph:
     """The graph of a SymPy expression.
 
     expr  an expression or a condition (one scalar output), a Matrix, a matrix expression or an array (one
           array output of its shape), or a tuple or list of these (one output each)
     args  the arguments in order: symbols, arrays (IndexedBase, MatrixSymbol, ArraySymbol) or their names; or
           a mapping from these to declarations as in formulas, {x: "n", "k": "int"}; None takes all by name
+    rules what classes of the user's own mean
 
     Integer symbols are int64 arguments, or the dimensions of an array that has them in its shape; all
     others are float64. A MatrixSymbol has its own shape, a column vector (n, 1); an IndexedBase without a
@@ -54,9 +55,10 @@ def convert(expr: Any, args: Arguments = None) -> Graph:
     roots = [_root(item) for item in (expr if several else [expr])]
     if not roots:
         raise FormulaError("the tuple of expressions is empty: give at least one expression")
-    survey = Survey(roots, KNOWN)
+    rules = rules or {}
+    survey = Survey(roots, KNOWN | rules.keys())
     graph = Graph(source=_source(roots, several))
-    translator = Translator(graph, survey, RULES, LEAVES)
+    translator = Translator(graph, survey, {**RULES, **rules}, LEAVES)
     ArgumentList(graph, translator, args).declare()
     for number, root in enumerate(roots):
         name = f"value_{number}" if several else "value"

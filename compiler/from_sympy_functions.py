@@ -57,7 +57,8 @@ def _symbol(t: Translator, ask: Ask) -> Value:
     return t.scalars[ask.expr] if bound is None else bound
 
 
-def _values(exprs: Iterable[Any], scope: Scope) -> Generator[Ask, Value, list[Value]]:
+def values_of(exprs: Iterable[Any], scope: Scope) -> Generator[Ask, Value, list[Value]]:
+    """The values of several operands."""
     found = []
     for expr in exprs:
         value = yield Ask(expr, scope)
@@ -355,7 +356,7 @@ def _implies(t: Translator, ask: Ask) -> Steps:
 
 
 def _equivalent(t: Translator, ask: Ask) -> Steps:
-    values = yield from _values(ask.expr.args, ask.scope)
+    values = yield from values_of(ask.expr.args, ask.scope)
     for value in values:
         t.condition(value)
     tests = [t.apply("eq", values[0], value) for value in values[1:]]
@@ -427,14 +428,14 @@ def _formula(formula: Callable[..., Value]) -> Rule:
     """The rule of a function that is a short formula of its operands' values."""
 
     def rule(t: Translator, ask: Ask) -> Steps:
-        return formula(t, *(yield from _values(ask.expr.args, ask.scope)))
+        return formula(t, *(yield from values_of(ask.expr.args, ask.scope)))
 
     return rule
 
 
 def log_of(t: Translator, ask: Ask) -> Steps:
     """log(x), and log(x, b)."""
-    value, *bases = yield from _values(ask.expr.args, ask.scope)
+    value, *bases = yield from values_of(ask.expr.args, ask.scope)
     base = bases[0] if bases else None
     if base is None:
         return t.apply("log", value)

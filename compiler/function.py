@@ -296,7 +296,7 @@ class Function(Adapters):
 
         derive.scalar_output(self.prepared, "Hessian")
         start = time.perf_counter()
-        graph, names = hessian(self.grad.prepared, self._differentiated(), self._options.kinks)
+        graph, names = hessian(self._gradient.prepared, self._differentiated(), self._options.kinks)
         rows = tuple(self._by_argument("Row", row) for row in names)
         groups = [Group(rows, "Hessian", self._wrt) if len(rows) > 1 else rows[0]]
         return self._made("hessian", graph, groups, self, start)
@@ -331,6 +331,22 @@ class Function(Adapters):
             return self
         return Function(self._graph, names, self._options, name=self._name, groups=self._groups, prepared=self._given)
 
+    @property
+    def _gradient(self) -> Function:
+        """The gradient from which second derivatives are taken."""
+        return self.grad
+
+    @functools.cached_property
+    def summed(self) -> Function:
+        """The sum of all that the function returns: its gradient is taken element by element, as of a ufunc."""
+        return Function(derive.total(self._graph), self._wrt, self._options, prepared=derive.total(self.prepared))
+
+    def along(self, how: tuple[Any, bool, bool]) -> Any:
+        """A derivative and other results beside it: see `along`."""
+        from .along import in_shell
+
+        return in_shell(self).along(how)
+
     def once(self, step: tuple[str, Any]) -> Function:
         """What a method gives for an argument, made once: `by` and `by_mode` at every call of a late function."""
         if step not in self._once:
@@ -341,7 +357,7 @@ class Function(Adapters):
         """The Function of a product with the Jacobian or the Hessian."""
         if name == "hvp":
             derive.scalar_output(self.prepared, "Hessian")
-        base, start = self.grad if name == "hvp" else self, time.perf_counter()
+        base, start = self._gradient if name == "hvp" else self, time.perf_counter()
         graph = derive.PRODUCTS[name](base.prepared, self._differentiated(), self._options.kinks, several=several)
         groups: Sequence[Group] = (self._gradient_group(),)
         if name != "vjp":

@@ -138,6 +138,15 @@ class Late(Adapters):
         """The Jacobian by "forward" or "reverse" mode alone, compiled at its first call."""
         return self._derived(("by_mode", mode))
 
+    @property
+    def summed(self) -> Late:
+        """The sum of all that the function returns, compiled at its first call."""
+        return self._derived("summed")
+
+    def along(self, how: tuple[Any, bool, bool]) -> Late:
+        """A derivative and other results beside it, compiled at its first call: see `along`."""
+        return self._derived(("along", how))
+
     def once(self, step: tuple[str, Any]) -> Late:
         """What a method gives for an argument."""
         return self.by(step[1]) if step[0] == "by" else self._derived(step)

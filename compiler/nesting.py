@@ -54,7 +54,7 @@ class _Text:
 # -- taking apart ------------------------------------------------------------------------------------
 
 
-def taker(arguments: Mapping[str, Tree], kinds: Mapping[str, Kind]) -> Taker:
+def taker(arguments: Mapping[str, Tree], kinds: Mapping[Any, Kind]) -> Taker:
     """From arguments, by position, to the tuple of their leaves, or None if these have to be looked at closer.
 
     arguments  the structure of each
@@ -68,7 +68,7 @@ def taker(arguments: Mapping[str, Tree], kinds: Mapping[str, Kind]) -> Taker:
     return text.function("take", parameters, f"({', '.join(found)}{',' if found else ''})")
 
 
-def _take(text: _Text, tree: Tree, place: str, kinds: Mapping[str, Kind], found: list[str]) -> None:
+def _take(text: _Text, tree: Tree, place: str, kinds: Mapping[Any, Kind], found: list[str]) -> None:
     def demand(test: str) -> None:
         text.lines.append(f"if {test}: return None")
 
@@ -78,6 +78,12 @@ def _take(text: _Text, tree: Tree, place: str, kinds: Mapping[str, Kind], found:
         found.append(place)
     elif isinstance(tree, Fixed):
         demand(f"{place} is not {text.constant(tree.value)}")   # an equal one is looked at closer
+    elif tree.kind is np.ndarray:                               # a vector for several numbers
+        parts = [text.local() for _ in tree.parts]
+        exact = text.constant(np.dtype("float64"))
+        demand(f"type({place}) is not ndarray or {place}.dtype is not {exact} or {place}.shape != ({len(parts)},)")
+        text.lines.append(f"{', '.join(parts)}, = {place}.tolist()")
+        found += parts
     else:
         parts = [text.local() for _ in tree.parts]
         demand(f"type({place}) is not {text.constant(tree.kind)}")

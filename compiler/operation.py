@@ -67,12 +67,10 @@ class Operation:
             raise UnsupportedError(f"the operation {self.name}{what} cannot be traced: {error}") from None
 
 
-class Pointwise(Operation):
-    """An operation on numbers, which broadcasts as a ufunc; its partial derivatives are the user's."""
+class OnNumbers(Operation):
+    """A function of numbers, which broadcasts as a ufunc; its derivative is that of what it does."""
 
-    def __init__(self, function: Callable[..., Any], partials: Any) -> None:
-        super().__init__(function)
-        self._partials = _ordered(self.name, self.args, partials)
+    advice = "Return one number."
 
     def applied(self, arrays: Arrays, operands: Sequence[Array]) -> Array:
         """The operation on broadcast operands."""
@@ -91,11 +89,32 @@ class Pointwise(Operation):
         """The operation on scalars, as a graph with one output."""
         graph = self._traced(self.python, "")
         if len(graph.outputs) != 1 or graph.outputs[0][1].is_array:
-            raise UnsupportedError(f"the operation {self.name} gives no single number for numbers\n"
-                                   "Return one number; for arrays write vjp= in place of partials=.")
+            raise UnsupportedError(f"the operation {self.name} gives no single number for numbers\n{self.advice}")
         value = graph.outputs[0][1]
-        if not value.dtype.startswith("float"):
-            value = graph.apply("real", value)
+        graph.outputs = [("value", value if value.dtype.startswith("float") else graph.apply("real", value))]
+        return graph
+
+    def _traced(self, function: Callable[..., Any], what: str) -> Graph:
+        graph = self.traced(function, *declared(function, None), what).graph
+        if any(node.shape for node in graph.inputs.values()):
+            raise FormulaError(f"the operation {self.name}{what} is declared on arrays\n"
+                               "With partials= it is a function of numbers, which broadcasts; for arrays write vjp=.")
+        return graph
+
+
+class Pointwise(OnNumbers):
+    """An operation on numbers whose partial derivatives are the user's."""
+
+    advice = "Return one number; for arrays write vjp= in place of partials=."
+
+    def __init__(self, function: Callable[..., Any], partials: Any) -> None:
+        super().__init__(function)
+        self._partials = _ordered(self.name, self.args, partials)
+
+    @functools.cached_property
+    def template(self) -> Graph:
+        """The operation on scalars: its value under one node, which has the user's partials."""
+        graph = super().template
         operands, partials = [], []
         for name, partial in zip(self.args, self._partials, strict=True):
             x = graph.inputs[name]
@@ -105,16 +124,10 @@ class Pointwise(Operation):
                                    "number\nWrite None for it.")
             operands.append(x)
             partials.append(graph.const(0.0) if found is None else found)
+        value = graph.outputs[0][1]
         node = graph.apply("with_partials", value, *operands, *partials) if operands else value
         graph.notes[node] = self.name
         graph.outputs = [("value", node)]
-        return graph
-
-    def _traced(self, function: Callable[..., Any], what: str) -> Graph:
-        graph = self.traced(function, *declared(function, None), what).graph
-        if any(node.shape for node in graph.inputs.values()):
-            raise FormulaError(f"the operation {self.name}{what} is declared on arrays\n"
-                               "With partials= it is a function of numbers, which broadcasts; for arrays write vjp=.")
         return graph
 
     def _partial(self, graph: Graph, name: str, partial: Any) -> Node | None:

@@ -82,9 +82,9 @@ class Structured(Adapters):
     """
 
     def __init__(self, flat: Function, arguments: Mapping[str, Tree], result: Tree, wrt: Sequence[str],
-                 primal: Structured | None = None) -> None:
+                 primal: Structured | None = None, carried: Tree | None = None) -> None:
         self._flat, self._arguments, self._result, self._wrt = flat, dict(arguments), result, tuple(wrt)
-        self._primal = primal
+        self._primal, self._carried = primal, carried
         self._derived: dict[str, Structured] = {}
         self.__name__ = flat.__name__
 
@@ -97,6 +97,16 @@ class Structured(Adapters):
     def wrt(self) -> tuple[str, ...]:
         """Names of the arguments by which derivatives are taken, in order."""
         return self._wrt
+
+    @property
+    def arguments(self) -> Mapping[str, Tree]:
+        """The structure of each argument."""
+        return self._arguments
+
+    @property
+    def result(self) -> Tree:
+        """The structure of the result; its leaves are numbered as the outputs of the flat Function."""
+        return self._result
 
     @property
     def flat(self) -> Function:
@@ -115,7 +125,7 @@ class Structured(Adapters):
     def __reduce__(self) -> tuple[Any, ...]:
         if self._primal is not None:
             return getattr, (self._primal, self.__name__)
-        return Structured, (self._flat, self._arguments, self._result, self._wrt)
+        return Structured, (self._flat, self._arguments, self._result, self._wrt, None, self._carried)
 
     # -- calls --------------------------------------------------------------------------------
 
@@ -163,8 +173,9 @@ class Structured(Adapters):
 
     def forward(self, /, *args: Any, **keywords: Any) -> tuple[Any, Any]:
         """The value, and what `backward` needs."""
-        value, saved = self._flat.forward(*self.flattened(args, keywords))
-        return self._whole(self._result, value), saved
+        found, saved = self._flat.forward(*self.flattened(args, keywords))
+        value = self._whole(self._result, found)
+        return value if self._carried is None else (value, self._whole(self._carried, found)), saved
 
     def backward(self, saved: Any, d_value: Any = 1.0) -> Any:
         """The gradients for a cotangent in the structure of the value."""
@@ -245,6 +256,21 @@ class Structured(Adapters):
         """The Jacobian by "forward" or "reverse" mode alone."""
         chosen = self.jacobian
         return Structured(self._flat.by_mode(mode), self._arguments, chosen._result, self._wrt, primal=self)
+
+    @functools.cached_property
+    def summed(self) -> Structured:
+        """The sum of all that the function returns."""
+        return Structured(self._flat.summed, self._arguments, Leaf(0), self._wrt)
+
+    def along(self, how: tuple[Any, bool, bool]) -> Structured:
+        """A derivative and other results beside it: see `along`."""
+        from .along import along
+
+        return along(self, how[0], pair=how[1], whole=how[2])
+
+    def carrying(self, carried: Tree) -> Structured:
+        """The same function, whose `forward` gives more outputs of the flat one along: (value, more)."""
+        return Structured(self._flat, self._arguments, self._result, self._wrt, carried=carried)
 
     def by(self, wrt: Any) -> Structured:
         """The same function with other arguments to differentiate by."""

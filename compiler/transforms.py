@@ -16,7 +16,8 @@ import numpy as np
 from gradc.ir.errors import ArgumentError
 
 from .api import compile as compiled_from
-from .calls import plain
+from .calls import around, plain
+from .from_python import Either
 from .function import Function
 from .jacobian import MODES
 from .late import Late
@@ -25,12 +26,13 @@ from .structured import Structured
 Argnums = int | str | Sequence[int | str]
 
 
-def grad(fun: Any, argnums: Argnums = 0, has_aux: bool = False) -> Any:
+def grad(fun: Any, argnums: Argnums = 0, has_aux: bool = False, *, argnum: Argnums | None = None) -> Any:
     """The gradient of a function of one real result.
 
     fun      a Python function, which is compiled at its first call, or whatever `compile` takes or returns
     argnums  by which arguments: a position or a name, or a sequence of them, for which the gradient is a tuple
     has_aux  the function returns (value, more), and its gradient (gradient, more)
+    argnum   autograd's name of `argnums`
 
     Raises ArgumentError for an argument that it has not, and what `compile` and the calls of a Function raise.
 
@@ -38,19 +40,19 @@ def grad(fun: Any, argnums: Argnums = 0, has_aux: bool = False) -> Any:
     >>> grad(lambda x, y: np.sum(x**2) * y, argnums=(0, 1))(np.array([1.0, 2.0]), 3.0)
     Gradient(x=array([ 6., 12.]), y=5.0)
     """
-    return _transformed(fun, argnums, has_aux, "grad")
+    return _transformed(fun, argnums, has_aux, "grad", argnum)
 
 
-def value_and_grad(fun: Any, argnums: Argnums = 0, has_aux: bool = False) -> Any:
+def value_and_grad(fun: Any, argnums: Argnums = 0, has_aux: bool = False, *, argnum: Argnums | None = None) -> Any:
     """(value, gradient); with has_aux ((value, more), gradient). Arguments and errors are those of `grad`.
 
     >>> value_and_grad(lambda x: x**3)(2.0)
     (8.0, 12.0)
     """
-    return _transformed(fun, argnums, has_aux, "value_and_grad")
+    return _transformed(fun, argnums, has_aux, "value_and_grad", argnum)
 
 
-def jacobian(fun: Any, argnums: Argnums = 0, has_aux: bool = False) -> Any:
+def jacobian(fun: Any, argnums: Argnums = 0, has_aux: bool = False, *, argnum: Argnums | None = None) -> Any:
     """All first derivatives, by forward or reverse mode, whichever costs less; arguments as for `grad`.
 
     >>> import numpy as np
@@ -58,7 +60,7 @@ def jacobian(fun: Any, argnums: Argnums = 0, has_aux: bool = False) -> Any:
     array([[1.38177329, 0.        ],
            [0.        , 1.        ]])
     """
-    return _transformed(fun, argnums, has_aux, "jacobian")
+    return _transformed(fun, argnums, has_aux, "jacobian", argnum)
 
 
 def jacfwd(fun: Any, argnums: Argnums = 0, has_aux: bool = False) -> Any:
@@ -81,7 +83,7 @@ def jacrev(fun: Any, argnums: Argnums = 0, has_aux: bool = False) -> Any:
     return _transformed(fun, argnums, has_aux, ("mode", MODES[2]))
 
 
-def hessian(fun: Any, argnums: Argnums = 0, has_aux: bool = False) -> Any:
+def hessian(fun: Any, argnums: Argnums = 0, has_aux: bool = False, *, argnum: Argnums | None = None) -> Any:
     """All second derivatives of a function of one real result, symmetric to the last bit; arguments as for `grad`.
 
     >>> import numpy as np
@@ -89,20 +91,20 @@ def hessian(fun: Any, argnums: Argnums = 0, has_aux: bool = False) -> Any:
     array([[6., 2.],
            [2., 0.]])
     """
-    return _transformed(fun, argnums, has_aux, "hessian")
+    return _transformed(fun, argnums, has_aux, "hessian", argnum)
 
 
-def hvp(fun: Any, argnums: Argnums = 0) -> Any:
+def hvp(fun: Any, argnums: Argnums = 0, *, argnum: Argnums | None = None) -> Any:
     """The product of the Hessian with a vector, which is given after the arguments, as in autograd.
 
     >>> import numpy as np
     >>> hvp(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]), np.array([1.0, 0.0]))
     array([6., 2.])
     """
-    return _transformed(fun, argnums, False, "hvp")
+    return _transformed(fun, argnums, False, "hvp", argnum)
 
 
-def elementwise_grad(fun: Any, argnums: Argnums = 0) -> Any:
+def elementwise_grad(fun: Any, argnums: Argnums = 0, *, argnum: Argnums | None = None) -> Any:
     """The derivative of each element of the result by the same element of the argument: for functions like ufuncs.
 
     Of other functions it is the gradient of the sum of the result, as in autograd.
@@ -111,14 +113,7 @@ def elementwise_grad(fun: Any, argnums: Argnums = 0) -> Any:
     >>> elementwise_grad(np.sin)(np.array([0.0, np.pi]))
     array([ 1., -1.])
     """
-    function = _by(_compiled(fun), argnums)
-
-    def derivative(*args: Any, **keywords: Any) -> Any:
-        value = np.asarray(function(*args, **keywords))
-        one = np.ones(value.shape, value.dtype) if value.ndim else 1.0
-        return function.vjp(*args, **keywords, cotangent=one)
-
-    return derivative
+    return _transformed(_compiled(fun).summed, argnums, False, "grad", argnum)
 
 
 def jvp(fun: Any, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
@@ -133,11 +128,11 @@ def jvp(fun: Any, primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool
     if len(primals) != len(tangents):
         raise ArgumentError(f"there are {len(primals)} primals and {len(tangents)} tangents: give a tangent for each "
                             "argument, None for one that is not real")
-    first, more = _parts(fun) if has_aux else (fun, None)
-    function = _at(_compiled(first), primals)
+    function = _at(_compiled(fun), primals)
     given = dict(zip(function.args, tangents, strict=True))
-    value, tangent = function(*primals), function.jvp(*primals, *(given[name] for name in function.wrt))
-    return (value, tangent) if more is None else (value, tangent, _compiled(more)(*primals))
+    both = function.once(("along", ("jvp", has_aux, True)))
+    tangent, value = both(*primals, *(given[name] for name in function.wrt))
+    return (value[0], tangent, value[1]) if has_aux else (value, tangent)
 
 
 def vjp(fun: Any, *primals: Any, has_aux: bool = False) -> Any:
@@ -149,8 +144,9 @@ def vjp(fun: Any, *primals: Any, has_aux: bool = False) -> Any:
     >>> value, back(1.0)
     (6.0, (3.0, 2.0))
     """
-    first, more = _parts(fun) if has_aux else (fun, None)
-    function = _at(_compiled(first), primals)
+    function = _at(_compiled(fun), primals)
+    if has_aux:
+        function = function.once(("along", ("", True, False)))
     value, saved = function.forward(*primals)
 
     def back(cotangent: Any) -> tuple[Any, ...]:
@@ -158,7 +154,7 @@ def vjp(fun: Any, *primals: Any, has_aux: bool = False) -> Any:
         given = dict(zip(function.wrt, found if len(function.wrt) > 1 else (found,), strict=True))
         return tuple(given.get(name) for name in function.args)
 
-    return (value, back) if more is None else (value, back, _compiled(more)(*primals))
+    return (value[0], back, value[1]) if has_aux else (value, back)
 
 
 # -- what they are made of --------------------------------------------------------------------------
@@ -167,22 +163,16 @@ def vjp(fun: Any, *primals: Any, has_aux: bool = False) -> Any:
 def _compiled(fun: Any) -> Any:
     if isinstance(fun, (Function, Late, Structured)):
         return fun
+    if isinstance(fun, Either):                                 # inside a traced function
+        fun = fun.original
     if callable(fun) and plain(fun) is None:                    # np.sin, np.linalg.norm: by what they must be given
         if isinstance(fun, np.ufunc):
             names = [f"x{k}" for k in range(fun.nin)] if fun.nin > 1 else ["x"]
         else:
             names = [p.name for p in inspect.signature(fun).parameters.values()
                      if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        fun = _around(fun, names)
+        fun = around(fun, names)
     return compiled_from(fun)
-
-
-def _around(fun: Any, names: Sequence[str], what: str = "") -> Any:
-    """A Python function of the arguments of that name, around another one; `what` is taken of its result."""
-    scope: dict[str, Any] = {"fun": fun}
-    listed = ", ".join(names)
-    exec(f"def function({listed}):\n    return fun({listed}){what}\n", scope)  # noqa: S102  (names of parameters)
-    return scope.pop("function")
 
 
 def _at(function: Any, primals: Sequence[Any]) -> Any:
@@ -204,47 +194,27 @@ def _name(function: Any, argnum: Any) -> str:
                         f"to {len(names) - 1}, or a name")
 
 
-def _transformed(fun: Any, argnums: Argnums, has_aux: bool, step: Any) -> Any:
-    if has_aux:
-        return _with_aux(fun, argnums, step)
+def _transformed(fun: Any, argnums: Argnums, has_aux: bool, step: Any, argnum: Argnums | None = None) -> Any:
+    argnums = argnums if argnum is None else argnum
     function = _by(_compiled(fun), argnums)
-    derived = function.by_mode(step[1]) if isinstance(step, tuple) else getattr(function, step)
+    if has_aux:
+        derived = function.along((step, True, False))
+    else:
+        derived = function.by_mode(step[1]) if isinstance(step, tuple) else getattr(function, step)
     if isinstance(argnums, (tuple, list)) and len(argnums) == 1:
-        return _in_a_tuple(derived, step)
+        return _in_a_tuple(derived, step, has_aux)
     return derived
 
 
-def _in_a_tuple(derived: Any, step: Any) -> Callable[..., Any]:
+def _in_a_tuple(derived: Any, step: Any, has_aux: bool) -> Callable[..., Any]:
     """A derivative by a sequence of one argument: a tuple of one."""
     def function(*args: Any, **keywords: Any) -> Any:
         found = derived(*args, **keywords)
-        return (found[0], (found[1],)) if step == "value_and_grad" else (found,)
+        if step == "value_and_grad":
+            return found[0], (found[1],)
+        return ((found[0],), found[1]) if has_aux else (found,)
 
     return function
-
-
-def _with_aux(fun: Any, argnums: Argnums, step: Any) -> Callable[..., Any]:
-    first, more = _parts(fun)
-    derived, rest = _transformed(first, argnums, False, step), _compiled(more)
-
-    def function(*args: Any, **keywords: Any) -> Any:
-        found, aux = derived(*args, **keywords), rest(*args, **keywords)
-        return ((found[0], aux), found[1]) if step == "value_and_grad" else (found, aux)
-
-    return function
-
-
-def _parts(fun: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The two results of a Python function as functions of their own, with its arguments."""
-    if isinstance(fun, (Function, Late, Structured)) or not callable(fun):
-        raise ArgumentError("has_aux=True takes a Python function that returns (value, more): give that function")
-    parameters = inspect.signature(fun).parameters.values()
-    made = []
-    for k in range(2):
-        part = _around(fun, [p.name for p in parameters], f"[{k}]")
-        part.__defaults__ = tuple(p.default for p in parameters if p.default is not p.empty) or None
-        made.append(part)
-    return made[0], made[1]
 
 
 def _sequence(values: Any, what: str) -> tuple[Any, ...]:

@@ -154,7 +154,7 @@ def test_more_results_come_along() -> None:
     (lambda: hessian(once(logistic))(W), gradc.DerivativeError, "the Hessian needs one scalar output"),
     (lambda: jvp(once(pair), 2.0, 1.0), gradc.ArgumentError, "primals is of type float: give a tuple with one entry"),
     (lambda: jvp(once(pair), (2.0, 3.0), (1.0,)), gradc.ArgumentError, "there are 2 primals and 1 tangents: give a tan"),
-    (lambda: grad("x", has_aux=True), gradc.ArgumentError, "has_aux=True takes a Python function that returns"),
+    (lambda: grad("x", has_aux=True), gradc.ArgumentError, "has_aux=True takes a function that returns"),
     (lambda: once(pair).by("z"), gradc.FormulaError, "wrt names z, which is no argument: the arguments are x, y"),
 ])
 def test_what_does_not_fit_is_told(wrong: Callable[[], Any], error: type[Exception], message: str) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gradc.compiler.check import check_gradients, check_grads
     from gradc.compiler.function import Function
     from gradc.compiler.implicit import fixed_point, root
+    from gradc.compiler.lambdified import lambdify
     from gradc.compiler.report import report
     from gradc.compiler.transforms import (
         elementwise_grad,
@@ -66,6 +67,7 @@ __all__ = [
     "jacobian",
     "jacrev",
     "jvp",
+    "lambdify",
     "nn",
     "operation",
     "report",
@@ -80,8 +82,9 @@ _LATER = {
     "check_gradients": "gradc.compiler.check",
     "check_grads": "gradc.compiler.check",
     "fixed_point": "gradc.compiler.implicit",
-    "root": "gradc.compiler.implicit",
+    "lambdify": "gradc.compiler.lambdified",
     "report": "gradc.compiler.report",
+    "root": "gradc.compiler.implicit",
     **dict.fromkeys(("elementwise_grad", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp",
                      "value_and_grad", "vjp"), "gradc.compiler.transforms"),
 }
