@@ -25,6 +25,7 @@ from gradc.ir.errors import (
 
 if TYPE_CHECKING:
     from gradc.compiler.check import check_gradients, check_grads
+    from gradc.compiler.colouring import Colouring, colouring
     from gradc.compiler.function import Function
     from gradc.compiler.report import report
     from gradc.compiler.transforms import (
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "ArgumentError",
+    "Colouring",
     "DerivativeError",
     "DomainError",
     "FormulaError",
@@ -55,6 +57,7 @@ __all__ = [
     "UnsupportedError",
     "check_gradients",
     "check_grads",
+    "colouring",
     "compile",
     "elementwise_grad",
     "grad",
@@ -73,9 +76,11 @@ __all__ = [
 ]
 
 _LATER = {
+    "Colouring": "gradc.compiler.colouring",
     "Function": "gradc.compiler.function",
     "check_gradients": "gradc.compiler.check",
     "check_grads": "gradc.compiler.check",
+    "colouring": "gradc.compiler.colouring",
     "report": "gradc.compiler.report",
     **dict.fromkeys(("elementwise_grad", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp",
                      "value_and_grad", "vjp"), "gradc.compiler.transforms"),
