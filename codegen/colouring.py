@@ -275,6 +275,33 @@ def gathered(compressed: Array, rows: Array, columns: Array, data: Array) -> Non
         data[k] = compressed[rows[k], columns[k]]
 
 
+def contradicted(compressed: Array, pointers: Array, indices: Array, data: Array, probe: Array, transposed: bool,
+                 nearly: float, nothing: float) -> int:
+    """The first row (transposed: column) whose product with a vector is another than the last column of `compressed`.
+
+    That is so where an entry has no place in the pattern. A difference counts from `nearly` times the sum of absolute
+    values of its products on, and from `nothing` times the largest such sum; what is not finite is passed over. -1 if
+    there is none.
+    """
+    size, last = len(compressed), compressed.shape[1] - 1
+    totals, sums = np.zeros(size, compressed.dtype), np.zeros(size, compressed.dtype)
+    for row in range(len(pointers) - 1):
+        for k in range(pointers[row], pointers[row + 1]):
+            place, other = (indices[k], row) if transposed else (row, indices[k])
+            product = data[k] * probe[other]
+            totals[place] += product
+            sums[place] += abs(product)
+    largest = 0.0
+    for place in range(size):
+        if np.isfinite(sums[place]):
+            largest = max(largest, sums[place])
+    for place in range(size):
+        difference = abs(totals[place] - compressed[place, last])
+        if np.isfinite(difference) and difference > nearly * sums[place] + nothing * largest:
+            return place
+    return -1
+
+
 # -- compiled -----------------------------------------------------------------------------------------
 
 _GRAPH = ("const int32[::1]", "const int32[::1]")
@@ -289,6 +316,7 @@ _KINDS = {
     "mirrored": _GRAPH,
     "sources": ("const int32[::1]", *_GRAPH, "const int32[::1]"),
     "gathered": ("const {0}[:,::1]", *_GRAPH, "{0}[::1]"),
+    "contradicted": ("const {0}[:,::1]", *_GRAPH, "const {0}[::1]", "const {0}[::1]", "bool", "float64", "float64"),
 }
 
 
@@ -296,7 +324,7 @@ _KINDS = {
 def compiled(name: str, dtype: str = "float64") -> Callable[..., Any]:
     """A function of this module, compiled, and kept in the cache as generated modules are.
 
-    dtype  that of the values, for `gathered`
+    dtype  that of the values, for `gathered` and `contradicted`
     """
     helpers = _HELPERS.get(name, ())
     text = "\n\n".join(["import numpy as np\n", *map(_text, (*helpers, name))])

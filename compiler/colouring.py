@@ -164,12 +164,15 @@ def _symmetric(matrix: sparse.csr_array, graph: Graph, order: str) -> Colouring:
 def _fewest_stars(matrix: sparse.csr_array) -> int:
     """What a star colouring needs at least: edges between two colours form a forest, so they are fewer than vertices.
 
-    With k colours there are at most (k - 1) n - k (k - 1) / 2 edges.
+    With k colours there are at most (k - 1) n - k (k - 1) / 2 edges. An edge whose ends have other neighbours is in a
+    path on four vertices or a triangle.
     """
     size = matrix.shape[0]
-    edges = (matrix.nnz - int(np.count_nonzero(matrix.indices == np.repeat(
-        np.arange(size, dtype=np.int32), np.diff(matrix.indptr))))) // 2
-    number = min(size, 1)
+    rows = np.repeat(np.arange(size, dtype=np.int32), np.diff(matrix.indptr))
+    beside = matrix.indices != rows
+    rows, columns = rows[beside], matrix.indices[beside]
+    degree, edges = np.bincount(rows, minlength=size), len(rows) // 2
+    number = 3 if np.any((degree[rows] > 1) & (degree[columns] > 1)) else min(size, 1)
     while (number - 1) * size - number * (number - 1) // 2 < edges:
         number += 1
     return number

@@ -30,6 +30,7 @@ from .passes import finish, prepare, refine
 from .wrt import checked_wrt, real_arguments
 
 if TYPE_CHECKING:
+    from .compressed import Compressed
     from .draw import Drawing
     from .explain import Explanation
 
@@ -306,6 +307,25 @@ class Function:
             raise DerivativeError(f"{self._name} takes no directions, so there are not many of them: many belongs to "
                                   "f.jvp, f.vjp and f.hvp")
         return self._primal._product(self._name, several=True, owner=self)
+
+    def compressed(self, pattern: Any, *, by: str = "", order: str = "", check: bool = True) -> Compressed:
+        """Of a `jacobian` or `hessian`: the same as a sparse matrix, by one product for each colour of a pattern.
+
+        pattern    where entries may be, as for `gradc.colouring`, which takes `by` and `order` too: a row for each
+                   element of the results, a column for each of the arguments in `wrt`, one argument after the other
+        check      at every call hold the result against the product with a random vector
+
+        >>> import gradc, numpy as np
+        >>> f = gradc.compile(lambda x: x * np.roll(x, 1), "x: n", jit=False)
+        >>> f.jacobian.compressed(np.eye(4) + np.roll(np.eye(4), 1, 0))([1.0, 2.0, 3.0, 4.0]).toarray()
+        array([[4., 0., 0., 1.],
+               [2., 1., 0., 0.],
+               [0., 3., 2., 0.],
+               [0., 0., 4., 3.]])
+        """
+        from .compressed import compressed
+
+        return compressed(self._primal, self._name, pattern, by, order, check)
 
     def by(self, wrt: Any) -> Function:
         """The same function with other arguments to differentiate by.

@@ -14,7 +14,7 @@ import sys
 import time
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from .shapes import Declaration, declaration
 from .structured import Structured, compiled
 from .structures import NOTHING, Tree, argument_entries, fixed, grow, leaves, outline, unused
 from .wrt import named_in
+
+if TYPE_CHECKING:
+    from .compressed import Compressed
 
 Step = str | tuple[str, Any]                        # to a derivative: a property, or a method with its argument
 _DTYPES = {"b": "bool", "i": "int", "u": "int"}
@@ -125,6 +128,14 @@ class Late:
     def by_mode(self, mode: str) -> Late:
         """The Jacobian by "forward" or "reverse" mode alone, compiled at its first call."""
         return self._derived(("by_mode", mode))
+
+    def compressed(self, pattern: Any, *, by: str = "", order: str = "", check: bool = True) -> Compressed:
+        """Of a `jacobian` or `hessian`: the same as a sparse matrix, as of a Function."""
+        from .compressed import compressed
+
+        primal = Late(self._function, self._wrt, self._options, self._given, self._static, self._base or self,
+                      self._path[:-1])
+        return compressed(primal, self._path[-1] if self._path else self.__name__, pattern, by, order, check)
 
     def once(self, step: tuple[str, Any]) -> Late:
         """What a method gives for an argument, made once."""
