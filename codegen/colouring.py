@@ -277,29 +277,35 @@ def gathered(compressed: Array, rows: Array, columns: Array, data: Array) -> Non
 
 def contradicted(compressed: Array, pointers: Array, indices: Array, data: Array, probe: Array, transposed: bool,
                  nearly: float, nothing: float) -> int:
-    """The first row (transposed: column) whose product with a vector is another than the last column of `compressed`.
+    """The row (transposed: column) whose product with a vector is farthest from the last column of `compressed`.
 
     That is so where an entry has no place in the pattern. A difference counts from `nearly` times the sum of absolute
     values of its products on, and from `nothing` times the largest such sum; what is not finite is passed over. -1 if
     there is none.
     """
-    size, last = len(compressed), compressed.shape[1] - 1
-    totals, sums = np.zeros(size, compressed.dtype), np.zeros(size, compressed.dtype)
-    for row in range(len(pointers) - 1):
+    last, worst, largest, place = compressed.shape[1] - 1, 0.0, 0.0, -1
+    size = len(compressed) if transposed else 0
+    totals, sums = np.zeros(size, data.dtype), np.zeros(size, data.dtype)
+    for row in range(len(pointers) - 1 if transposed else 0):
         for k in range(pointers[row], pointers[row + 1]):
-            place, other = (indices[k], row) if transposed else (row, indices[k])
-            product = data[k] * probe[other]
-            totals[place] += product
-            sums[place] += abs(product)
-    largest = 0.0
-    for place in range(size):
-        if np.isfinite(sums[place]):
-            largest = max(largest, sums[place])
-    for place in range(size):
-        difference = abs(totals[place] - compressed[place, last])
-        if np.isfinite(difference) and difference > nearly * sums[place] + nothing * largest:
-            return place
-    return -1
+            part = data[k] * probe[row]
+            totals[indices[k]] += part
+            sums[indices[k]] += abs(part)
+    for row in range(len(compressed)):
+        total, absolute = 0.0, 0.0
+        if transposed:
+            total, absolute = totals[row], sums[row]
+        else:
+            for k in range(pointers[row], pointers[row + 1]):
+                part = data[k] * probe[indices[k]]
+                total += part
+                absolute += abs(part)
+        excess = abs(total - compressed[row, last]) - nearly * absolute
+        if np.isfinite(excess):
+            largest = max(largest, absolute)
+            if excess > worst:
+                worst, place = excess, row
+    return place if worst > nothing * largest else -1
 
 
 # -- compiled -----------------------------------------------------------------------------------------

@@ -128,10 +128,20 @@ def compressed(primal: Any, name: Any, pattern: Any, by: str = "", order: str = 
     symmetric = name == "hessian"
     if symmetric and by:
         raise ArgumentError(f"by is {by!r}: a Hessian has products from one side only, leave by out")
+    if isinstance(pattern, Colouring):
+        return Compressed(primal, symmetric, _suited(pattern, symmetric, by or order), check)
     found = colouring(pattern, symmetric=symmetric, by=by, order=order)
     if found.by == "columns" and not by and not _has_tangents(primal):
         found = colouring(pattern, by="rows", order=order)
     return Compressed(primal, symmetric, found, check)
+
+
+def _suited(found: Colouring, symmetric: bool, options: str) -> Colouring:
+    if options:
+        raise ArgumentError("the colouring is made already: give by and order to gradc.colouring")
+    if symmetric and found.by != "star":
+        raise ArgumentError(f"the colouring is by {found.by}, and a Hessian takes one made with symmetric=True")
+    return found
 
 
 def _has_tangents(function: Function | Late) -> bool:

@@ -311,8 +311,8 @@ class Function:
     def compressed(self, pattern: Any, *, by: str = "", order: str = "", check: bool = True) -> Compressed:
         """Of a `jacobian` or `hessian`: the same as a sparse matrix, by one product for each colour of a pattern.
 
-        pattern    where entries may be, as for `gradc.colouring`, which takes `by` and `order` too: a row for each
-                   element of the results, a column for each of the arguments in `wrt`, one argument after the other
+        pattern    where entries may be, as for `gradc.colouring`, which takes `by` and `order` too, or what that made:
+                   a row for each element of the results, a column for each of the arguments in `wrt`
         check      at every call hold the result against the product with a random vector
 
         >>> import gradc, numpy as np
