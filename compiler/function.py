@@ -309,20 +309,7 @@ class Function:
         return self._primal._product(self._name, several=True, owner=self)
 
     def compressed(self, pattern: Any, *, by: str = "", order: str = "", check: bool = True) -> Compressed:
-        """Of a `jacobian` or `hessian`: the same as a sparse matrix, by one product for each colour of a pattern.
-
-        pattern    where entries may be, as for `gradc.colouring`, which takes `by` and `order` too, or what that made:
-                   a row for each element of the results, a column for each of the arguments in `wrt`
-        check      at every call hold the result against the product with a random vector
-
-        >>> import gradc, numpy as np
-        >>> f = gradc.compile(lambda x: x * np.roll(x, 1), "x: n", jit=False)
-        >>> f.jacobian.compressed(np.eye(4) + np.roll(np.eye(4), 1, 0))([1.0, 2.0, 3.0, 4.0]).toarray()
-        array([[4., 0., 0., 1.],
-               [2., 1., 0., 0.],
-               [0., 3., 2., 0.],
-               [0., 0., 4., 3.]])
-        """
+        """Of a `jacobian` or `hessian`: the same as a sparse matrix, by products; see `gradc.compiler.compressed`."""
         from .compressed import compressed
 
         return compressed(self._primal, self._name, pattern, by, order, check)

@@ -130,7 +130,7 @@ class Late:
         return self._derived(("by_mode", mode))
 
     def compressed(self, pattern: Any, *, by: str = "", order: str = "", check: bool = True) -> Compressed:
-        """Of a `jacobian` or `hessian`: the same as a sparse matrix, as of a Function."""
+        """Of a `jacobian` or `hessian`: the same as a sparse matrix, by products; see `gradc.compiler.compressed`."""
         from .compressed import compressed
 
         primal = Late(self._function, self._wrt, self._options, self._given, self._static, self._base or self,

@@ -157,6 +157,13 @@ def test_the_pattern_is_shared_and_values_are_new_at_every_call() -> None:
     assert np.shares_memory(compressed(X, out=data).data, data) and list(data) == list(2 * X)
 
 
+@pytest.mark.parametrize("check", [False, True])
+def test_empty_arguments_have_empty_derivatives(check: bool) -> None:
+    f = plain("sum(x**2)", "x: n")
+    assert f.hessian.compressed(np.zeros((0, 0)), check=check)(np.empty(0)).shape == (0, 0)
+    assert f.grad.jacobian.compressed(np.zeros((0, 0)), check=check)(np.empty(0)).shape == (0, 0)
+
+
 def test_a_colouring_serves_several_functions() -> None:
     found = gradc.colouring(band(6, -1, 0, 1), symmetric=True, order="natural")
     f, g = plain(ROSENBROCK, "x: n"), plain("sum(x[i]**2 * x[i + 1] for i in range(n - 1))", "x: n")
@@ -231,7 +238,51 @@ def test_entries_of_very_different_sizes_are_no_contradiction() -> None:
         assert np.allclose(LINEAR.jacobian.compressed(A, by=by)(A, np.ones(9)).toarray(), A, rtol=1e-14, atol=0)
 
 
+# -- sampled patterns --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("function", "args", "values", "pattern"), [
+    (lambda x: np.cumsum(x), {"x": "6"}, (X,), LOWER),
+    (lambda x: np.array([np.sum(x), x[0] * x[5]]), {"x": "6"}, (X,), [[1] * 6, [1, 0, 0, 0, 0, 1]]),
+    (lambda A, x: A @ x, {"A": "2 2", "x": "2"}, (np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0.0, 1.0])),
+     [[1, 1, 0, 0, 1, 1], [0, 0, 1, 1, 1, 1]]),
+    (lambda x, t: (x * t, np.sum(np.sign(x)), np.argmax(x)), {"x": "2", "t": ""}, (X[:2], 2.0),
+     [[1, 0, 1], [0, 1, 1], [0, 0, 0], [0, 0, 0]]),
+    (lambda x: x[:0], {"x": "n"}, (X,), np.zeros((0, 6))),
+    (lambda x: 1 / x, {"x": "n"}, (np.zeros(2),), np.ones((2, 2))),         # the inverse of 0 spreads NaN
+    (lambda x: np.concatenate([x, x]), {"x": "70"}, (np.ones(70),), np.tile(np.eye(70), (2, 1))),
+])
+def test_a_sampled_pattern_is_where_the_derivatives_are(function: Any, args: Any, values: Any, pattern: Any) -> None:
+    f = plain(function, args)
+    with np.errstate(all="ignore"):
+        found = gradc.sampled_pattern(f.jacobian, *values)
+    assert found.dtype == bool and np.array_equal(found.toarray(), np.array(pattern, bool))
+
+
+def test_a_sampled_pattern_of_a_hessian_is_symmetric_and_compresses_it() -> None:
+    f = plain(ROSENBROCK, "x: n")
+    pattern = gradc.sampled_pattern(f.hessian, x=X)
+    assert np.array_equal(pattern.toarray(), band(6, -1, 0, 1).toarray() != 0)
+    assert np.allclose(f.hessian.compressed(pattern)(X).toarray(), f.hessian(X), rtol=1e-13)
+
+
+def test_points_beside_the_given_one_show_what_is_zero_there() -> None:
+    f = plain("x**2 * x[0]", "x: n")
+    assert gradc.sampled_pattern(f.jacobian, [0.0, 1.0, 0.0], times=1).nnz == 1
+    assert gradc.sampled_pattern(f.jacobian, [0.0, 1.0, 0.0]).nnz == 5
+
+
+def test_an_operation_with_a_vjp_alone_is_sampled_by_rows() -> None:
+    step = gradc.operation(double_well, signature="(n)->(n)", vjp=lambda x, c: (
+        c * np.roll(x, 1) ** 2 + np.roll(2 * c * x * np.roll(x, 1), -1)))
+    found = gradc.sampled_pattern(plain(lambda x: step(x), "x: n").jacobian, X)
+    assert np.array_equal(found.toarray(), (np.eye(6) + np.roll(np.eye(6), 1, 0)) > 0)
+
+
 # -- errors ------------------------------------------------------------------------------------------------
+
+
+DIAGONAL = LINEAR.jacobian.compressed(sparse.csr_array((0, 0)))
 
 
 def nested(p: Any) -> Any:
@@ -254,6 +305,15 @@ def nested(p: Any) -> Any:
     (lambda: plain("x**2", "x: n").jacobian.compressed(gradc.colouring(np.eye(2)), order="natural"), gradc.ArgumentError,
      "the colouring is made already: give by and order to gradc.colouring"),
     (lambda: plain("x**2", "x: n").jacobian.compressed(np.eye(2))(), gradc.ArgumentError, "the argument x is missing"),
+    (lambda: gradc.sampled_pattern(plain("x**2", "x: n").grad, X), gradc.DerivativeError,
+     "the gradient needs one scalar output"),
+    (lambda: gradc.sampled_pattern(plain("x**2", "x: n"), X), gradc.DerivativeError,
+     "value of type Function has no pattern: give f.jacobian or f.hessian of a function of declared shapes"),
+    (lambda: gradc.sampled_pattern(plain(lambda x: x).jacobian, X), gradc.DerivativeError,
+     "<lambda> of type Late has no pattern"),
+    (lambda: gradc.sampled_pattern(3, X), gradc.DerivativeError, "int of type int has no pattern"),
+    (lambda: plain(lambda x: np.sum(DIAGONAL(np.eye(2), x)), "x: 2"), gradc.DerivativeError,
+     "a compressed derivative cannot be called in a function that is being traced: call the dense one there"),
     (lambda: plain(nested).jacobian.compressed(np.eye(2))({"a": X, "b": X}), gradc.UnsupportedError,
      r"a function of nested structures has no one matrix of derivatives: compress the derivative of .at\(...\).flat"),
 ])

@@ -27,6 +27,7 @@ from gradc.ir.errors import (
 if TYPE_CHECKING:
     from gradc.compiler.check import check_gradients, check_grads
     from gradc.compiler.colouring import Colouring, colouring
+    from gradc.compiler.compressed import sampled_pattern
     from gradc.compiler.function import Function
     from gradc.compiler.report import report
     from gradc.compiler.transforms import (
@@ -72,6 +73,7 @@ __all__ = [
     "nn",
     "operation",
     "report",
+    "sampled_pattern",
     "stop_gradient",
     "value_and_grad",
     "vjp",
@@ -84,6 +86,7 @@ _LATER = {
     "check_grads": "gradc.compiler.check",
     "colouring": "gradc.compiler.colouring",
     "report": "gradc.compiler.report",
+    "sampled_pattern": "gradc.compiler.compressed",
     **dict.fromkeys(("elementwise_grad", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp",
                      "value_and_grad", "vjp"), "gradc.compiler.transforms"),
 }
