@@ -131,7 +131,8 @@ def colouring(pattern: Any, *, symmetric: bool = False, by: str = "", order: str
     # an entry of a row for each colour at least
     least = {side: int(np.max(np.diff(back[0]), initial=0)) for side, (_, back) in sides.items()}
     colours, chosen, name, most = np.empty(0, np.int32), "", "", 2**31
-    for side in (by,) if by else sorted(SIDES, key=least.__getitem__):
+    alike = all(map(np.array_equal, *sides["columns"]))         # rows need what columns need
+    for side in (by,) if by else SIDES[:1] if alike else sorted(SIDES, key=least.__getitem__):
         if most >= least[side]:
             found = _fewest(order, sides[side], sides[side], least[side], most, "orthogonal")
             if found is not None:

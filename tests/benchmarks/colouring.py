@@ -139,6 +139,8 @@ def main() -> None:
         import casadi
     except ImportError:
         casadi = None
+    print("Colours, and seconds of process time, the least of some rounds. gradc: the best of all orders, and the natural\n"
+          "order alone; CasADi: the fewest of its algorithms, and the time of the default one.\n")
     heads = ("pattern", "unknowns", "gradc", "by", "order", "s", "natural", "s", "CasADi", "s")
     print("{:26} {:>9} {:>6} {:8} {:16} {:>8} {:>8} {:>8} {:>7} {:>8}".format(*heads))
     for name, symmetric, make, sizes in CASES:
