@@ -33,6 +33,7 @@ from .settled import settled
 from .wrt import checked_wrt, real_arguments
 
 if TYPE_CHECKING:
+    from .compressed import Compressed
     from .draw import Drawing
     from .explain import Explanation
 
@@ -318,6 +319,12 @@ class Function(Adapters):
             raise DerivativeError(f"{self._name} takes no directions, so there are not many of them: many belongs to "
                                   "f.jvp, f.vjp and f.hvp")
         return self._primal._product(self._name, several=True, owner=self)
+
+    def compressed(self, pattern: Any, *, by: str = "", order: str = "", check: bool = True) -> Compressed:
+        """Of a `jacobian` or `hessian`: the same as a sparse matrix, by products; see `gradc.compiler.compressed`."""
+        from .compressed import compressed
+
+        return compressed(self._primal, self._name, pattern, by, order, check)
 
     def by(self, wrt: Any) -> Function:
         """The same function with other arguments to differentiate by.

@@ -113,9 +113,13 @@ def _chosen(graph: Graph, outputs: Sequence[Node], arguments: Sequence[Node], ki
     elif kinks == "raise":                                      # where a value counts is what the adjoint knows
         reverse(graph, [(output, _ones(graph, output)) for output in outputs], arguments, kinks)
     if columns:
-        found = [_by_columns(graph, outputs[:k + 1 if half else None], argument)
-                 for k, argument in enumerate(arguments)]
-        ways.append([[column[k] if k < len(column) else empty for column in found] for k in range(len(outputs))])
+        try:
+            found = [_by_columns(graph, outputs[:k + 1 if half else None], argument)
+                     for k, argument in enumerate(arguments)]
+            ways.append([[column[k] if k < len(column) else empty for column in found] for k in range(len(outputs))])
+        except DerivativeError:                                 # an operation of the user's own may have a vjp alone
+            if not rows:
+                raise
     if len(ways) == 2:
         ways.append([[min(pair, key=lambda block: cost([block.node])) for pair in zip(*pairs, strict=True)]
                      for pairs in zip(*ways, strict=True)])

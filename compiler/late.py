@@ -14,7 +14,7 @@ import sys
 import time
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from .shapes import Declaration, declaration
 from .structured import Structured, compiled
 from .structures import NOTHING, Tree, argument_entries, fixed, grow, leaves, outline, unused
 from .wrt import named_in, no_such
+
+if TYPE_CHECKING:
+    from .compressed import Compressed
 
 Step = str | tuple[str, Any]                        # to a derivative: a property, or a method with its argument
 _DTYPES = {"b": "bool", "i": "int", "u": "int"}
@@ -146,6 +149,14 @@ class Late(Adapters):
     def along(self, how: tuple[Any, bool, bool]) -> Late:
         """A derivative and other results beside it, compiled at its first call: see `along`."""
         return self._derived(("along", how))
+
+    def compressed(self, pattern: Any, *, by: str = "", order: str = "", check: bool = True) -> Compressed:
+        """Of a `jacobian` or `hessian`: the same as a sparse matrix, by products; see `gradc.compiler.compressed`."""
+        from .compressed import compressed
+
+        primal = Late(self._function, self._wrt, self._options, self._given, self._static, self._base or self,
+                      self._path[:-1])
+        return compressed(primal, self._path[-1] if self._path else self.__name__, pattern, by, order, check)
 
     def once(self, step: tuple[str, Any]) -> Late:
         """What a method gives for an argument."""

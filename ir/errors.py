@@ -35,6 +35,10 @@ class DerivativeError(GradcError, ValueError):
     """A derivative that does not exist: an operation without a rule, an output that is no scalar."""
 
 
+class PatternError(GradcError, ValueError):
+    """A sparsity pattern that the derivatives contradict: an entry that is not zero has no place in it."""
+
+
 class GraphError(GradcError, AssertionError):
     """A graph that breaks an invariant; raised by the verifier and the text parser."""
 

@@ -18,6 +18,7 @@ from gradc.ir.errors import (
     GradcError,
     GradientError,
     GraphError,
+    PatternError,
     ShapeError,
     SizeError,
     UnsupportedError,
@@ -25,6 +26,8 @@ from gradc.ir.errors import (
 
 if TYPE_CHECKING:
     from gradc.compiler.check import check_gradients, check_grads
+    from gradc.compiler.colouring import Colouring, colouring
+    from gradc.compiler.compressed import sampled_pattern
     from gradc.compiler.function import Function
     from gradc.compiler.implicit import fixed_point, root
     from gradc.compiler.lambdified import lambdify
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "ArgumentError",
+    "Colouring",
     "DerivativeError",
     "DomainError",
     "FormulaError",
@@ -52,11 +56,13 @@ __all__ = [
     "GradcError",
     "GradientError",
     "GraphError",
+    "PatternError",
     "ShapeError",
     "SizeError",
     "UnsupportedError",
     "check_gradients",
     "check_grads",
+    "colouring",
     "compile",
     "elementwise_grad",
     "fixed_point",
@@ -72,19 +78,23 @@ __all__ = [
     "operation",
     "report",
     "root",
+    "sampled_pattern",
     "stop_gradient",
     "value_and_grad",
     "vjp",
 ]
 
 _LATER = {
+    "Colouring": "gradc.compiler.colouring",
     "Function": "gradc.compiler.function",
     "check_gradients": "gradc.compiler.check",
     "check_grads": "gradc.compiler.check",
+    "colouring": "gradc.compiler.colouring",
     "fixed_point": "gradc.compiler.implicit",
     "lambdify": "gradc.compiler.lambdified",
     "report": "gradc.compiler.report",
     "root": "gradc.compiler.implicit",
+    "sampled_pattern": "gradc.compiler.compressed",
     **dict.fromkeys(("elementwise_grad", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp",
                      "value_and_grad", "vjp"), "gradc.compiler.transforms"),
 }
