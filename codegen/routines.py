@@ -268,7 +268,7 @@ def matmul(left: Matrix, right: Matrix, out: Matrix) -> None:
     """Write left @ right into `out`: by the library if the matrices are large, in loops if they are small."""
     rows, inner = left.shape
     columns = right.shape[1]
-    if inner > 1 and rows * inner * columns > 2000 and out.flags.c_contiguous:
+    if inner > 1 and rows * inner * (columns + 20) > 1500 and out.flags.c_contiguous:  # a loop's start counts as 20
         np.dot(left, right, out)
     elif right.flags.c_contiguous:
         out[:] = 0.0

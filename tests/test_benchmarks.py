@@ -5,7 +5,7 @@ import pytest
 
 import gradc
 
-from .benchmarks import calls
+from .benchmarks import calls, crossover
 from .benchmarks.cases import PROBLEMS, ba, formula, gmm, hand, heat, kernel_density
 from .benchmarks.data import adbench
 from .benchmarks.results import Results, Row, Section
@@ -85,3 +85,12 @@ def test_the_calls_whose_cost_is_measured_give_what_those_beside_them_give():
             written = way.call.keywords["out"].copy()
             way.bare()
             np.testing.assert_allclose(written, way.bare.args[-1])
+
+
+def test_products_are_the_same_in_loops_and_by_the_library():
+    random = np.random.default_rng(0)
+    left, right = random.random((5, 4)), random.random((4, 3))
+    for name, function in crossover.ways().items():
+        out = np.empty((5, 3))
+        function(left, right, out)
+        np.testing.assert_allclose(out, left @ right, rtol=1e-14, err_msg=name)
