@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import sparse
+from scipy import optimize, sparse
+from scipy.sparse.linalg import spsolve
 
 import gradc
 import gradc.compiler.compressed
@@ -222,6 +223,19 @@ def test_a_missing_pair_of_a_hessian_is_found() -> None:
 def test_without_the_check_nothing_is_refused() -> None:
     found = LINEAR.jacobian.compressed(np.eye(2), check=False)(np.array([[1.0, 2.0], [0.0, 3.0]]), np.ones(2))
     assert found.toarray().tolist() == [[3.0, 0.0], [0.0, 3.0]]             # columns that are not orthogonal are added
+
+
+def test_scipy_takes_compressed_jacobians() -> None:
+    def broyden(x: Any) -> Any:                                 # Moré, Garbow, Hillstrom (1981), problem 30
+        padded = np.pad(x, 1)
+        return (3 - 2 * x) * x - padded[:-2] - 2 * padded[2:] + 1
+
+    f = plain(broyden, {"x": "n"})
+    jacobian = f.jacobian.compressed(band(40, -1, 0, 1))
+    found = optimize.least_squares(f, -np.ones(40), jac=jacobian, method="trf", tr_solver="lsmr", xtol=1e-15, gtol=1e-14)
+    assert np.max(np.abs(f(found.x))) < 1e-10
+    step = spsolve(jacobian(found.x).tocsc(), f(found.x))
+    assert np.max(np.abs(f(found.x - step))) < 1e-13
 
 
 def test_what_is_not_finite_contradicts_nothing() -> None:
