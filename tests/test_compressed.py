@@ -252,6 +252,14 @@ def test_entries_of_very_different_sizes_are_no_contradiction() -> None:
         assert np.allclose(LINEAR.jacobian.compressed(A, by=by)(A, np.ones(9)).toarray(), A, rtol=1e-14, atol=0)
 
 
+def test_the_pattern_of_the_structure_compresses() -> None:
+    f = plain(lambda x, t: (x[1:] * x[:-1] * t, np.sum(x[::2])), {"x": "n", "t": ""})
+    expected = f.jacobian.sparse.stacked
+    found = f.jacobian.compressed(expected.pattern(X, 2.0))(X, 2.0)
+    assert np.array_equal(found.indices, expected(X, 2.0).indices)
+    assert np.allclose(found.data, expected(X, 2.0).data, rtol=1e-15)
+
+
 # -- sampled patterns --------------------------------------------------------------------------------------
 
 
