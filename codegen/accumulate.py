@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
+import itertools
 import operator
 from typing import TYPE_CHECKING, Any
 
@@ -64,8 +65,11 @@ class _Rewriter(ast.NodeTransformer):
 
 
 def _is_carried(loop: ast.For) -> bool:
-    """Whether an iteration may need memory that another wrote: one array at two places, or at a read one."""
-    places: dict[str, set[str]] = {}
+    """Whether an iteration may need memory that another wrote: one array at two places, or at a read one.
+
+    d_x[j, 0] and d_x[j, 1] are apart in all iterations.
+    """
+    places: dict[str, dict[str, ast.expr]] = {}
     local = {name.id for node in ast.walk(loop) if isinstance(node, (ast.Assign, ast.AugAssign))
              for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
     for node in ast.walk(loop):
@@ -73,8 +77,15 @@ def _is_carried(loop: ast.For) -> bool:
             index = {n.id for n in ast.walk(node.slice) if isinstance(n, ast.Name)}
             if index & local or any(isinstance(n, ast.Subscript) for n in ast.walk(node.slice)):
                 return True
-            places.setdefault(ast.dump(node.value), set()).add(ast.dump(node.slice))
-    return any(len(found) > 1 for found in places.values())
+            places.setdefault(ast.dump(node.value), {})[ast.dump(node.slice)] = node.slice
+    return any(not _apart(one, other) for found in places.values()
+               for one, other in itertools.combinations(found.values(), 2))
+
+
+def _apart(one: ast.expr, other: ast.expr) -> bool:
+    """Whether two indices of one array differ in a literal."""
+    pairs = zip(*(index.elts if isinstance(index, ast.Tuple) else [index] for index in (one, other)), strict=False)
+    return any(isinstance(a, ast.Constant) and isinstance(b, ast.Constant) and a.value != b.value for a, b in pairs)
 
 
 def rewrite(tree: ast.Module) -> ast.Module:

@@ -113,6 +113,15 @@ def test_vectorised_loops_are_told_from_scalar_ones(formula: str, vectorised: bo
     assert ("vectors of" in str(found).partition("value_and_grad")[0]) == vectorised
 
 
+def test_a_gradient_that_adds_to_the_coordinates_of_a_point_is_vectorised() -> None:
+    """Elements d_x[j, 0] and d_x[j, 1] never meet, so the sums beside them may be taken in any order."""
+    f = gradc.compile("sum(m[i] * m[j] / sqrt(sum((x[i,k] - x[j,k])**2 for k in range(3)) + 0.01) "
+                      "for i in range(n) for j in range(i))", {"x": "n 3", "m": "n"}, wrt="x")
+    inner = report(f, vectors=True)["value_and_grad"].loops[1]
+    assert inner.depth == 1
+    assert inner.lanes is not None and inner.lanes > 1
+
+
 def test_a_loop_around_others_is_not_vectorised_by_the_copy_for_empty_inner_ones() -> None:
     f = gradc.compile(LOGISTIC, SHAPES, wrt="w")
     outer, inner = report(f, vectors=True)["value"].loops
