@@ -106,14 +106,17 @@ def smallest_last(degree: Array, pointers: Array, indices: Array, back_pointers:
     return order
 
 
-def incidence_degree(degree: Array, pointers: Array, indices: Array, back_pointers: Array,
+def incidence_degree(by_degree: Array, pointers: Array, indices: Array, back_pointers: Array,
                      back_indices: Array) -> Array:
-    """The order in which each vertex has the most neighbours before it (Coleman, Moré, 1983), first the largest."""
-    size = len(degree)
+    """The order in which each vertex has the most neighbours before it (Coleman, Moré, 1983), first the largest.
+
+    by_degree  the vertices, those with few neighbours first
+    """
+    size = len(by_degree)
     keys, order = np.zeros(size, np.int32), np.empty(size, np.int32)
     heads, after, before = np.full(size + 1, -1, np.int32), np.empty(size, np.int32), np.empty(size, np.int32)
     mark, found, placed = np.full(size, -1, np.int32), np.empty(size, np.int32), np.zeros(size, np.bool_)
-    for v in np.argsort(degree, kind="mergesort"):              # the largest is put in last, and taken first
+    for v in by_degree:                                         # the largest is put in last, and taken first
         bucketed(v, 0, heads, after, before)
     highest = 0
     for place in range(size):

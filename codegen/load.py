@@ -476,3 +476,14 @@ def _numba_type(spelling: str, check: bool = False) -> Any:
         return scalar
     layout = "C" if parts[4] == "::1" else "A"
     return numba_types.Array(scalar, parts[3].count(",") + 1, layout, readonly=parts[1] is not None)
+
+
+def run_plain(function: Callable[..., Any], *values: Any) -> Any:
+    """Run the generated text as plain Python, with the arithmetic of compiled code: no error at 1/0."""
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        result = function(*(np.float64(v) if isinstance(v, float) else v for v in values))
+    if isinstance(result, tuple):
+        return tuple(v.item() if isinstance(v, np.generic) else v for v in result)
+    return result.item() if isinstance(result, np.generic) else result

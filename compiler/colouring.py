@@ -203,6 +203,8 @@ def _order(name: str, reach: Sequence[Graph], degree: np.ndarray | None) -> np.n
         return np.arange(len(reach[0][0]) - 1, dtype=np.int32)
     if name == "largest-first":
         return np.argsort(-degree, kind="stable").astype(np.int32)
+    if name == "incidence-degree":
+        degree = np.argsort(degree, kind="stable").astype(np.int32)
     function: Callable[..., np.ndarray] = compiled(name.replace("-", "_"))
     return function(degree, *_flat(reach))
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from .compressed import Compressed
     from .draw import Drawing
     from .explain import Explanation
+    from .sparsity import Sparse
+    from .spy import Spy
 
 KINK_POLICY = {
     "subgradient": "At kinks: abs'(0) = 0, relu'(0) = 0, norm'(0) = 0, ties of max and min share equally, "
@@ -79,7 +81,8 @@ class Function(Adapters):
     grad     the gradient, and `value_and_grad` both, as Functions
     jvp      the derivative along a direction, `vjp` the gradient for a cotangent, `hvp` the product of the Hessian
              with a vector; each of them has `many`, the same for several directions at once
-    jacobian all first derivatives, `hessian` all second ones, as arrays
+    jacobian all first derivatives, `hessian` all second ones, as arrays; each of them has `sparse`, the same as SciPy
+             sparse arrays, `pattern` and `draw_pattern`; `value_and_jacobian` shares work
 
     Calling it raises ArgumentError (missing, extra or unknown argument, dtype), ShapeError (rank, or two
     dimensions that disagree) or DomainError (an empty reduction, a kink under kinks="raise"), all of
@@ -179,7 +182,8 @@ class Function(Adapters):
         kinds = {"value": "Value", "grad": "Gradient", "value_and_grad": "Value and gradient",
                  "jvp": "Derivative along a direction", "vjp": "Gradient for a cotangent",
                  "hvp": "Product of the Hessian with a vector", "jacobian": "Jacobian", "hessian": "Hessian",
-                 "weighted": "Weighted sum of all values", "many": "The same along several directions"}
+                 "weighted": "Weighted sum of all values", "many": "The same along several directions",
+                 "value_and_jacobian": "Value and Jacobian", "values": "Entries of a sparse derivative"}
         kind = kinds.get(self._name, self._name)
         text = self._graph.title
         shown = text if len(text) <= 400 else text[:400] + " ..."
@@ -282,6 +286,38 @@ class Function(Adapters):
         graph, names = jacobian(self.prepared, self._differentiated(), self._options.kinks, mode)
         groups = [group.changed(lambda key: self._by_argument("Jacobian", names[key])) for group in self._groups]
         return self._made("jacobian", graph, groups, self, start)
+
+    @functools.cached_property
+    def value_and_jacobian(self) -> Function:
+        """(value, Jacobian) with the forward work shared.
+
+        >>> import gradc
+        >>> gradc.compile("exp(x)", jit=False).value_and_jacobian(0.0)
+        (1.0, 1.0)
+        """
+        from .jacobian import jacobian
+
+        start, value = time.perf_counter(), self._groups[0] if len(self._groups) == 1 else Group(self._groups)
+        graph, names = jacobian(self.prepared, self._differentiated(), self._options.kinks, with_value=True)
+        block = value.changed(lambda key: self._by_argument("Jacobian", names[key]))
+        return self._made("value_and_jacobian", graph, (value, block), self, start)
+
+    @functools.cached_property
+    def sparse(self) -> Sparse:
+        """Of a `jacobian`, `hessian` or `value_and_jacobian`: the same as SciPy sparse arrays; see `Sparse`."""
+        from .sparsity import Sparse
+
+        return Sparse(self)
+
+    @property
+    def pattern(self) -> Callable[..., Any]:
+        """Of a `jacobian` or `hessian`, called as the function: where entries may be other than 0, SciPy arrays."""
+        return self.sparse.pattern
+
+    @property
+    def draw_pattern(self) -> Callable[..., Spy]:
+        """The same as a picture."""
+        return self.sparse.draw_pattern
 
     @functools.cached_property
     def hessian(self) -> Function:
@@ -472,13 +508,13 @@ class Function(Adapters):
     @functools.cached_property
     def _direct(self) -> Callable[..., Any]:
         """The function that a call goes through: a tape, the compiled code, or the plain text's function."""
-        from gradc.codegen.load import unguarded
+        from gradc.codegen.load import run_plain, unguarded
 
         if self.tape is not None:
-            return functools.partial(_run_plain, self.tape.bound(cache=self._options.cache))
+            return functools.partial(run_plain, self.tape.bound(cache=self._options.cache))
         with put_off():
             direct = self._load(self.printed.direct)[self.printed.direct_name]
-        return unguarded(direct) if hasattr(direct, "signatures") else functools.partial(_run_plain, direct)
+        return unguarded(direct) if hasattr(direct, "signatures") else functools.partial(run_plain, direct)
 
     @property
     def _called(self) -> tapes.Tape | Printed:
@@ -599,17 +635,6 @@ def _folding(graph: Graph) -> Graph:
 def ascii_name(name: str) -> str:
     """A user's name as it may stand in a comment."""
     return name if name.isidentifier() and name.isascii() else ascii(name)
-
-
-def _run_plain(function: Callable[..., Any], *values: Any) -> Any:
-    """Run the generated text as plain Python, with the arithmetic of compiled code: no error at 1/0."""
-    import numpy as np
-
-    with np.errstate(all="ignore"):
-        result = function(*(np.float64(v) if isinstance(v, float) else v for v in values))
-    if isinstance(result, tuple):
-        return tuple(v.item() if isinstance(v, np.generic) else v for v in result)
-    return result.item() if isinstance(result, np.generic) else result
 
 
 def _drawn(graph: Graph, format: str) -> str:

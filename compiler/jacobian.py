@@ -11,8 +11,8 @@ diagonal it is computed, above it is copied, so it is symmetric to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from gradc.ir.cast import cast
 from gradc.ir.dims import Axis, Dim
@@ -50,19 +50,20 @@ class Block(NamedTuple):
     parts: list[Part] | None
 
 
-def jacobian(graph: Graph, wrt: Sequence[str], kinks: str, mode: str = "") -> tuple[Graph, dict[str, list[str]]]:
-    """The graph of all blocks, and for each output their names in the order of `wrt`.
+def jacobian(graph: Graph, wrt: Sequence[str], kinks: str, mode: str = "", *,
+             with_value: bool = False) -> tuple[Graph, dict[str, list[str]]]:
+    """The graph of all blocks, after the value if it is wanted, and for each output their names in the order of `wrt`.
 
     mode  "forward" or "reverse" for that alone; "" chooses by cost
     """
     new = copy_graph(graph, fold=fold)
     outputs, arguments = list(new.outputs), [new.inputs[name] for name in wrt]
-    blocks = _chosen(new, [node for _, node in outputs], arguments, kinks, mode)
-    names, taken = {}, set(new.inputs)
-    new.outputs = []
+    blocks = chosen(new, [node for _, node in outputs], arguments, kinks, mode)
+    names, taken = {}, {*new.inputs, *(key for key, _ in outputs)}
+    new.outputs = outputs if with_value else []
     for (key, _), row in zip(outputs, blocks, strict=True):
-        names[key] = [_free(f"by_{name}" if len(outputs) == 1 else f"{key}_by_{name}", taken) for name in wrt]
-        new.outputs += zip(names[key], (block.node for block in row), strict=True)
+        names[key] = [free(f"by_{name}" if len(outputs) == 1 else f"{key}_by_{name}", taken) for name in wrt]
+        new.outputs = [*new.outputs, *zip(names[key], (block.node for block in row), strict=True)]
     return new, names
 
 
@@ -70,11 +71,11 @@ def hessian(gradient: Graph, wrt: Sequence[str], kinks: str) -> tuple[Graph, lis
     """The graph of all blocks of the Jacobian of a gradient, and their names row by row."""
     new = copy_graph(gradient, fold=fold)
     rows, arguments = [node for _, node in new.outputs], [new.inputs[name] for name in wrt]
-    blocks = _chosen(new, rows, arguments, kinks, "", half=True)
+    blocks = chosen(new, rows, arguments, kinks, "", half=True)
     names, taken = [], set(new.inputs)
     new.outputs = []
     for i, one in enumerate(arguments):
-        names.append([_free(f"by_{wrt[i]}_{name}", taken) for name in wrt])
+        names.append([free(f"by_{wrt[i]}_{name}", taken) for name in wrt])
         for j, other in enumerate(arguments):
             node = _symmetric(new, blocks[i][i], one) if i == j else _copied(
                 new, blocks[min(i, j)][max(i, j)].node, other, one, turned=i > j)
@@ -82,7 +83,8 @@ def hessian(gradient: Graph, wrt: Sequence[str], kinks: str) -> tuple[Graph, lis
     return new, names
 
 
-def _free(name: str, taken: set[str]) -> str:
+def free(name: str, taken: set[str]) -> str:
+    """A name like this one that nothing else has; it is then taken."""
     while name in taken:
         name += "_"
     taken.add(name)
@@ -92,13 +94,14 @@ def _free(name: str, taken: set[str]) -> str:
 # -- which mode -----------------------------------------------------------------------------------
 
 
-def _chosen(graph: Graph, outputs: Sequence[Node], arguments: Sequence[Node], kinks: str, mode: str, *,
-            half: bool = False) -> list[list[Block]]:
+def chosen(graph: Graph, outputs: Sequence[Node], arguments: Sequence[Node], kinks: str, mode: str, *,
+           half: bool = False, weight: Callable[[Sequence[Block]], Any] | None = None) -> list[list[Block]]:
     """For each output its blocks, by the mode that costs less: for all arguments, or for each its own.
 
     Of numbers alone their count decides, of one number it is reverse mode. With `half` the blocks below the diagonal
-    are left empty.
+    are left empty. `weight` says what blocks cost, by default the values that they need.
     """
+    weight = weight or (lambda blocks: cost(block.node for block in blocks))
     if not any(output.dtype.startswith("float") for output in outputs):
         raise DerivativeError(f"the output is {outputs[0].dtype} and has no derivative: return a real number (1.0 in "
                               "place of 1)")
@@ -121,9 +124,9 @@ def _chosen(graph: Graph, outputs: Sequence[Node], arguments: Sequence[Node], ki
             if not rows:
                 raise
     if len(ways) == 2:
-        ways.append([[min(pair, key=lambda block: cost([block.node])) for pair in zip(*pairs, strict=True)]
+        ways.append([[min(pair, key=lambda block: weight([block])) for pair in zip(*pairs, strict=True)]
                      for pairs in zip(*ways, strict=True)])
-    return min(ways, key=lambda blocks: cost(block.node for row in blocks for block in row))
+    return min(ways, key=lambda blocks: weight([block for row in blocks for block in row]))
 
 
 def _ones(graph: Graph, node: Node) -> Node:
@@ -144,11 +147,12 @@ def cost(nodes: Iterable[Node]) -> int:
         elif node.op == "scatter_add":
             axes.update(*(part_axes(part) for part in scatter_parts(node.attr, node.args)))
         dims = node.shape if node.op == "call" else [axis.dim for axis in axes]
-        total += _points(dims) * (NOMINAL if node.op == "call" else 1)
+        total += points(dims) * (NOMINAL if node.op == "call" else 1)
     return total
 
 
-def _points(dims: Iterable[Dim]) -> int:
+def points(dims: Iterable[Dim]) -> int:
+    """The number of points of some dimensions, a nominal size in place of each name."""
     total = 1
     for dim in dims:
         total *= max(1, dim.evaluate(dict.fromkeys(dim.names(), NOMINAL)))
@@ -173,6 +177,7 @@ def elements(graph: Graph, output: Node) -> list[Part]:
     """The elements of an output: values, the places where they stand, and the conditions under which they do."""
     if not output.is_array:
         return [Part(output, ())]
+    output = _itself(graph, output)
     if output.op == "scatter_add":
         return scatter_parts(output.attr, output.args)
     if output.op == "store" and not output.attr.base:
@@ -182,6 +187,17 @@ def elements(graph: Graph, output: Node) -> list[Part]:
                 part.axes, part.offsets, strict=True)), guards) for part, value, guards in parts]
     index = tuple(map(graph.axis, whole_axes(output.shape)))
     return [Part(graph.read(output, index), index)]
+
+
+def _itself(graph: Graph, array: Node) -> Node:
+    """The array of which another one is a copy."""
+    while array.op == "store" and not array.attr.base and len(array.attr.parts) == 1:
+        (part, value, guards), = store_parts(array.attr, array.args)
+        index = (value.args[0].shape, tuple(map(graph.axis, part.axes))) if value.op == "read" else ()
+        if guards or any(offset.constant != 0 for offset in part.offsets) or index != (array.shape, value.args[1:]):
+            break
+        array = value.args[0]
+    return array
 
 
 def _row(graph: Graph, part: Part, arguments: Sequence[Node], kinks: str) -> dict[Node, list[Part]] | None:
@@ -258,7 +274,7 @@ def _substituted(graph: Graph, part: Part, mapping: Mapping[Axis, Node]) -> Part
 
 def _assembled(graph: Graph, output: Node, argument: Node, parts: Sequence[Part]) -> Block:
     dtype = promoted([output.dtype if output.dtype.startswith("float") else "float64", argument.dtype])
-    parts = [_at_once(graph, part._replace(value=cast(part.value, dtype))) for part in parts]
+    parts = [at_once(graph, part._replace(value=cast(part.value, dtype))) for part in parts]
     shape = (*output.shape, *argument.shape)
     if shape:
         return Block(graph.scatter_add(shape, parts, dtype), parts)
@@ -268,7 +284,7 @@ def _assembled(graph: Graph, output: Node, argument: Node, parts: Sequence[Part]
     return Block(node, parts)
 
 
-def _at_once(graph: Graph, part: Part) -> Part:
+def at_once(graph: Graph, part: Part) -> Part:
     """The part without axes on which a condition leaves one point."""
     for axis in sorted_axes(part_axes(part)):
         found = pinned(axis, part.guards)
@@ -290,7 +306,7 @@ def _by_columns(graph: Graph, outputs: Sequence[Node], argument: Node) -> list[B
         if not output.is_array and held:
             tangent = graph.store(held, tangent)
         if tangent.op == "scatter_add":
-            parts = [_renamed(graph, _at_once(graph, part), held) for part in scatter_parts(tangent.attr, tangent.args)]
+            parts = [_renamed(graph, at_once(graph, part), held) for part in scatter_parts(tangent.attr, tangent.args)]
             blocks.append(_assembled(graph, output, argument, parts))
         else:
             blocks.append(Block(cast(tangent, dtype), None))
@@ -307,23 +323,23 @@ def _symmetric(graph: Graph, block: Block, argument: Node) -> Node:
     if not rank or (block.parts is not None and all(row == column for row, column in places)):
         return half
     if block.parts is not None:
-        half = graph.scatter_add(half.shape, [part._replace(guards=(*part.guards, _below(graph, row[:1], column[:1])))
+        half = graph.scatter_add(half.shape, [part._replace(guards=(*part.guards, below(graph, row[:1], column[:1])))
                                  for part, (row, column) in zip(block.parts, places, strict=True)], half.dtype)
     axes = whole_axes(half.shape)
     row, column = tuple(map(graph.axis, axes[:rank])), tuple(map(graph.axis, axes[rank:]))
     lower, upper = graph.read(half, (*row, *column)), graph.read(half, (*column, *row))
-    return graph.store(axes, graph.ops.select(_below(graph, row, column), lower, upper))
+    return graph.store(axes, graph.ops.select(below(graph, row, column), lower, upper))
 
 
-def _below(graph: Graph, row: Sequence[Node], column: Sequence[Node]) -> Node:
-    """The condition that one place is the other or comes after it, in the order of memory."""
-    found = graph.const(True)
+def below(graph: Graph, row: Sequence[Node], column: Sequence[Node], *, strictly: bool = False) -> Node:
+    """The condition that one place is the other (unless `strictly`) or comes after it, in the order of memory."""
+    found = graph.const(not strictly)
     for last, (a, b) in enumerate(zip(reversed(row), reversed(column), strict=True)):
         step = graph.apply("sub", a, b)
         if step.op == "const":                                  # x[i + 1] is after x[i]
             found = found if step.value == 0 else graph.const(step.value > 0)
         elif not last:
-            found = graph.ops.greater_equal(a, b)
+            found = graph.ops.greater(a, b) if strictly else graph.ops.greater_equal(a, b)
         else:
             found = graph.ops.or_(graph.ops.greater(a, b), graph.ops.and_(graph.ops.eq(a, b), found))
     return found

@@ -125,6 +125,29 @@ class Late(Adapters):
         return self._derived("hessian")
 
     @property
+    def value_and_jacobian(self) -> Late:
+        """(value, Jacobian), compiled at its first call."""
+        return self._derived("value_and_jacobian")
+
+    @property
+    def sparse(self) -> Late:
+        """Of a `jacobian`, `hessian` or `value_and_jacobian`: SciPy sparse arrays, compiled at its first call."""
+        return self._derived("sparse")
+
+    @property
+    def stacked(self) -> Late:
+        """Of `sparse`: one matrix."""
+        return self._derived("stacked")
+
+    def pattern(self, /, *args: Any, **keywords: Any) -> Any:
+        """Of a Jacobian or Hessian: where entries may be other than 0."""
+        return self.at(*args, **keywords).pattern(*args, **keywords)
+
+    def draw_pattern(self, /, *args: Any, **keywords: Any) -> Any:
+        """The same as a picture."""
+        return self.at(*args, **keywords).draw_pattern(*args, **keywords)
+
+    @property
     def many(self) -> Late:
         """Of a product: several directions at once, compiled at its first call."""
         return self._derived("many")

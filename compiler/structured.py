@@ -248,6 +248,31 @@ class Structured(Adapters):
             "Row", lambda k: Leaf(i * count + k))))
 
     @property
+    def value_and_jacobian(self) -> Structured:
+        """(value, Jacobian) with the forward work shared."""
+        values, blocks = len(self._flat.graph.outputs), self.jacobian._result
+        return self._derivative("value_and_jacobian", lambda: Branch(tuple, (0, 1), (
+            self._result, relabelled(blocks, lambda key: Leaf(key + values)))))
+
+    @property
+    def sparse(self) -> Structured:
+        """Of a `jacobian`, `hessian` or `value_and_jacobian`: a SciPy sparse array in place of each block."""
+        return self._derivative("sparse", lambda: self._result)
+
+    @property
+    def stacked(self) -> Any:
+        """Of `sparse`: one matrix, from arguments that are taken apart: see `flat`."""
+        return self._derivative("stacked", lambda: Leaf(0))
+
+    def pattern(self, /, *args: Any, **values: Any) -> Any:
+        """Of a Jacobian or Hessian: where entries may be other than 0, in the structure of the result."""
+        return self._whole(self._result, self._flat.pattern(*self.flattened(args, values)))
+
+    def draw_pattern(self, /, *args: Any, **values: Any) -> Any:
+        """The same as a picture."""
+        return self._flat.draw_pattern(*self.flattened(args, values))
+
+    @property
     def many(self) -> Structured:
         """Of a product: several directions at once, along a new last dimension of every leaf."""
         return self._derivative("many", lambda: self._result)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import sparse
+from scipy import optimize, sparse
+from scipy.sparse.linalg import spsolve
 
 import gradc
 import gradc.compiler.compressed
@@ -224,6 +225,19 @@ def test_without_the_check_nothing_is_refused() -> None:
     assert found.toarray().tolist() == [[3.0, 0.0], [0.0, 3.0]]             # columns that are not orthogonal are added
 
 
+def test_scipy_takes_compressed_jacobians() -> None:
+    def broyden(x: Any) -> Any:                                 # Moré, Garbow, Hillstrom (1981), problem 30
+        padded = np.pad(x, 1)
+        return (3 - 2 * x) * x - padded[:-2] - 2 * padded[2:] + 1
+
+    f = plain(broyden, {"x": "n"})
+    jacobian = f.jacobian.compressed(band(40, -1, 0, 1))
+    found = optimize.least_squares(f, -np.ones(40), jac=jacobian, method="trf", tr_solver="lsmr", xtol=1e-15, gtol=1e-14)
+    assert np.max(np.abs(f(found.x))) < 1e-10
+    step = spsolve(jacobian(found.x).tocsc(), f(found.x))
+    assert np.max(np.abs(f(found.x - step))) < 1e-13
+
+
 def test_what_is_not_finite_contradicts_nothing() -> None:
     f = plain("1 / x", "x: n")
     with np.errstate(all="ignore"):
@@ -236,6 +250,14 @@ def test_entries_of_very_different_sizes_are_no_contradiction() -> None:
     A = np.outer(scales, 1 / scales) * (np.abs(np.subtract.outer(np.arange(9), np.arange(9))) <= 2)
     for by in ("columns", "rows"):
         assert np.allclose(LINEAR.jacobian.compressed(A, by=by)(A, np.ones(9)).toarray(), A, rtol=1e-14, atol=0)
+
+
+def test_the_pattern_of_the_structure_compresses() -> None:
+    f = plain(lambda x, t: (x[1:] * x[:-1] * t, np.sum(x[::2])), {"x": "n", "t": ""})
+    expected = f.jacobian.sparse.stacked
+    found = f.jacobian.compressed(expected.pattern(X, 2.0))(X, 2.0)
+    assert np.array_equal(found.indices, expected(X, 2.0).indices)
+    assert np.allclose(found.data, expected(X, 2.0).data, rtol=1e-15)
 
 
 # -- sampled patterns --------------------------------------------------------------------------------------

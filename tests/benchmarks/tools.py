@@ -346,6 +346,14 @@ class CasADi(Tool):
         )
 
 
+class Differences(Tool):
+    """SciPy's finite differences, where a case has a form for them."""
+
+    name = "SciPy differences"
+    libraries = ("scipy",)
+    compiles = False
+
+
 class _Names(SimpleNamespace):
     """A module with a few functions beside its own."""
 
@@ -406,5 +414,5 @@ def names_of_torch() -> Any:
 
 TOOLS: dict[str, Tool] = {
     tool.name: tool
-    for tool in (Hand(), C(), Gradc(), SymPy(), Jax(), JaxOnNumPy(), Torch(), CasADi(), Autograd())
+    for tool in (Hand(), C(), Gradc(), SymPy(), Jax(), JaxOnNumPy(), Torch(), CasADi(), Autograd(), Differences())
 }

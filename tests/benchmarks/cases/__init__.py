@@ -20,10 +20,13 @@ from . import (
     n_body,
     neural,
     rosenbrock,
+    sparse,
 )
 
 _MODULES = (
     gmm, ba, hand, logistic, multinomial, gaussian_process, kernel_density, neural, black_scholes_map, n_body, heat,
     rosenbrock, in_njit, formula, circuit, black_scholes, lennard_jones, logsumexp,
 )  # fmt: skip
-PROBLEMS: dict[str, Problem] = {module.PROBLEM.name: module.PROBLEM for module in _MODULES}
+PROBLEMS: dict[str, Problem] = {
+    problem.name: problem for problem in (*(module.PROBLEM for module in _MODULES), *sparse.ALL)
+}
