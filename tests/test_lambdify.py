@@ -276,6 +276,25 @@ def test_implementations_can_be_left_out() -> None:
     assert made(x, plus_one(x), {"plus_one": twice}, use_imps=False)(4.0) == 8.0
 
 
+def test_derivatives_of_functions_of_the_users_are_gradcs() -> None:
+    wave = sympy.Function("wave")
+    expr = wave(x**2 * y, y) * x
+    by = [x, y]
+    given = {"wave": lambda a, b: np.sin(a) * np.exp(b)}
+    function = made(by, [expr, [expr.diff(s) for s in by], sympy.hessian(expr, by)], given)
+    known = (sin(x**2 * y) * exp(y)) * x
+    wanted = sympy.lambdify(by, [known, [known.diff(s) for s in by], sympy.hessian(known, by)])
+    for point in ((0.7, 1.3), (-0.4, 0.2)):
+        for one, other in zip(function(*point), wanted(*point), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12)
+    np.testing.assert_allclose(function(LINE, 1.3)[1][0], wanted(LINE, 1.3)[1][0], rtol=1e-12)
+    own = gradc.operation(lambda s: s, partials="7.0")
+    assert made(x, [f(x).diff(x), f(3 * x).diff(x), f(x).diff(x, 2)], {"f": own})(2.0) == [7.0, 21.0, 0.0]
+    assert made(x, plus_one(x**2).diff(x))(3.0) == 6.0
+    assert made(x, [Derivative(f(x**2), x), Derivative(g(x, 2 * x), x)], {"f": twice, "g": np.hypot})(3.0) == [
+        12.0, pytest.approx(5.0**0.5)]
+
+
 def test_functions_of_other_kinds_can_be_the_users() -> None:
     cube = gradc.compile("x**3", jit=False)
     own = gradc.operation(lambda s: s, partials="7.0")
@@ -500,7 +519,12 @@ def test_a_deep_expression_is_no_depth_of_pythons() -> None:
         deep = sin(deep, evaluate=False) + 1
     function = made(x, deep, docstring_limit=None)
     assert math.isfinite(function(0.5))
-    assert "docstring_limit" in str(function.__doc__) or "sin" in str(function.__doc__)
+    assert "sin" in function.source
+    assert "(larger than docstring_limit)" in str(function.__doc__)     # SymPy could not print it
+    for _ in range(2000):
+        deep = sin(deep, evaluate=False) + f(t)
+    with pytest.raises(gradc.UnsupportedError, match="is nested too deeply for SymPy to put other symbols and functions"):
+        made([x, f(t)], deep)
 
 
 REFUSED: list[tuple[Callable[[], Any], type[Exception], str]] = [
