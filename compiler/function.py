@@ -20,6 +20,7 @@ from gradc.codegen import tape as tapes
 from gradc.codegen.load import Module
 from gradc.codegen.lower import lower
 from gradc.codegen.module import Group, Printed, print_program
+from gradc.codegen.names import in_a_comment
 from gradc.ir import drawing
 from gradc.ir.collecting import put_off
 from gradc.ir.errors import ArgumentError, DerivativeError, ShapeError
@@ -185,14 +186,14 @@ class Function(Adapters):
         shown = text if len(text) <= 400 else text[:400] + " ..."
         lines = [f"{kind} of {shown}" if shown else kind, "", f"Arguments: {self._signature()}"]
         if self._name != "value":
-            lines += [f"By: {', '.join(map(ascii_name, self._wrt))}", KINK_POLICY[self._options.kinks]]
+            lines += [f"By: {', '.join(map(in_a_comment, self._wrt))}", KINK_POLICY[self._options.kinks]]
         return lines
 
     def _signature(self) -> str:
         parts = []
         for name, node in self._graph.inputs.items():
             shape = f"[{', '.join(map(str, node.shape))}]" if node.shape else ""
-            parts.append(f"{ascii_name(name)}: {node.dtype}{shape}")
+            parts.append(f"{in_a_comment(name)}: {node.dtype}{shape}")
         return ", ".join(parts) or "none"
 
     def __repr__(self) -> str:
@@ -472,13 +473,13 @@ class Function(Adapters):
     @functools.cached_property
     def _direct(self) -> Callable[..., Any]:
         """The function that a call goes through: a tape, the compiled code, or the plain text's function."""
-        from gradc.codegen.load import unguarded
+        from gradc.codegen.load import run_plain, unguarded
 
         if self.tape is not None:
-            return functools.partial(_run_plain, self.tape.bound(cache=self._options.cache))
+            return functools.partial(run_plain, self.tape.bound(cache=self._options.cache))
         with put_off():
             direct = self._load(self.printed.direct)[self.printed.direct_name]
-        return unguarded(direct) if hasattr(direct, "signatures") else functools.partial(_run_plain, direct)
+        return unguarded(direct) if hasattr(direct, "signatures") else functools.partial(run_plain, direct)
 
     @property
     def _called(self) -> tapes.Tape | Printed:
@@ -583,33 +584,11 @@ class Function(Adapters):
 def rebuild(text: str, wrt: Sequence[str], options: tuple[bool, bool, str], name: str,
             groups: Sequence[tuple[tuple[str, ...], str, tuple[str, ...]]], derived: bool) -> Function:
     """A Function from its graph's text and its options: what a pickle calls. It holds no code."""
-    graph = from_text(text)
-    made = [Group(*group) for group in groups]
-    prepared = _folding(graph) if derived else None
-    return Function(prepared if derived and prepared else graph, wrt, Options(*options), name=name, groups=made,
-                    prepared=prepared)
-
-
-def _folding(graph: Graph) -> Graph:
     from .simplify import simplify
 
-    return simplify(graph)
-
-
-def ascii_name(name: str) -> str:
-    """A user's name as it may stand in a comment."""
-    return name if name.isidentifier() and name.isascii() else ascii(name)
-
-
-def _run_plain(function: Callable[..., Any], *values: Any) -> Any:
-    """Run the generated text as plain Python, with the arithmetic of compiled code: no error at 1/0."""
-    import numpy as np
-
-    with np.errstate(all="ignore"):
-        result = function(*(np.float64(v) if isinstance(v, float) else v for v in values))
-    if isinstance(result, tuple):
-        return tuple(v.item() if isinstance(v, np.generic) else v for v in result)
-    return result.item() if isinstance(result, np.generic) else result
+    graph = from_text(text)
+    made, prepared = [Group(*group) for group in groups], simplify(graph) if derived else None
+    return Function(prepared or graph, wrt, Options(*options), name=name, groups=made, prepared=prepared)
 
 
 def _drawn(graph: Graph, format: str) -> str:
