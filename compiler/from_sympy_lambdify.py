@@ -37,7 +37,7 @@ from .syntax import RESERVED, check_name
 
 MODULES = ("numpy", "scipy", "math")
 ELEMENTS = (Indexed, MatrixElement, ArrayElement)
-STANDING = (AppliedUndef, sympy.Derivative, *ELEMENTS)           # arguments for which a symbol stands in
+STANDING = (sympy.Function, sympy.Derivative, *ELEMENTS)         # arguments for which a symbol stands in
 CONSTANTS = {"pi": sympy.pi, "E": sympy.E, "EulerGamma": sympy.EulerGamma, "GoldenRatio": sympy.GoldenRatio,
              "Catalan": sympy.Catalan}
 
@@ -155,12 +155,14 @@ class _Arguments:
             return arg
         if isinstance(arg, sympy.DeferredVector):
             return self._deferred(arg)
-        if isinstance(arg, (*STANDING, sympy.Symbol)) and (isinstance(arg, STANDING) or arg.name in RESERVED):
+        plain = isinstance(arg, (sympy.Symbol, Idx, *NAMED_ARRAYS))
+        other = not plain and getattr(arg, "is_symbol", False)  # a coordinate of sympy.vector, for example
+        if isinstance(arg, STANDING) or other or (isinstance(arg, sympy.Symbol) and arg.name in RESERVED):
             if arg in self._standing:
                 raise FormulaError(f"args lists {shown(arg)} twice: leave out one of them")
             self._standing[arg] = sympy.Dummy(_label(arg))
             return self._standing[arg]
-        if isinstance(arg, (sympy.Symbol, Idx, *NAMED_ARRAYS)):
+        if plain:
             return arg
         raise FormulaError(f"args holds {shown(arg)}, of type {type(arg).__name__}: give symbols, their names, "
                            "matrices, applied functions, or lists of these")
@@ -205,7 +207,7 @@ def _name(arg: Any) -> str:
 
 def _label(arg: Any) -> str:
     """A name for the symbol that stands for an argument."""
-    text = str(arg.func) if isinstance(arg, AppliedUndef) else re.sub(r"\W+", "_", shown(arg), flags=re.ASCII)
+    text = str(arg.func) if isinstance(arg, sympy.Function) else re.sub(r"\W+", "_", shown(arg), flags=re.ASCII)
     text = text.strip("_")[:60]
     return RESERVED.get(text, text) if text.isidentifier() else "argument"
 

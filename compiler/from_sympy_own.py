@@ -17,7 +17,7 @@ import sympy
 from gradc.ir.errors import FormulaError, UnsupportedError
 from gradc.ir.graph import Graph
 
-from .arrays import Array, ArrayError, Arrays
+from .arrays import Array, Arrays
 from .calls import around
 from .from_sympy_arrays import KNOWN
 from .from_sympy_functions import values_of
@@ -103,10 +103,7 @@ def _rule(make: Made) -> Rule:
     def rule(t: Translator, ask: Ask) -> Steps:
         values = yield from values_of(ask.expr.args, ask.scope)
         operands = [Array(t.graph.node(t.real(value))) for value in values]
-        try:
-            return make(len(operands)).applied(Arrays(t.graph), operands).node
-        except ArrayError as error:
-            raise error.error(f"{error.message} in {shown(ask.expr)}\n{error.advice}") from None
+        return make(len(operands)).applied(Arrays(t.graph), operands).node
 
     return rule
 

@@ -134,6 +134,13 @@ class Lambdified:
         """The complete generated Python text."""
         return self._function.source
 
+    @functools.cached_property
+    def __wrapped__(self) -> Callable[..., Any]:
+        """The generated text as a Python function of the flat arguments, for `inspect.getsource`."""
+        function = self._function
+        plain: Callable[..., Any] = Function(function.graph, function.wrt, Options(jit=False)).jit
+        return plain
+
     @property
     def __signature__(self) -> inspect.Signature:
         return inspect.Signature([inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)

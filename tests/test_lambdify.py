@@ -50,7 +50,9 @@ from sympy import (
     sqrt,
     symbols,
 )
+from sympy.codegen import numpy_nodes
 from sympy.utilities.lambdify import implemented_function
+from sympy.vector import CoordSys3D
 
 import gradc
 
@@ -106,6 +108,8 @@ FORMS: dict[str, tuple[Any, Any, tuple[Any, ...]]] = {
     "a derivative": (f(t).diff(t), 1 + f(t).diff(t), (41.0,)),
     "two derivatives": ([f(t).diff(t), f(t).diff(t, 2)], f(t).diff(t) - f(t).diff(t, 2), (41.0, 1.0)),
     "functions of several": ([f(x, y), g(x)], f(x, y) - g(x), (2.0, 3.0)),
+    "a function of SymPy's": ([sin(t), t], 2 * sin(t) + t, (0.3, 2.0)),
+    "a coordinate": (list(CoordSys3D("N").base_scalars()[:2]), sum(CoordSys3D("N").base_scalars()[:2]), (0.25, 0.5)),
     "a function and its argument": ([t, f(t)], t * f(t), (2.0, 3.0)),
     "a whole symbol": ([x, n], x**n, (2.0, 3)),
     # what comes out
@@ -142,6 +146,7 @@ FORMS: dict[str, tuple[Any, Any, tuple[Any, ...]]] = {
     "a sum to an argument": ((x, n), Sum(x**k, (k, 0, n)), (0.5, 4)),
     "a double sum": ([z], Sum(z, (y, 0, 3), (x, 0, 10)), (7.0,)),
     "minimum and maximum": ((x, y, z), [Min(x, y, z), Max(x, y, z)], (1.0, 3.0, 2.0)),
+    "NumPy's minimum and maximum": ((x, y), [numpy_nodes.minimum(x, y), numpy_nodes.maximum(x, y, 2)], (LINE, 0.5)),
     "Piecewise": (x, Piecewise((x, x < 3), (x**2, x > 5), (0, True)), (6.0,)),
     "Piecewise, between": (x, Piecewise((x, x < 3), (x**2, x > 5), (0, True)), (4.0,)),
     "ITE": ((x, y, z), Piecewise((y, x > 0), (z, True)), (1.0, 5.0, 3.0)),
@@ -501,6 +506,7 @@ def test_the_docstring_shows_signature_expression_and_source() -> None:
                           "        a16, a17, a18, a19, a20, a21, a22, a23, a24, a25)"]
     assert lines[7] == "a1 + a10 + a11 + a12 + a13 + a14 + a15 + a16 + a17 + a18 + a19 + a2 + a20 +..."
     assert "lambdify" in str(type(made(x, x)).__doc__)
+    assert "return sin(x)" in inspect.getsource(made(x, sin(x)))
     assert repr(made(x, x)) == "<gradc lambdified function of (x)>"
 
 
