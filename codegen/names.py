@@ -46,6 +46,11 @@ def name_of_read(text: str) -> str:
     return f"{array}_{tail}"[:24] if len(tail) <= LONGEST else f"{array}_element"
 
 
+def in_a_comment(name: str) -> str:
+    """A user's name as it may stand in a comment."""
+    return name if name.isidentifier() and name.isascii() else ascii(name)
+
+
 class Names:
     """Hands out identifiers, each once."""
 

@@ -503,6 +503,9 @@ def _classes() -> dict[type, str]:
             numpy_nodes.logaddexp: "logaddexp",
         }
     )
+    for name, same in (("maximum", sympy.Max), ("minimum", sympy.Min)):     # of SymPy 1.14
+        if hasattr(numpy_nodes, name):
+            found[getattr(numpy_nodes, name)] = found[same]
     return found
 
 

@@ -9,10 +9,9 @@ How the graph is compiled, called and shown is left to `lambdified`.
 
 from __future__ import annotations
 
-import inspect
 import keyword
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,23 +25,19 @@ from sympy.tensor.indexed import Idx, Indexed, IndexedBase
 from gradc.ir.errors import FormulaError, UnsupportedError
 from gradc.ir.graph import Graph, Node
 
-from .arrays import Array, ArrayError, Arrays
-from .calls import around
 from .formula import parse
 from .from_sympy import convert
-from .from_sympy_arrays import KNOWN
-from .from_sympy_functions import values_of
+from .from_sympy_own import nodes_of, operation_of, rewritten, with_functions
 from .from_sympy_parts import NAMED_ARRAYS
 from .from_sympy_survey import measure, printable, shown, symbol_name
-from .from_sympy_walk import Ask, Rule, Steps, Translator
+from .from_sympy_walk import Rule
 from .inline import inline
-from .operation import OnNumbers
 from .structures import Branch, Leaf, Tree, relabelled
 from .syntax import RESERVED, check_name
 
 MODULES = ("numpy", "scipy", "math")
 ELEMENTS = (Indexed, MatrixElement, ArrayElement)
-STANDING = (AppliedUndef, sympy.Derivative, *ELEMENTS)           # arguments for which a symbol stands in
+STANDING = (sympy.Function, sympy.Derivative, *ELEMENTS)         # arguments for which a symbol stands in
 CONSTANTS = {"pi": sympy.pi, "E": sympy.E, "EulerGamma": sympy.EulerGamma, "GoldenRatio": sympy.GoldenRatio,
              "Catalan": sympy.Catalan}
 
@@ -69,7 +64,7 @@ def translated(args: Any, expr: Any, modules: Any, use_imps: bool, limit: int | 
     results = _Results(expr)
     symbols = [leaf for leaf in results.leaves if not isinstance(leaf, str)]
     symbols = arguments.replaced(_with_numbers(symbols, namespace, arguments.leaves))
-    symbols, rules = _with_functions(symbols, namespace, use_imps)
+    symbols, rules = with_functions(symbols, namespace, use_imps)
     if not symbols and len(results.leaves) == 1 and not any(isinstance(leaf, sympy.Basic) for leaf in arguments.leaves):
         graph = _parsed(results.leaves[0], dict.fromkeys(arguments.leaves, ""), namespace)
     else:
@@ -118,56 +113,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
-def _with_functions(roots: Sequence[Any], namespace: Mapping[str, Any],
-                    use_imps: bool) -> tuple[list[Any], dict[type, Rule]]:
-    """Expressions in which the user's functions are classes of their own, and the rules of these classes."""
-    rules: dict[type, Rule] = {}
-    owned: dict[type, Any] = {}
-    for cls in {type(node): None for root in roots for node in _nodes(root) if isinstance(node, sympy.Function)}:
-        own = namespace.get(cls.__name__)
-        own = getattr(cls, "_imp_", own) if use_imps else own
-        if own is None:
-            continue
-        if not callable(own):
-            raise FormulaError(f"modules gives {cls.__name__} as a value of type {type(own).__name__}, and the "
-                               "expression calls it: give a function of numbers")
-        if cls in KNOWN:                                        # what SymPy knows of it counts no more
-            owned[cls] = sympy.Function(cls.__name__)
-        rules[owned.get(cls, cls)] = _rule(cls.__name__, own)
-    made = list(roots)
-    for cls, other in owned.items():
-        made = [root.replace(cls, other) if isinstance(root, (sympy.Basic, sympy.MatrixBase)) else root
-                for root in made]
-    return made, rules
-
-
-def _rule(name: str, function: Callable[..., Any]) -> Rule:
-    """A function of the user's, traced for the number of operands with which it is used."""
-    known: dict[int, OnNumbers] = {}
-
-    def rule(t: Translator, ask: Ask) -> Steps:
-        values = yield from values_of(ask.expr.args, ask.scope)
-        operands = [Array(t.graph.node(t.real(value))) for value in values]
-        own = known.setdefault(len(operands), _operation(name, function, len(operands)))
-        try:
-            return own.applied(Arrays(t.graph), operands).node
-        except ArrayError as error:
-            raise error.error(f"{error.message} in {shown(ask.expr)}\n{error.advice}") from None
-
-    return rule
-
-
-def _operation(name: str, function: Any, arity: int | None = None) -> OnNumbers:
-    """A Python function, a ufunc or a compiled one as an operation on numbers."""
-    if arity is None:
-        arity = getattr(function, "nin", None) or sum(
-            p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-            for p in inspect.signature(function).parameters.values())
-    own = OnNumbers(around(function, [f"x{k}" for k in range(arity)]))
-    own.name = name
-    return own
-
-
 # -- arguments ----------------------------------------------------------------------------------------
 
 
@@ -210,12 +155,14 @@ class _Arguments:
             return arg
         if isinstance(arg, sympy.DeferredVector):
             return self._deferred(arg)
-        if isinstance(arg, (*STANDING, sympy.Symbol)) and (isinstance(arg, STANDING) or arg.name in RESERVED):
+        plain = isinstance(arg, (sympy.Symbol, Idx, *NAMED_ARRAYS))
+        other = not plain and getattr(arg, "is_symbol", False)  # a coordinate of sympy.vector, for example
+        if isinstance(arg, STANDING) or other or (isinstance(arg, sympy.Symbol) and arg.name in RESERVED):
             if arg in self._standing:
                 raise FormulaError(f"args lists {shown(arg)} twice: leave out one of them")
             self._standing[arg] = sympy.Dummy(_label(arg))
             return self._standing[arg]
-        if isinstance(arg, (sympy.Symbol, Idx, *NAMED_ARRAYS)):
+        if plain:
             return arg
         raise FormulaError(f"args holds {shown(arg)}, of type {type(arg).__name__}: give symbols, their names, "
                            "matrices, applied functions, or lists of these")
@@ -229,7 +176,7 @@ class _Arguments:
         """Expressions with symbols for the arguments that are none."""
         rules = dict(self._standing)
         vectors = {key.name: base for key, base in rules.items() if isinstance(key, sympy.DeferredVector)}
-        for node in (node for root in roots if rules for node in _nodes(root)):
+        for node in (node for root in roots if rules for node in nodes_of(root)):
             if isinstance(node, sympy.Symbol) and node not in rules:
                 name, _, index = node.name.rstrip("]").partition("[")
                 if name in vectors and index.isdigit():
@@ -260,7 +207,7 @@ def _name(arg: Any) -> str:
 
 def _label(arg: Any) -> str:
     """A name for the symbol that stands for an argument."""
-    text = str(arg.func) if isinstance(arg, AppliedUndef) else re.sub(r"\W+", "_", shown(arg), flags=re.ASCII)
+    text = str(arg.func) if isinstance(arg, sympy.Function) else re.sub(r"\W+", "_", shown(arg), flags=re.ASCII)
     text = text.strip("_")[:60]
     return RESERVED.get(text, text) if text.isidentifier() else "argument"
 
@@ -340,7 +287,7 @@ def _parsed(text: str, kinds: Mapping[str, str], namespace: Mapping[str, Any]) -
     """A text as gradc's own formula of the arguments; numbers and functions of the user's may stand in it."""
     words = set(re.findall(r"[A-Za-z_]\w*", text))
     numbers = {name: value for name, value in namespace.items() if _is_number(value) and name not in kinds}
-    functions = {name: _operation(name, own) for name, own in namespace.items() if name in words and callable(own)}
+    functions = {name: operation_of(name, own) for name, own in namespace.items() if name in words and callable(own)}
     used = {name: "" for name in numbers if name in words}
     graph = parse(text, {**kinds, **used}, functions)
     unknown = [name for name in graph.inputs if name not in kinds and name not in used]
@@ -357,32 +304,11 @@ def _parsed(text: str, kinds: Mapping[str, str], namespace: Mapping[str, Any]) -
     return made
 
 
-# -- walks over expressions -----------------------------------------------------------------------------
-
-
-def _nodes(root: Any) -> Iterable[Any]:
-    """Every node of an expression once, without recursion."""
-    stack, seen = [root], set()
-    while stack:
-        node = stack.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, sympy.MatrixBase):
-            stack.extend(node.flat())
-        elif isinstance(node, sympy.Basic):
-            yield node
-            stack.extend(node.args)
+# -- parts of expressions -----------------------------------------------------------------------------
 
 
 def _exchanged(root: Any, rules: Mapping[Any, Any]) -> Any:
-    if not rules or not isinstance(root, (sympy.Basic, sympy.MatrixBase)):
-        return root
-    try:
-        return root.xreplace(rules)
-    except RecursionError:
-        raise UnsupportedError(f"{shown(root)} is nested too deeply for SymPy to put symbols in: use plain symbols as "
-                               "arguments") from None
+    return rewritten(root, lambda expr: expr.xreplace(rules)) if rules else root
 
 
 def _text(expr: Any, limit: int | None) -> str:

@@ -20,6 +20,7 @@ from gradc.codegen import tape as tapes
 from gradc.codegen.load import Module
 from gradc.codegen.lower import lower
 from gradc.codegen.module import Group, Printed, print_program
+from gradc.codegen.names import in_a_comment
 from gradc.ir import drawing
 from gradc.ir.collecting import put_off
 from gradc.ir.errors import ArgumentError, DerivativeError, ShapeError
@@ -189,14 +190,14 @@ class Function(Adapters):
         shown = text if len(text) <= 400 else text[:400] + " ..."
         lines = [f"{kind} of {shown}" if shown else kind, "", f"Arguments: {self._signature()}"]
         if self._name != "value":
-            lines += [f"By: {', '.join(map(ascii_name, self._wrt))}", KINK_POLICY[self._options.kinks]]
+            lines += [f"By: {', '.join(map(in_a_comment, self._wrt))}", KINK_POLICY[self._options.kinks]]
         return lines
 
     def _signature(self) -> str:
         parts = []
         for name, node in self._graph.inputs.items():
             shape = f"[{', '.join(map(str, node.shape))}]" if node.shape else ""
-            parts.append(f"{ascii_name(name)}: {node.dtype}{shape}")
+            parts.append(f"{in_a_comment(name)}: {node.dtype}{shape}")
         return ", ".join(parts) or "none"
 
     def __repr__(self) -> str:
@@ -619,22 +620,11 @@ class Function(Adapters):
 def rebuild(text: str, wrt: Sequence[str], options: tuple[bool, bool, str], name: str,
             groups: Sequence[tuple[tuple[str, ...], str, tuple[str, ...]]], derived: bool) -> Function:
     """A Function from its graph's text and its options: what a pickle calls. It holds no code."""
-    graph = from_text(text)
-    made = [Group(*group) for group in groups]
-    prepared = _folding(graph) if derived else None
-    return Function(prepared if derived and prepared else graph, wrt, Options(*options), name=name, groups=made,
-                    prepared=prepared)
-
-
-def _folding(graph: Graph) -> Graph:
     from .simplify import simplify
 
-    return simplify(graph)
-
-
-def ascii_name(name: str) -> str:
-    """A user's name as it may stand in a comment."""
-    return name if name.isidentifier() and name.isascii() else ascii(name)
+    graph = from_text(text)
+    made, prepared = [Group(*group) for group in groups], simplify(graph) if derived else None
+    return Function(prepared or graph, wrt, Options(*options), name=name, groups=made, prepared=prepared)
 
 
 def _drawn(graph: Graph, format: str) -> str:

@@ -43,7 +43,8 @@ def lambdify(args: Any, expr: Any, modules: Any = None, printer: Any = None, use
     expr      an expression, a Matrix, an array, a text in gradc's formula language, or lists and tuples of these, in
               whose nesting the results come; what they have in common is computed once
     modules   "numpy", "scipy" or "math" (all give the same), a mapping from names to functions and numbers of your
-              own, or a list of these, the first with priority; a function is traced, so it may use NumPy
+              own, or a list of these, the first with priority; a function is traced, so it may use NumPy, and a
+              Derivative of it is gradc's
     printer   must be None
     use_imps  call what `implemented_function` has attached to a function
     dummify   True: arguments can be given by position only; names that Python does not allow never matter
@@ -132,6 +133,13 @@ class Lambdified:
     def source(self) -> str:
         """The complete generated Python text."""
         return self._function.source
+
+    @functools.cached_property
+    def __wrapped__(self) -> Callable[..., Any]:
+        """The generated text as a Python function of the flat arguments, for `inspect.getsource`."""
+        function = self._function
+        plain: Callable[..., Any] = Function(function.graph, function.wrt, Options(jit=False)).jit
+        return plain
 
     @property
     def __signature__(self) -> inspect.Signature:
