@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from scipy import LowLevelCallable
 
     from .ipopt import Ipopt
+    from .jax_function import JaxFunction
     from .minuit import Cost
+    from .torch_function import TorchFunction
     from .vector_function import VectorFunction
 
 
@@ -92,3 +94,60 @@ class Adapters:
         from .ipopt import Ipopt
 
         return Ipopt(self, constraints if isinstance(constraints, Sequence) else (constraints,), wrt, fixed)
+
+    def torch(self) -> TorchFunction:
+        """The function on tensors of PyTorch, with derivatives of any order for autograd, in both modes.
+
+        Arguments and results are those of the function, with tensors in place of arrays; other values pass as they
+        are. Tensors on the processor share their memory with the compiled code. Raises ArgumentError for a tensor on
+        another device, or of another precision than the argument was declared in, and UnsupportedError without
+        PyTorch.
+
+        >>> import gradc
+        >>> import torch                                                            # doctest: +SKIP
+        >>> f = gradc.compile("sum(x**2) * k", {"x": "n", "k": ""}).torch()         # doctest: +SKIP
+        >>> x = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)   # doctest: +SKIP
+        >>> f(x, 3.0).backward(); x.grad                                            # doctest: +SKIP
+        tensor([ 6., 12.], dtype=torch.float64)
+        """
+        from .torch_function import TorchFunction
+
+        return TorchFunction(self)
+
+    def jax(self) -> JaxFunction:
+        """The function on arrays of JAX, under `jit`, `grad`, `jvp`, `vmap` and their compositions.
+
+        Arguments and results are those of the function, with arrays of JAX in place of NumPy's; it runs on the host,
+        and under `vmap` for one entry after the other. Numbers take the precision that JAX computes with. Raises
+        ArgumentError for an array of another precision than the argument was declared in, or a size that is not known
+        when JAX traces, and UnsupportedError without JAX.
+
+        >>> import gradc
+        >>> import jax                                                              # doctest: +SKIP
+        >>> f = gradc.compile("sum(x**2) * k", {"x": "float32 n", "k": ""}).jax()   # doctest: +SKIP
+        >>> jax.jit(jax.grad(f))(jax.numpy.array([1.0, 2.0]), 3.0)                  # doctest: +SKIP
+        Array([ 6., 12.], dtype=float32)
+        """
+        from .jax_function import JaxFunction
+
+        return JaxFunction(self)
+
+    def pytensor(self, path: Any = None) -> Any:
+        """The function as an Op of PyTensor, with first and second derivatives, for models of PyMC.
+
+        path    a file to write, whose `op` is the Op: for an environment with PyTensor and without gradc, since the two
+                may need different versions of Numba. Without it the Op itself is returned
+
+        Of a function of nested structures it is the Op of the leaves. Raises UnsupportedError without PyTensor,
+        ArgumentError for a function that is not declared or a derivative, DerivativeError if nothing is real.
+
+        >>> import gradc
+        >>> import tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "model.py")
+        >>> gradc.compile("sum((y - k * x)**2)", {"x": "n", "y": "n", "k": ""}, jit=False).pytensor(path)
+        >>> "op = operation(" in path.read_text()                      # from model import op; op(x, y, k)
+        True
+        """
+        from .pytensor_op import pytensor_op
+
+        return pytensor_op(self, path)

@@ -205,7 +205,7 @@ class Late(Adapters):
             args, more = args[:len(self._names)], args[len(self._names):]
             named = {name: value for name, value in keywords.items() if name not in self._names}
             keywords = {name: value for name, value in keywords.items() if name in self._names}
-        values = self._values(args, keywords)
+        values = self.values(args, keywords)
         key = self._key(values)
         found = self._found(key, values)
         if self._is_product:
@@ -218,11 +218,11 @@ class Late(Adapters):
 
     def at(self, /, *args: Any, **keywords: Any) -> Function | Structured:
         """The Function for arguments of this kind, compiled if it is the first time."""
-        return self._at(self._values(args, keywords))
+        return self._at(self.values(args, keywords))
 
     def bound(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[Function | Structured, Sequence[Any]]:
         """The Function for the arguments of a call, and these arguments in their order, defaults among them."""
-        values = self._values(args, keywords)
+        values = self.values(args, keywords)
         return self._at(values), values
 
     def _at(self, values: Sequence[Any]) -> Function | Structured:
@@ -287,7 +287,8 @@ class Late(Adapters):
                     raise
                 whole.add(error.argument)
 
-    def _values(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> Sequence[Any]:
+    def values(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> Sequence[Any]:
+        """The arguments of a call in their order, defaults among them."""
         if not keywords and len(args) == len(self._names):
             return args
         missing = {name: value for name, value in self._defaults.items()

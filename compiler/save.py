@@ -140,9 +140,13 @@ def save(function: Function, path: str | Path) -> None:
     Path(path).write_text(text(function), encoding="utf-8")
 
 
-def text(function: Function) -> str:
-    """The text of the file that `save` writes; equal functions give equal text."""
-    public = _public(function)
+def text(function: Function, public: Sequence[Function] | None = None, more: Sequence[str] = ()) -> str:
+    """The text of the file that `save` writes; equal functions give equal text.
+
+    public  the functions of the file, the first of which is `function`; by default as `save` says
+    more    sections that follow them
+    """
+    public = _public(function) if public is None else public
     primal = function.primal if function.__name__ in _PURPOSE else None         # others are held against known values
     hidden = [primal] if primal is not None and function.__name__ == "grad" else []
     merged = Merged()
@@ -160,7 +164,8 @@ def text(function: Function) -> str:
         *(f"@_jit\n{_renamed(part, names)}" for part in merged.functions.values()),
         _CONVERT.format(array=names["array"]) if any(n.shape for n in function.graph.inputs.values()) else "",
         *(_wrapper(part, names) for part in public),
-        *_check(public, primal, example, names),
+        *more,
+        *_check([part for part in public if part.args == function.args], primal, example, names),
         _MAIN,
     ]
     return "\n\n".join(section.strip("\n") + "\n" for section in sections if section.strip())
@@ -224,7 +229,7 @@ def _renamed(body: str, names: dict[str, str]) -> str:
 
 def _docstring(function: Function, public: Sequence[Function], special: bool) -> str:
     about = ast.get_docstring(ast.parse(function.printed.module.source)) or function.__name__
-    if public[0].__name__ == "value" and len(public) > 1:
+    if public[0].__name__ == "value" and len(public) > 1 and public[2].__name__ in _PURPOSE:
         about = ast.get_docstring(ast.parse(public[2].printed.module.source)) or about
     needs = "NumPy and SciPy" if special else "NumPy"
     lines = [

@@ -168,6 +168,10 @@ class Structured(Adapters):
         collect(self._result, out, "out", found)
         return tuple(array for array in found if isinstance(array, np.ndarray))
 
+    def of_outputs(self, found: Sequence[Any]) -> Any:
+        """The result from the outputs of the flat Function."""
+        return fill(self._result, found.__getitem__)
+
     def _whole(self, tree: Tree, result: Any) -> Any:
         return fill(tree, _flat_values(result).__getitem__)
 
