@@ -26,8 +26,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gradc.ir.collecting import put_off
 
 from . import accumulate, blocks, cache, special, vector_maths
