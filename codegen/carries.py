@@ -62,10 +62,19 @@ class Chain:
             return f"{self.names[place - 1]} = {total}"
         return f"{target} {'=' if self.alone else '+='} {total}"
 
-    def rest(self, array: str, outer: Sequence[str], names: Mapping[str, str]) -> str:
-        """The statements that add what is left after the loop; `outer` are the indices before the last."""
+    def rest(self, array: str, outer: Sequence[str], names: Mapping[str, str], start: str = "", stop: str = "") -> str:
+        """The statements that add what is left after the loop; `outer` are the indices before the last.
+
+        `start` and `stop` are the ends of a chunk of the loop, if that is what it runs over.
+        """
         size = self.loop.axis.dim
         lines = []
+        if stop:
+            for k, name in enumerate(self.names, 1):
+                more = dimension(self.start + (k - 1), names)[0]
+                place = stop if more == "0" else f"{stop} + {more}".replace("+ -", "- ")
+                lines.append(f"    {array}[{', '.join([*outer, place])}] += {name}")
+            return "\n".join([f"if {stop} > {start}:", *lines])
         for k, name in enumerate(self.names, 1):
             place = dimension(size + self.start + (k - 1), names)[0]
             lines.append(f"{array}[{', '.join([*outer, place])}] += {name}")

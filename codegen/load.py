@@ -9,6 +9,7 @@ compiled function refuses other types with a TypeError but never converts.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import hashlib
 import importlib
@@ -32,9 +33,11 @@ from . import accumulate, blocks, cache, special, vector_maths
 from .results import result_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
+THREADS = {**dict.fromkeys(("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"),
+                           False), "prange": True}      # what Numba runs in threads: loops over prange, nothing else
 CHECKED = "checked "
 INLINED = 60        # statements
 _lock = threading.RLock()
@@ -66,17 +69,19 @@ class Module:
         helpers: functions of the text that entries call, callee first; compiled when they are needed.
         entries: functions of the text to compile, callee first.
         results: named tuple classes of the text, with the arguments' own names of their fields in order.
+        chunked: functions of the text for a part of a loop, which entries call in loops over `prange`, in threads.
     """
 
     source: str
     helpers: tuple[str, ...] = ()
     entries: tuple[Entry, ...] = ()
     results: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    chunked: tuple[str, ...] = ()
 
 
 @put_off()
 def load(
-    module: Module, *, jit: bool = True, cache: bool = True, parallel: bool = False
+    module: Module, *, jit: bool = True, cache: bool = True
 ) -> dict[str, Callable[..., Any]]:
     """Load a generated module.
 
@@ -84,7 +89,6 @@ def load(
         module: the text and what to make of it.
         jit: compile with Numba; False (or NUMBA_DISABLE_JIT=1) runs the text as plain Python.
         cache: keep compiled code on disk and look for it there.
-        parallel: let Numba run prange loops in threads.
 
     Returns:
         name -> entry function, helper or result class. Loading an equal module again gives the same objects.
@@ -103,8 +107,8 @@ def load(
             cache = False
             key, make = _key(module, plain=True), functools.partial(_load_plain, module)
         else:
-            key = _key(module, plain=False, parallel=parallel)
-            make = functools.partial(_load_compiled, module, cache, parallel)
+            key = _key(module, plain=False)
+            make = functools.partial(_load_compiled, module, cache)
         known = _loaded.get((key, cache))
         if known is None:
             known = _loaded[key, cache] = make(key)
@@ -131,11 +135,11 @@ def optimised(module: Module) -> str:
     if _jit_is_disabled():
         return ""
     entry = module.entries[0]
-    alone = Module(module.source, module.helpers, (entry,), module.results)
+    alone = dataclasses.replace(module, entries=(entry,))
     with _lock, warnings.catch_warnings():
         warnings.simplefilter("ignore", importlib.import_module("numba.core.errors").NumbaDebugInfoWarning)
         key = cache.key_of([_key(alone, plain=False), "lines"])
-        function: Any = _compile_anew(alone, False, key, f"<{_module_name(key)}>", debug=True)[0][entry.name]
+        function: Any = _compile_anew(alone, key, f"<{_module_name(key)}>", debug=True)[0][entry.name]
     return "\n".join(function.inspect_llvm().values())
 
 
@@ -182,7 +186,7 @@ def _numpy_result(function: Callable[..., float]) -> Callable[..., float]:
 
 
 def _load_compiled(
-    module: Module, use_cache: bool, parallel: bool, key: str
+    module: Module, use_cache: bool, key: str
 ) -> dict[str, Callable[..., Any]]:
     """Load compiled code from the cache, or compile it and put it there."""
     names = ("module.py", *(_file_name(entry) for entry in module.entries))
@@ -190,7 +194,7 @@ def _load_compiled(
     files = cache.find(key, names, module.source) if use_cache else None
     if files is not None:
         try:
-            loaded = _compile(module, parallel, key, _file_of(key), files)
+            loaded = _compile(module, key, _file_of(key), files)
         except Exception:  # noqa: BLE001  # whatever unpickling raises, the entry is of no use
             cache.discard(key)
         else:
@@ -200,24 +204,24 @@ def _load_compiled(
     none = not use_cache or cache.wanted_root() is None
     _outcomes[key, use_cache] = "off" if none else "rebuilt" if cache.events.rebuilt > rebuilt else "miss"
     filename = _file_of(key) if use_cache else f"<{_module_name(key)}>"
-    functions, payloads = _compile_anew(module, parallel, key, filename)
+    functions, payloads = _compile_anew(module, key, filename)
     if use_cache and len(payloads) == len(module.entries):
         cache.store(key, {"module.py": module.source.encode(), **payloads})
     return functions
 
 
-def _compile_anew(module: Module, parallel: bool, key: str, filename: str, *, debug: bool = False) -> tuple[
+def _compile_anew(module: Module, key: str, filename: str, *, debug: bool = False) -> tuple[
         dict[str, Callable[..., Any]], dict[str, bytes]]:
     """Make the functions with their long runs as blocks, or with Numba alone where a run does not suit."""
     try:
-        return _compile(module, parallel, key, filename, {}, debug=debug)
+        return _compile(module, key, filename, {}, debug=debug)
     except blocks.Unsuitable as reason:
         logging.getLogger("gradc").info("%s is left to Numba whole: it has %s", filename, reason)
-        return _compile(module, parallel, key, filename, {}, debug=debug, with_blocks=False)
+        return _compile(module, key, filename, {}, debug=debug, with_blocks=False)
 
 
 def _compile(
-    module: Module, parallel: bool, key: str, filename: str, files: dict[str, bytes], *, debug: bool = False,
+    module: Module, key: str, filename: str, files: dict[str, bytes], *, debug: bool = False,
     with_blocks: bool = True,
 ) -> tuple[dict[str, Callable[..., Any]], dict[str, bytes]]:
     """Make the functions from verified compiled code where `files` has it, with Numba where not.
@@ -227,7 +231,7 @@ def _compile(
     """
     numba: Any = importlib.import_module("numba")
     tree = ast.parse(module.source)
-    short = _short(tree)
+    short, threaded = _short(tree), _callers(tree, module.chunked)
     # Bound before any compiled code is loaded: an unresolved symbol ends the process.
     replaced = {local: special.bind([name])[name] for local, name in special.imported(tree).items()}
     replaced.update(accumulate.functions())
@@ -235,27 +239,29 @@ def _compile(
     in_loops = vector_maths.rewrite(tree, module.helpers)
     replaced.update(in_loops.functions())
     accumulate.rewrite(tree)
-    long_runs = blocks.rewrite(tree, [entry.name for entry in module.entries]) if with_blocks else {}
+    worked = [*module.chunked, *(entry.name for entry in module.entries)]
+    long_runs = blocks.rewrite(tree, worked) if with_blocks else {}
     namespace = _execute(module, key, filename, tree, replaced).__dict__
     if not long_runs:           # Numba reads the whole text of a function, if it is there
         _show(module, filename)
-    jit = numba.njit(parallel=parallel, debug=debug, **OPTIONS)
-    inlined = numba.njit(parallel=parallel, debug=debug, forceinline=True, **OPTIONS)
-    for name in (*module.helpers, *in_loops.helpers):
+    jit = numba.njit(debug=debug, **OPTIONS)
+    inlined = numba.njit(debug=debug, forceinline=True, **OPTIONS)
+    for name in (*module.helpers, *in_loops.helpers, *module.chunked):
         namespace[name] = jit(namespace[name])
+    in_threads = numba.njit(parallel=THREADS, debug=debug, **OPTIONS)
+    if module.chunked:
+        namespace["prange"] = numba.prange
     namespace.update(blocks.functions(long_runs, namespace, OPTIONS["fastmath"]))
     payloads: dict[str, bytes] = {}
     for entry in module.entries:
-        dispatcher = (inlined if entry.name in short else jit)(namespace[entry.name])
+        how = in_threads if entry.name in threaded else inlined if entry.name in short else jit
+        dispatcher = how(namespace[entry.name])
         compiled_code = _CompiledCode(files.get(_file_name(entry)))
         dispatcher._cache = compiled_code
-        with warnings.catch_warnings():
-            if parallel:  # a function without a parallel loop is no reason for a warning
-                warnings.simplefilter("ignore", numba.NumbaPerformanceWarning)
-            dispatcher.compile(tuple(_numba_type(spelling, check) for spelling in entry.argument_types))
+        dispatcher.compile(tuple(_numba_type(spelling, check) for spelling in entry.argument_types))
         dispatcher.disable_compile()
         # Numba would pickle a reference to this module, which no other process can import.
-        reduced = (_reload, (module, entry.name, parallel))
+        reduced = (_reload, (module, entry.name))
         dispatcher.__reduce_ex__ = functools.partial(_reduce, reduced)
         namespace[entry.name] = dispatcher
         if compiled_code.produced is not None:
@@ -274,6 +280,13 @@ def _short(tree: ast.Module) -> set[str]:
 
     return {function.name for function in tree.body if isinstance(function, ast.FunctionDef)
             and next(itertools.islice(statements([function]), INLINED, None), None) is None}
+
+
+def _callers(tree: ast.Module, names: Collection[str]) -> set[str]:
+    """The functions that call one of these."""
+    return {function.name for function in tree.body if isinstance(function, ast.FunctionDef)
+            and any(isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
+                    for node in ast.walk(function))}
 
 
 def _check_arguments(module: Module, tree: ast.Module, replaced: dict[str, Any]) -> bool:
@@ -315,9 +328,9 @@ def _reduce(reduced: tuple[Any, ...], _protocol: int) -> tuple[Any, ...]:
     return reduced
 
 
-def _reload(module: Module, name: str, parallel: bool) -> Callable[..., Any]:
+def _reload(module: Module, name: str) -> Callable[..., Any]:
     """Load one function again, from a pickle."""
-    return load(module, parallel=parallel)[name]
+    return load(module)[name]
 
 
 class _CompiledCode:
@@ -408,17 +421,18 @@ def _file_of(key: str) -> str:
     return f"<{_module_name(key)}>" if root is None else str(root / key / "module.py")
 
 
-def _key(module: Module, *, plain: bool, parallel: bool = False) -> str:
+def _key(module: Module, *, plain: bool) -> str:
     """Name of a module: a hash of all that its functions depend on."""
     parts: list[Any] = [
         module.source,
         module.helpers,
         [(entry.name, entry.argument_types) for entry in module.entries],
         module.results,
+        module.chunked,
         plain,
     ]
     if not plain:
-        parts += [parallel, OPTIONS["error_model"], sorted(OPTIONS["fastmath"]), _own_code(), _machine(),
+        parts += [OPTIONS["error_model"], sorted(OPTIONS["fastmath"]), _own_code(), _machine(),
                   vector_maths.settings(), blocks.settings()]
         if any(spelling.startswith(CHECKED) for entry in module.entries for spelling in entry.argument_types):
             checked: Any = importlib.import_module(".checked", __package__)

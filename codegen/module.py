@@ -23,7 +23,9 @@ from .expression import dimension, extent, is_whole
 from .load import CHECKED, Entry, Module
 from .lower import Program, lower
 from .names import CALLED, Names
+from .parallel import PRANGE
 from .python import BodyPrinter
+from .threads import parallel_loops
 
 
 @dataclass(frozen=True)
@@ -97,34 +99,38 @@ class Printed:
 
 
 @put_off()
-def print_module(graph: Graph, name: str, groups: Sequence[Group], header: Sequence[str] = ()) -> Printed:
+def print_module(graph: Graph, name: str, groups: Sequence[Group], header: Sequence[str] = (), *,
+                 parallel: bool = False) -> Printed:
     """The module of a graph.
 
     graph   simplified, its outputs scalars or array nodes
     name    of the function
     groups  the returned value
     header  lines of the module's docstring
+    parallel  run loops in threads where that is possible
     """
-    return print_program(lower(graph), name, groups, header)
+    return print_program(lower(graph), name, groups, header, parallel=parallel)
 
 
 @put_off()
-def print_program(program: Program, name: str, groups: Sequence[Group], header: Sequence[str] = ()) -> Printed:
+def print_program(program: Program, name: str, groups: Sequence[Group], header: Sequence[str] = (), *,
+                  parallel: bool = False) -> Printed:
     """As `print_module`, of a graph that is a loop program already."""
-    return _ModulePrinter(program, name, groups, header).print()
+    return _ModulePrinter(program, name, groups, header, parallel=parallel).print()
 
 
 @put_off()
 def print_function(graph: Graph, name: str, groups: Sequence[Group]) -> tuple[str, str, frozenset[str]]:
     """One function alone, as `Printed.direct` has it: its name, its text, and the names that it calls."""
-    printer = _ModulePrinter(lower(graph), name, groups, ())
+    printer = _ModulePrinter(lower(graph), name, groups, (), parallel=False)
     return printer.into or name, printer.direct(), frozenset(printer.printer.used)
 
 
 class _ModulePrinter:
     """Collects the pieces of one module: names, dimensions, the body, what is returned."""
 
-    def __init__(self, program: Program, name: str, groups: Sequence[Group], header: Sequence[str]) -> None:
+    def __init__(self, program: Program, name: str, groups: Sequence[Group], header: Sequence[str], *,
+                 parallel: bool) -> None:
         self.graph, self.name, self.groups, self.header = program.graph, name, groups, header
         self.names = Names()
         self.names.taken |= {name, f"{name}_into"}
@@ -135,7 +141,10 @@ class _ModulePrinter:
         receivers: dict[Node, str] = {}
         for (_, node), text in zip(self.arrays, self.given, strict=True):
             receivers.setdefault(node, text)
-        self.printer = BodyPrinter(program, self.names, self.inputs, self.dims, receivers)
+        in_chunks = parallel_loops(program) if parallel else {}
+        for chain in program.chains:                            # a chunk adds to what the one before it wrote
+            chain.alone = chain.alone and id(chain.loop) not in in_chunks
+        self.printer = BodyPrinter(program, self.names, self.inputs, self.dims, receivers, name, in_chunks)
         for node in self.inputs:                                # an integer argument is also a dimension
             if not node.shape and node.attr.name in self.dims:
                 self.printer.variables[node] = self.dims[node.attr.name]
@@ -184,11 +193,14 @@ class _ModulePrinter:
 
     def _module(self, parts: Sequence[str], classes: Sequence[str], entries: tuple[Entry, ...],
                 results: tuple[tuple[str, tuple[str, ...]], ...]) -> Module:
-        helpers, kernel_text, wanted = imports(self.printer.used, parts, classes)
-        lines = [_docstring(self.header, self.names.renamed), *wanted, ""]
-        lines += [f"\n{text}\n" for text in (*classes, *kernel_text, *parts)]
+        chunked = self.printer.chunked
+        texts = [made.function for made in chunked]
+        helpers, kernel_text, wanted = imports(self.printer.used, [*texts, *parts], classes)
+        bound = [f"\n{PRANGE} = range  # in compiled code Numba's, in threads"] if chunked else []
+        lines = [_docstring(self.header, self.names.renamed), *wanted, *bound, ""]
+        lines += [f"\n{text}\n" for text in (*classes, *kernel_text, *texts, *parts)]
         source = "\n".join(lines).replace("\n\n\n\n", "\n\n\n").rstrip() + "\n"
-        return Module(source, helpers, entries, results)
+        return Module(source, helpers, entries, results, tuple(made.name for made in chunked))
 
     def _allocating(self, into: str) -> str:
         """The function that makes the result arrays and fills them."""

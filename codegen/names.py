@@ -21,7 +21,7 @@ def _reserved() -> frozenset[str]:
     return frozenset(
         called | set(ROUTINES) | set(keyword.kwlist) | set(keyword.softkwlist) | set(dir(builtins))
         | {"matmul", "np", "math", "inf", "nan", "float32", "NamedTuple", "Gradient", "Jacobian", "Hessian", "Row",
-           "njit", "numba", "out", "workspace"})
+           "njit", "numba", "out", "prange", "workspace"})
 
 
 _RESERVED = _reserved()

@@ -9,8 +9,10 @@ trailing loops run in a local. The function around these lines is `module`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
+from gradc.ir.dims import Dim
 from gradc.ir.graph import Axes, Node
 from gradc.ir.table import AND, TERNARY
 
@@ -22,9 +24,12 @@ from .lower import TILE, Home, Loop, Path, Program, items_of
 from .memory import MemoryPrinter
 from .names import Names, name_of_read
 from .notes import comment, sections
+from .parallel import Chunked, Span, chunked
+from .threads import Parallel
 from .uses import reads_worth_a_local, trailing_loop
 
 LOOP_NAMES = "ijklmpqr"
+WORD = re.compile(r"\w+")
 
 
 class BodyPrinter(MemoryPrinter):
@@ -34,11 +39,17 @@ class BodyPrinter(MemoryPrinter):
     inputs   input node -> identifier
     dims     dimension name -> identifier
     outputs  array output node -> identifier of the argument that receives it
+    function name of the function
+    parallel loops that run in chunks, by identity
     """
 
     def __init__(self, program: Program, names: Names, inputs: dict[Node, str], dims: dict[str, str],
-                 outputs: dict[Node, str]) -> None:
+                 outputs: dict[Node, str], function: str = "", parallel: Mapping[int, Parallel] | None = None) -> None:
         super().__init__(program, names, inputs, dims, outputs)
+        self.function, self.parallel = function, dict(parallel or {})
+        self.spans = {key: Span(names.fresh("start"), names.fresh("stop")) for key in self.parallel}
+        self.rest: dict[int, list[str]] = {}                    # what ends a chunk
+        self.chunked: list[Chunked] = []
         self.stops: dict[int, str] = {}                         # of tiles
         self.before: dict[int, list[str]] = {}
         self.after: dict[int, list[str]] = {}
@@ -60,7 +71,18 @@ class BodyPrinter(MemoryPrinter):
         self._prepare()
         self._emit(self.program.body, 0, (), frozenset())
         checked = self.checked                                  # a call that is refused leaves `out` alone
-        return self.top + self.lines[:checked] + self.zeroed + self.lines[checked:]
+        return self._kept(self.lines[:checked] + self.zeroed + self.lines[checked:])
+
+    def _kept(self, lines: list[str]) -> list[str]:
+        """The lines with the memory that they need; what only chunks use they allocate."""
+        moved = frozenset[str]().union(*(made.moved for made in self.chunked))
+        words = {word for line in lines for word in WORD.findall(line)} if moved else set()
+        kept: list[str] = []
+        for line in reversed(self.top):
+            if line.split(" = ")[0] not in moved - words:
+                words |= set(WORD.findall(line))
+                kept.append(line)
+        return kept[::-1] + lines
 
     def _name_axes(self) -> None:
         """Loop variables: the user's index names where they are known, else i, j, k, ..."""
@@ -182,7 +204,11 @@ class BodyPrinter(MemoryPrinter):
         for name in chain.names:
             self._at(self.before, chain.loop, f"{name} = 0.0")
         outer = [self._inline(index, path) for index in first.roots[1:len(first.node.shape)]]
-        self._at(self.after, chain.loop, chain.rest(array, outer, self.dims))
+        span = self.spans.get(id(chain.loop))
+        if span is None:
+            self._at(self.after, chain.loop, chain.rest(array, outer, self.dims))
+        else:
+            self._at(self.rest, chain.loop, chain.rest(array, outer, self.dims, span.start, span.stop))
 
     def _at(self, where: dict[int, list[str]], entry: Loop | Item, line: str) -> None:
         where.setdefault(id(entry), []).append(line)
@@ -227,6 +253,8 @@ class BodyPrinter(MemoryPrinter):
             inner = depth + 1 if condition else depth
             if isinstance(entry, Loop) and set(items_of(entry)) <= self.stored:
                 pass
+            elif isinstance(entry, Loop) and id(entry) in self.spans:
+                self._lines(self._in_chunks(entry, implied | frozenset(guards)), "    " * inner)
             elif isinstance(entry, Loop):
                 self._emit_loop(entry, inner, path, implied | frozenset(guards))
             else:
@@ -273,15 +301,29 @@ class BodyPrinter(MemoryPrinter):
                 found |= bounding(guards, loop.axis)
         return found
 
+    def _in_chunks(self, loop: Loop, implied: frozenset[Node]) -> list[str]:
+        """The lines that run a loop at the top in chunks."""
+        first = len(self.lines)
+        self._emit_loop(loop, 0, (), implied)
+        lines = self.lines[first:]
+        del self.lines[first:]
+        rest = [part for line in self.rest.get(id(loop), []) for part in line.split("\n")]
+        made = chunked(self, self.parallel[id(loop)], self.spans[id(loop)], lines, rest)
+        self.chunked.append(made)
+        return made.lines
+
     def _emit_loop(self, loop: Loop, depth: int, path: Path, implied: frozenset[Node]) -> None:
         if loop.axis.dim.constant == 1:
             self._emit(loop.body, depth, (*path, loop), implied)
             return
-        pad = "    " * depth
+        pad, chunk = "    " * depth, self.spans.get(id(loop))
         if loop.tiled is not None:
             start, stop = self.starts[id(loop)], self.stops[id(loop)]
-            whole = dimension(loop.tiled.dim, self.dims)[0]
-            self.lines += [f"{pad}for {start} in range(0, {whole}, {TILE}):",
+            whole, begin = dimension(loop.tiled.dim, self.dims)[0], "0"
+            if chunk is not None:
+                chunk.high = whole
+                begin, whole = chunk.start, chunk.stop
+            self.lines += [f"{pad}for {start} in range({begin}, {whole}, {TILE}):",
                            f"{pad}    {stop} = min({start} + {TILE}, {whole})"]
             self._emit(loop.body, depth + 1, (*path, loop), implied)
             return
@@ -296,6 +338,9 @@ class BodyPrinter(MemoryPrinter):
         low, high, kept = self._bounds(loop, bounds, path)
         stop = dimension(loop.axis.dim, self.dims)[0] if high is None else high
         stop = stop[1:-1] if is_wrapped(stop) and not loop.reverse else stop
+        if chunk is not None:
+            chunk.low, chunk.high = low or "0", stop
+            low, stop = chunk.start, chunk.stop
         span = f"{low}, {stop}" if low is not None else stop
         if loop.reverse:
             last = f"{stop} - 1" if stop.isidentifier() else f"({stop}) - 1"
@@ -451,6 +496,18 @@ class BodyPrinter(MemoryPrinter):
     def result(self, node: Node, lines: list[str]) -> str:
         """The text of a scalar output, as it stands in the return statement; `lines` gets what comes before."""
         return self._inline(node, (), lines)
+
+    def dtype_text(self, node: Node) -> str:
+        """The dtype of an array of a value's, as `np.empty` takes it after the shape."""
+        return self._dtype(node)
+
+    def extents(self, dims: Sequence[Dim]) -> str:
+        """Dimensions as they stand in a shape."""
+        return ", ".join(extent(dim, self.dims, self.graph) for dim in dims)
+
+    def start_text(self, item: Item) -> str:
+        """What an accumulation starts from."""
+        return self._identity(item)
 
     def shape_text(self, node: Node) -> str:
         """The arguments of `np.empty` for an array output."""

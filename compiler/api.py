@@ -17,7 +17,7 @@ LEFT_OUT = object()
 def compile(expression: Any = LEFT_OUT, args: Mapping[Any, Any] | Sequence[Any] | str | None = None,
             wrt: str | Sequence[Any] | None = None, *, jit: bool = True, cache: bool = True,
             kinks: str = "subgradient", static: str | Sequence[str] | None = None,
-            operations: Any = ()) -> Any:
+            operations: Any = (), parallel: bool = False) -> Any:
     """Compile a formula string, a SymPy expression or a Python function that uses NumPy.
 
     expression  a formula in Python's expression syntax (statements separated by newlines or `;` name
@@ -34,6 +34,10 @@ def compile(expression: Any = LEFT_OUT, args: Mapping[Any, Any] | Sequence[Any] 
     static      arguments of a Python function that it gets as they are, so that it can branch on them: it is
                 compiled for each of their values, which must have a hash; an undeclared argument whose default
                 is a text, a truth value or a function is static by itself
+    parallel    run the outermost loops in threads where an iteration needs no other and there is enough work: in
+                chunks whose number depends on the sizes alone, put together in order, so that every number of
+                threads gives the same bits (not those of one loop). Numba's NUMBA_NUM_THREADS and
+                numba.set_num_threads choose the number of threads
     operations  what `gradc.operation` made, for a formula to call by name: one, several, or a mapping from names
 
     Returns a Function, or without an expression a decorator that makes one. A Python function whose arguments
@@ -48,18 +52,21 @@ def compile(expression: Any = LEFT_OUT, args: Mapping[Any, Any] | Sequence[Any] 
     """
     if expression is LEFT_OUT:
         return functools.partial(compile, args=args, wrt=wrt, jit=jit, cache=cache, kinks=kinks, static=static,
-                                 operations=operations)
+                                 operations=operations, parallel=parallel)
     from .function import Function, Options  # the whole compiler: only when it is needed
     from .wrt import checked_wrt
 
     if kinks not in KINKS:
         raise FormulaError(f'kinks must be "subgradient" or "raise", not {kinks!r}')
+    if not isinstance(parallel, bool):
+        raise FormulaError(f"parallel must be True or False, not {parallel!r}: numba.set_num_threads chooses the "
+                           "number of threads")
     function = None if isinstance(expression, (str, Function)) or _is_sympy(expression) else _plain(expression)
     if static is not None and function is None:
         raise FormulaError("static= names arguments of a Python function, and this is none: leave it out")
     if operations and not isinstance(expression, str):
         raise FormulaError("operations= are what a formula string calls: a Python function calls its own")
-    options, start = Options(jit=jit, cache=cache, kinks=kinks), time.perf_counter()
+    options, start = Options(jit, cache, kinks, parallel), time.perf_counter()
     if isinstance(expression, str):
         from .formula import parse
 

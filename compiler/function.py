@@ -13,7 +13,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradc.codegen import tape as tapes
@@ -23,7 +23,7 @@ from gradc.codegen.module import Group, Printed, print_program
 from gradc.codegen.names import in_a_comment
 from gradc.ir import drawing
 from gradc.ir.collecting import put_off
-from gradc.ir.errors import ArgumentError, DerivativeError, ShapeError
+from gradc.ir.errors import ArgumentError, DerivativeError, FormulaError, ShapeError
 from gradc.ir.graph import Graph
 from gradc.ir.text import from_text
 
@@ -54,11 +54,13 @@ class Options:
     jit      True compiles with Numba; False runs the same generated text as plain Python
     cache    keep the compiled code on disk
     kinks    "subgradient" takes the documented value at a kink, "raise" refuses at run time
+    parallel run loops in threads
     """
 
     jit: bool = True
     cache: bool = True
     kinks: str = "subgradient"
+    parallel: bool = False
 
 
 class Saved(NamedTuple):
@@ -98,6 +100,9 @@ class Function(Adapters):
     def __init__(self, graph: Graph, wrt: Sequence[str], options: Options, *, name: str = "value",
                  groups: Sequence[Group] | None = None, prepared: Graph | None = None,
                  primal: Function | None = None) -> None:
+        if options.parallel and primal is None and not _has_loops(graph):
+            raise FormulaError("parallel=True means nothing here, where no loop goes over an array or a range: leave "
+                               "it out")
         self._graph, self._options, self._name = graph, options, name
         self._wrt = tuple(wrt)
         self._groups = tuple(groups) if groups is not None else (Group(tuple(key for key, _ in graph.outputs)),)
@@ -154,7 +159,7 @@ class Function(Adapters):
         with self.timed("lower"):
             program = lower(finish(prepared))
         with self.timed("print"):
-            return print_program(program, self._name, self._groups, self._header())
+            return print_program(program, self._name, self._groups, self._header(), parallel=self._options.parallel)
 
     @property
     def seconds(self) -> Mapping[str, float]:
@@ -613,11 +618,11 @@ class Function(Adapters):
         if self._primal is not None:                            # derived again where it arrives
             return getattr, (self._primal, self._name)
         groups = tuple((g.outputs, g.result, g.fields) for g in self._groups)
-        options = (self._options.jit, self._options.cache, self._options.kinks)
+        options = astuple(self._options)
         return rebuild, (str(self._graph), self._wrt, options, self._name, groups, self._given is not None)
 
 
-def rebuild(text: str, wrt: Sequence[str], options: tuple[bool, bool, str], name: str,
+def rebuild(text: str, wrt: Sequence[str], options: tuple[bool, bool, str, bool], name: str,
             groups: Sequence[tuple[tuple[str, ...], str, tuple[str, ...]]], derived: bool) -> Function:
     """A Function from its graph's text and its options: what a pickle calls. It holds no code."""
     from .simplify import simplify
@@ -625,6 +630,11 @@ def rebuild(text: str, wrt: Sequence[str], options: tuple[bool, bool, str], name
     graph = from_text(text)
     made, prepared = [Group(*group) for group in groups], simplify(graph) if derived else None
     return Function(prepared or graph, wrt, Options(*options), name=name, groups=made, prepared=prepared)
+
+
+def _has_loops(graph: Graph) -> bool:
+    """Whether anything is computed for each point of an axis."""
+    return any(node.axes or node.is_reduction for node in graph.reachable())
 
 
 def _drawn(graph: Graph, format: str) -> str:

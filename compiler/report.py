@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from gradc.codegen import inventory
+from gradc.codegen import counts, inventory
 from gradc.codegen.load import long_runs, optimised
 from gradc.codegen.lower import lower
 from gradc.codegen.vectorised import vector_loops
@@ -54,14 +54,16 @@ class Count:
 class LoopReport:
     """A loop of the source: its line, its depth, its header, and what LLVM made of it.
 
-    lanes  numbers that one instruction works on; 1 for a loop that is not vectorised, None where that is not known:
-           without `vectors`, for plain Python, and in a block
+    lanes    numbers that one instruction works on; 1 for a loop that is not vectorised, None where that is not known:
+             without `vectors`, for plain Python, in a block, and around loops that run in threads
+    threads  whether its iterations run in threads: the call in it runs a chunk of a loop
     """
 
     line: int
     depth: int
     text: str
     lanes: int | None
+    threads: bool = False
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,7 @@ def _labelled(label: str, texts: list[str]) -> Iterator[tuple[str, str]]:
 
 def _shown(loop: LoopReport) -> str:
     made = "" if loop.lanes is None else "scalar" if loop.lanes == 1 else f"vectors of {loop.lanes}"
+    made = "in threads" if loop.threads else made
     return f"line {loop.line:<3} {'  ' * loop.depth + loop.text:<44} {made}".rstrip()
 
 
@@ -253,9 +256,9 @@ def report(f: Any, /, *args: Any, sizes: Mapping[str, int] | None = None, vector
         except DerivativeError as error:
             note = f"no gradient: {error}"
     counted = [_counted(one) for one in functions]
-    totals = [sum(counts.values(), start=Dim.of(0)) for counts, _ in counted]
-    parts = [_part(one, counts, called, known, vectors)
-             for one, (counts, called) in zip(functions, counted, strict=True)]
+    totals = [sum(operations.values(), start=Dim.of(0)) for operations, _ in counted]
+    parts = [_part(one, operations, called, known, vectors)
+             for one, (operations, called) in zip(functions, counted, strict=True)]
     title = function.graph.title or (function.primal.graph.title if function.primal else "")
     title = title if title.isprintable() else ascii(title)
     title = title if len(title) <= 200 else f"{title[:200]} ..."
@@ -306,7 +309,7 @@ def _sizes(graph: Graph, given: list[Any] | None, sizes: Mapping[str, int] | Non
 def _counted(function: Function) -> tuple[dict[str, Dim], dict[str, int]]:
     """Operations and routines of the loop program, which is made once more: a Function does not keep it."""
     program = lower(finish(function.prepared))
-    return inventory.operations(program), inventory.routines(program)
+    return counts.operations(program), counts.routines(program)
 
 
 def _ratio(totals: list[Dim], sizes: Mapping[str, int] | None) -> float | None:
@@ -317,7 +320,7 @@ def _ratio(totals: list[Dim], sizes: Mapping[str, int] | None) -> float | None:
     return other / one if one else None
 
 
-def _part(function: Function, counts: Mapping[str, Dim], called: dict[str, int], sizes: Mapping[str, int] | None,
+def _part(function: Function, operations: Mapping[str, Dim], called: dict[str, int], sizes: Mapping[str, int] | None,
           vectors: bool) -> FunctionReport:
     def count(number: Dim) -> Count:
         return Count(str(number), None if sizes is None else number.evaluate(sizes))
@@ -327,12 +330,12 @@ def _part(function: Function, counts: Mapping[str, Dim], called: dict[str, int],
     compiled = bool(cache) and function.tape is None
     blocks = tuple(BlockReport(*run) for run in long_runs(printed.module)) if compiled else ()
     lanes = vector_loops(optimised(printed.module), function.source) if vectors and compiled else None
-    loops = tuple(LoopReport(loop.line, loop.depth, loop.text, _lanes(loop.line, lanes, blocks))
-                  for loop in inventory.loops(work))
+    loops = tuple(LoopReport(loop.line, loop.depth, loop.text, None if loop.threads else _lanes(
+        loop.line, lanes, blocks), loop.threads) for loop in inventory.loops(work))
     texts = None if sizes is None else inventory.local_sizes(printed, function.graph, work, sizes)
     return FunctionReport(
-        name=function.__name__, operations=count(sum(counts.values(), start=Dim.of(0))),
-        functions={name: count(number) for name, number in counts.items() if inventory.is_function(name)},
+        name=function.__name__, operations=count(sum(operations.values(), start=Dim.of(0))),
+        functions={name: count(number) for name, number in operations.items() if counts.is_function(name)},
         loops=loops, buffers=tuple(_buffer(made, texts) for made in inventory.buffers(work)),
         products=tuple(ProductReport(product.line, product.text) for product in inventory.products(work)),
         routines=called, blocks=blocks, tape=0 if function.tape is None else len(function.tape.table),

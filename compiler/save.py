@@ -33,7 +33,7 @@ _PURPOSE = {"value": "The value.", "grad": "The gradient", "value_and_grad": "Th
 
 _NUMBA = '''\
 try:
-    from numba import njit
+    from numba import njit{imported}
 except ImportError:  # the same text as plain Python, only slower
     from types import FunctionType
 
@@ -42,9 +42,17 @@ except ImportError:  # the same text as plain Python, only slower
         code = function.__code__
         constants = tuple(np.float64(c) if type(c) is float else c for c in code.co_consts)
         return FunctionType(code.replace(co_consts=constants), globals(), function.__name__)
-{wrapped}
+{wrapped}{plain}
 else:
     _jit = njit(error_model="numpy", fastmath={{"contract"}})
+{threads}'''
+
+_PLAIN = '''
+    prange = range
+    _in_threads = _jit
+'''
+_THREADS = '''\
+    _in_threads = njit(error_model="numpy", fastmath={"contract"}, parallel=True)
 '''
 
 _WRAPPED = '''
@@ -123,12 +131,16 @@ if __name__ == "__main__":
 
 @dataclass
 class Merged:
-    """The parts of several generated modules, each once: imports, classes, helper functions, functions."""
+    """The parts of several generated modules, each once: imports, classes, helper functions, functions.
+
+    threaded  names of the functions that run loops in threads
+    """
 
     imports: dict[str, set[str]] = field(default_factory=dict)
     classes: dict[str, str] = field(default_factory=dict)
     helpers: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
+    threaded: set[str] = field(default_factory=set)
 
 
 def save(function: Function, path: str | Path) -> None:
@@ -161,7 +173,8 @@ def text(function: Function, public: Sequence[Function] | None = None, more: Seq
         _docstring(function, public, bool(special)) + "\n\n" + _header(merged, special, has_arrays),
         *merged.classes.values(),
         *(f"@_jit\n{helper}" for helper in merged.helpers.values()),
-        *(f"@_jit\n{_renamed(part, names)}" for part in merged.functions.values()),
+        *(f"@{'_in_threads' if name in merged.threaded else '_jit'}\n{_renamed(part, names)}"
+          for name, part in merged.functions.items()),
         _CONVERT.format(array=names["array"]) if any(n.shape for n in function.graph.inputs.values()) else "",
         *(_wrapper(part, names) for part in public),
         *more,
@@ -198,6 +211,8 @@ def _merge(merged: Merged, function: Function, name: str) -> None:
             _once(merged.classes, node.name, body)
         elif isinstance(node, ast.FunctionDef):
             _once(merged.functions if node.name in own.values() else merged.helpers, node.name, body)
+            if any(f"{chunked}(" in body for chunked in printed.module.chunked if chunked != node.name):
+                merged.threaded.add(node.name)
 
 
 def _once(known: dict[str, str], name: str, body: str) -> None:
@@ -252,7 +267,9 @@ def _header(merged: Merged, special: Iterable[str], has_arrays: bool) -> str:
     needed.pop("scipy.special", None)                           # bound further down
     others = ["import numpy as np", *(["import numpy.typing as npt"] if has_arrays else []), *needed.values()]
     lines = "".join(f"    {name} = _as_float64({name})\n" for name in sorted(merged.imports.get("math", ())))
-    numba = _NUMBA.format(wrapped=_WRAPPED.format(lines=lines) if lines else "")
+    imported, plain, threads = (", prange", _PLAIN, _THREADS) if merged.threaded else ("", "", "")
+    numba = _NUMBA.format(wrapped=_WRAPPED.format(lines=lines) if lines else "", imported=imported, plain=plain,
+                          threads=threads)
     return "\n".join([*standard, "", *others, "", numba, _special(sorted(special))])
 
 

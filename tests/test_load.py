@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import inspect
 import math
 import pickle
@@ -330,7 +331,7 @@ def test_name_of_an_entry_depends_on_every_part(changed: Module) -> None:
 
 def test_name_of_an_entry_depends_on_options_and_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = [loading._key(SAMPLE, plain=True), loading._key(SAMPLE, plain=False)]
-    keys.append(loading._key(SAMPLE, plain=False, parallel=True))
+    keys.append(loading._key(dataclasses.replace(SAMPLE, chunked=SAMPLE.helpers), plain=False))
     for changes in ({"error_model": "python"}, {"fastmath": {"contract", "reassoc"}}):
         with monkeypatch.context() as patch:
             patch.setattr(loading, "OPTIONS", {**loading.OPTIONS, **changes})
@@ -376,15 +377,15 @@ def test_threads_loading_the_same_module_get_the_same_functions() -> None:
 
 def test_parallel_loops_run_and_load_from_the_cache() -> None:
     text = (
-        "import numpy as np\nfrom numba import prange\n\n\n"
-        "def f(x):\n    out = np.empty(4)\n    for c in prange(4):\n        s = 0.0\n"
-        "        for i in range(c, x.shape[0], 4):\n            s += x[i]\n        out[c] = s\n"
+        "import numpy as np\n\nprange = range\n\n\n"
+        "def part(x, c):\n    s = 0.0\n    for i in range(c, x.shape[0], 4):\n        s += x[i]\n    return s\n\n\n"
+        "def f(x):\n    out = np.empty(4)\n    for c in prange(4):\n        out[c] = part(x, c)\n"
         "    return out\n\n\ndef g(x):\n    return 2.0 * x\n"
     )
-    module = Module(text, entries=(Entry("f", ("float64[::1]",)), Entry("g", ("float64",))))
+    module = Module(text, entries=(Entry("f", ("float64[::1]",)), Entry("g", ("float64",))), chunked=("part",))
     # Numba's workqueue layer needs nothing installed.
     body = f"""
-functions = load({module!r}, parallel=True)
+functions = load({module!r})
 report(values=functions["f"](np.arange(16.0)).tolist(), g=functions["g"](2))
 """
     first, second = run(body), run(body)
