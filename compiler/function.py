@@ -217,12 +217,22 @@ class Function(Adapters):
 
     @functools.cached_property
     def grad(self) -> Function:
-        """The gradient: called as the function; bare for one `wrt`, else a named tuple."""
+        """The gradient: called as the function; bare for one `wrt`, else a named tuple.
+
+        >>> import gradc
+        >>> gradc.compile("x * y**2", jit=False).grad(2.0, 3.0)
+        Gradient(x=9.0, y=12.0)
+        """
         return self._derivative("grad", with_value=False)
 
     @functools.cached_property
     def value_and_grad(self) -> Function:
-        """(value, gradient) with the forward work shared."""
+        """(value, gradient) with the forward work shared.
+
+        >>> import gradc
+        >>> gradc.compile("x * y**2", jit=False).value_and_grad(2.0, 3.0)
+        (18.0, Gradient(x=9.0, y=12.0))
+        """
         return self._derivative("value_and_grad", with_value=True)
 
     @functools.cached_property
@@ -310,19 +320,40 @@ class Function(Adapters):
 
     @functools.cached_property
     def sparse(self) -> Sparse:
-        """Of a `jacobian`, `hessian` or `value_and_jacobian`: the same as SciPy sparse arrays; see `Sparse`."""
+        """Of a `jacobian`, `hessian` or `value_and_jacobian`: the same as SciPy sparse arrays; see `Sparse`.
+
+        >>> import gradc
+        >>> f = gradc.compile("x[1:] * x[:-1]", {"x": "n"}, jit=False)
+        >>> f.jacobian.sparse([1.0, 2.0, 3.0]).toarray()
+        array([[2., 1., 0.],
+               [0., 3., 2.]])
+        """
         from .sparsity import Sparse
 
         return Sparse(self)
 
     @property
     def pattern(self) -> Callable[..., Any]:
-        """Of a `jacobian` or `hessian`, called as the function: where entries may be other than 0, SciPy arrays."""
+        """Of a `jacobian` or `hessian`, called as the function: where entries may be other than 0, SciPy arrays.
+
+        >>> import gradc
+        >>> f = gradc.compile("sum(x[i]**2 * x[i + 1] for i in range(n - 1))", {"x": "n"}, jit=False)
+        >>> f.hessian.pattern([1.0, 2.0, 3.0]).toarray().astype(int)
+        array([[1, 1, 0],
+               [1, 1, 1],
+               [0, 1, 0]])
+        """
         return self.sparse.pattern
 
     @property
     def draw_pattern(self) -> Callable[..., Spy]:
-        """The same as a picture."""
+        """The same as a picture, which shows itself in Jupyter.
+
+        >>> import gradc
+        >>> f = gradc.compile("sum(x[i]**2 * x[i + 1] for i in range(n - 1))", {"x": "n"}, jit=False)
+        >>> str(f.hessian.draw_pattern([1.0, 2.0, 3.0]))[:4]
+        '<svg'
+        """
         return self.sparse.draw_pattern
 
     @functools.cached_property
@@ -363,7 +394,14 @@ class Function(Adapters):
         return self._primal._product(self._name, several=True, owner=self)
 
     def compressed(self, pattern: Any, *, by: str = "", order: str = "", check: bool = True) -> Compressed:
-        """Of a `jacobian` or `hessian`: the same as a sparse matrix, by products; see `gradc.compiler.compressed`."""
+        """Of a `jacobian` or `hessian`: the same as a sparse matrix, by products; see `gradc.compiler.compressed`.
+
+        >>> import gradc
+        >>> f = gradc.compile("x[1:] * x[:-1]", {"x": "n"}, jit=False)
+        >>> f.jacobian.compressed([[1, 1, 0], [0, 1, 1]])([1.0, 2.0, 3.0]).toarray()
+        array([[2., 1., 0.],
+               [0., 3., 2.]])
+        """
         from .compressed import compressed
 
         return compressed(self._primal, self._name, pattern, by, order, check)
@@ -472,7 +510,13 @@ class Function(Adapters):
         return result[0], Saved(tuple(values), tuple(result[1:]))
 
     def backward(self, saved: Any, d_value: Any = 1.0) -> Any:
-        """The gradients for a cotangent of the value (for several outputs a tuple of them)."""
+        """The gradients for a cotangent of the value (for several outputs a tuple of them).
+
+        >>> import gradc
+        >>> gate = gradc.compile("x * y", jit=False)
+        >>> gate.backward(gate.forward(3.0, -4.0)[1], 2.0)
+        Gradient(x=-8.0, y=6.0)
+        """
         gate, _, backward = self._gate
         if not isinstance(saved, Saved) or len(saved.values) != len(gate.saved):
             raise ArgumentError("saved must be what this function's forward returned as its second result")

@@ -1,14 +1,17 @@
-"""The operation reference: one page of Markdown made from the table.
+"""The reference: two pages of Markdown, the operations from the table, the derivatives from docstrings.
 
-`python -m gradc.compiler.reference > docs/operations.md` writes it; a test holds the page to the table.
-Each row gives the names in formulas and in SymPy, the local partials as the rules write them, the
-values at the edges, and the table's own note (the kinks among them). Nothing is said here that the
-table does not say.
+`python -m gradc.compiler.reference > docs/operations.md` writes the first, and with the word `derivatives` the
+second; a test holds both to what they are made from. A row of the first gives the names in formulas and in SymPy, the
+local partials as the rules write them, the values at the edges, and the table's own note (the kinks among them).
+Nothing is said here that the table and the docstrings do not say; their examples are run as doctests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from gradc.codegen.expression import Text, bracket, number, operation
 from gradc.ir.graph import Graph, Node
@@ -112,5 +115,77 @@ def _edges(entry: Operation) -> str:
     return "; ".join(shown)
 
 
+OF_A_FUNCTION = (
+    "grad", "value_and_grad", "jvp", "vjp", "hvp", "jvp.many", "jacobian", "value_and_jacobian", "hessian",
+    "jacobian.sparse", "hessian.pattern", "hessian.draw_pattern", "jacobian.compressed", "by", "forward", "backward",
+    "scipy", "lowlevel", "iminuit", "cyipopt", "torch", "jax", "pytensor",
+)
+OF_GRADC = (
+    "grad", "value_and_grad", "jacobian", "jacfwd", "jacrev", "hessian", "jvp", "vjp", "hvp", "elementwise_grad",
+    "check_gradients", "check_grads", "stop_gradient", "operation", "root", "fixed_point", "colouring",
+    "sampled_pattern", "lambdify",
+)
+DERIVATIVES = """\
+# Derivatives
+
+Made from docstrings by `python -m gradc.compiler.reference derivatives`.
+
+`f` is what `gradc.compile` returns. Each of its derivatives is a function of the same kind, with a source, a compiled
+form and derivatives of its own, unless it says otherwise."""
+
+
+def derivatives() -> str:
+    """The page of the derivatives.
+
+    >>> derivatives().splitlines()[0]
+    '# Derivatives'
+    """
+    import gradc
+
+    lines = [*DERIVATIVES.splitlines(), "", "## Of a function"]
+    for name in OF_A_FUNCTION:
+        lines += _entry(f"f.{name}", inspect.getattr_static(gradc.Function, name.rpartition(".")[2]))
+    lines += ["", "## Of gradc"]
+    for name in OF_GRADC:
+        lines += _entry(f"gradc.{name}", getattr(gradc, name))
+    return "\n".join(lines) + "\n"
+
+
+def _entry(name: str, made: Any) -> list[str]:
+    return ["", f"### `{name}{_arguments(made)}`", "", *_described(made)]
+
+
+def _arguments(made: Any) -> str:
+    """The names of a method's arguments; nothing for a property."""
+    if not callable(made):
+        return ""
+    given = [p.replace(annotation=p.empty) for p in inspect.signature(made).parameters.values() if p.name != "self"]
+    return str(inspect.Signature(given))
+
+
+def _described(made: Any) -> Iterator[str]:
+    """A docstring, its examples and tables set off."""
+    fence = ""
+    for line in (inspect.getdoc(made) or "").splitlines():
+        wanted = "```python" if line.startswith(">>>") else "```text" if line.startswith("  ") or _defines(line) else ""
+        if fence == "```python" and line:
+            wanted = fence
+        if wanted != fence:
+            if fence:
+                yield "```"
+            if wanted:
+                yield wanted
+            fence = wanted
+        yield line
+    if fence:
+        yield "```"
+
+
+def _defines(line: str) -> bool:
+    """Whether a line is one of a table: a name, two spaces or more, what it is."""
+    name, _, rest = line.partition("  ")
+    return bool(rest) and all(word.isidentifier() for word in name.replace(",", " ").split())
+
+
 if __name__ == "__main__":
-    print(page(), end="")  # noqa: T201  (this is the command's output)
+    print(derivatives() if "derivatives" in sys.argv[1:] else page(), end="")  # noqa: T201  (the command's output)

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from gradc.compiler.reference import page
+from gradc.compiler.reference import OF_A_FUNCTION, OF_GRADC, derivatives, page
 from gradc.ir.table import OPERATIONS, REDUCTIONS
 
 PAGE = Path(__file__).parent.parent / "docs" / "operations.md"
+DERIVATIVES = PAGE.with_name("derivatives.md")
 
 
 def test_the_page_is_as_fresh_as_the_table() -> None:
@@ -26,3 +27,15 @@ def test_a_row_shows_the_rule_the_kink_and_the_edges() -> None:
     (row,) = [line for line in page().splitlines() if line.startswith("| `sqrt`")]
     assert "∂x: `0.5 / f`" in row
     assert "(0): f = 0, ∂x = inf" in row
+
+
+def test_the_page_of_derivatives_is_as_fresh_as_the_docstrings() -> None:
+    assert DERIVATIVES.read_text(encoding="utf-8") == derivatives(), (
+        "write it again: python -m gradc.compiler.reference derivatives > docs/derivatives.md"
+    )
+
+
+def test_every_derivative_has_an_example() -> None:
+    entries = derivatives().split("\n### ")[1:]
+    assert len(entries) == len(OF_A_FUNCTION) + len(OF_GRADC)
+    assert [entry.splitlines()[0] for entry in entries if "```python\n>>> " not in entry] == []
