@@ -7,6 +7,7 @@ that is computed is computed by these; the methods of SciPy are for SciPy.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -59,7 +60,7 @@ class VectorFunction:
         self.free = tuple(name for name in function.args if name not in {*own, *fixed, *optional})
         self._part: tuple[Packing, np.ndarray[Any, Any]] | None = None
         self._last: tuple[Any, ...] | None = None
-        self._both = False
+        self._both, self._form = False, "dense"
 
     @classmethod
     def of_arguments(cls, function: Any, wrt: Any, fixed: Mapping[str, Any]) -> VectorFunction:
@@ -113,16 +114,6 @@ class VectorFunction:
             self._part = whole.part(self._own)
         return self._part[0].parts(whole.checked(x)[self._part[1]])
 
-    def _whole(self, derivatives: np.ndarray[Any, Any], axes: int = 1) -> np.ndarray[Any, Any]:
-        """Derivatives by the numbers that the function takes, in the last axes, as those by the whole vector."""
-        if self._part is None:
-            return derivatives
-        kept = derivatives.shape[:derivatives.ndim - axes]
-        found = np.zeros((*kept, *[self.packing.size] * axes))
-        places: Any = (..., *np.ix_(*[self._part[1]] * axes))
-        found[places] = derivatives
-        return found
-
     def _wrong_number(self, args: Sequence[Any]) -> ArgumentError:
         absent, count = self.free[len(args):], len(self.free)
         if absent:
@@ -148,41 +139,101 @@ class VectorFunction:
         self._last, self._both = (np.array(x), args, self._whole(joined(gradient))), False
         return value
 
-    def value_and_jac(self, x: Any, *args: Any) -> tuple[Any, np.ndarray[Any, Any]]:
+    def value_and_jac(self, x: Any, *args: Any) -> tuple[Any, Any]:
         """The value and `jac` at once, for `minimize` and `root` with `jac=True`."""
         function, values, parts = self.call(x, args)
-        if not is_scalar(function):
-            return joined(function(*values)), self._whole(_matrix(function.jacobian(*values), parts))
-        value, gradient = function.value_and_grad(*values)
-        return value, self._whole(joined(gradient))
+        if is_scalar(function):
+            value, gradient = function.value_and_grad(*values)
+            return value, self._whole(joined(gradient))
+        both = function.value_and_jacobian
+        if self._form == "sparse":
+            *value, matrix = both.sparse.stacked(*values)
+            return joined(value), self._spread(matrix, 1)
+        value, blocks = both(*values)
+        return joined(value), self._whole(_dense(blocks, parts))
 
     def jac(self, x: Any, *args: Any) -> Any:
         """The first derivatives: the gradient of a scalar function, else a matrix with a row for each value."""
         function, values, parts = self.call(x, args)
         if not is_scalar(function):
-            return self._whole(_matrix(function.jacobian(*values), parts))
+            return self._matrix(function.jacobian, values, parts, 1, self._form)
         last, self._last, self._both = self._last, None, True
         if last is not None and np.array_equal(last[0], x) and list(map(id, last[1])) == list(map(id, args)):
             return last[2]
         return self._whole(joined(function.grad(*values)))
 
     def hess(self, x: Any, *args: Any) -> Any:
-        """The second derivatives, a matrix; of a function with several values their sum weighted by v: hess(x, v)."""
-        weights, args = (args[:1], args[1:]) if len(args) > len(self.free) else ((), args)
-        function, values, parts = self.call(x, args)
-        if is_scalar(function):
-            found = self._whole(_matrix(function.hessian(*values), parts), axes=2)
-            return found * vector(np.atleast_1d(weights[0]))[0] if weights else found
-        if not weights:
-            raise ArgumentError("the function has several values, so its second derivatives are weighted: call "
-                                "hess(x, v) with a number v for each of them")
-        found = function.weighted.hessian(*values, *_cotangents(function, values, weights[0]))
-        return self._whole(_matrix(found, parts), axes=2)
+        """The second derivatives, a matrix; hess(x, v) are those of the sum of all values, each times a number of v."""
+        return self.second(x, args, self._form)
 
     def hessp(self, x: Any, p: Any, *args: Any) -> np.ndarray[Any, Any]:
         """The product of the second derivatives of a scalar function with a vector, without the matrix."""
         function, values, _ = self.call(x, args)
         return self._whole(joined(function.hvp(*values, *self._parts(p))))
+
+    # -- matrices -----------------------------------------------------------------------------
+
+    @property
+    def sparse(self) -> VectorFunction:
+        """The same function with sparse matrices, `csr_array`s of a pattern that is found once for given sizes.
+
+        The gradient of a scalar function stays a vector.
+
+        >>> import gradc
+        >>> p = gradc.compile("x[1:] - x[:-1]**2", "x: n", jit=False).scipy()
+        >>> p.sparse.jac([1.0, 2.0, 3.0]).toarray()
+        array([[-2.,  1.,  0.],
+               [ 0., -4.,  1.]])
+        """
+        made = copy.copy(self)
+        made._form = "sparse"
+        return made
+
+    def first(self, x: Any, args: Sequence[Any], form: str) -> Any:
+        """The first derivatives as a matrix, of a scalar function too: "dense", "sparse" or the "pattern" alone."""
+        function, values, parts = self.call(x, args)
+        return self._matrix(function.jacobian, values, parts, 1, form)
+
+    def second(self, x: Any, args: Sequence[Any], form: str) -> Any:
+        """The second derivatives as `hess` gives them, in one of these forms."""
+        weights, args = (args[:1], args[1:]) if len(args) > len(self.free) else ((), args)
+        function, values, parts = self.call(x, args)
+        if weights:
+            given = [*values, *_cotangents(function, values, weights[0])]
+            return self._matrix(function.weighted.hessian, given, parts, 2, form)
+        if not is_scalar(function):
+            raise ArgumentError("the function has several values, so its second derivatives are weighted: call "
+                                "hess(x, v) with a number v for each of them")
+        return self._matrix(function.hessian, values, parts, 2, form)
+
+    def _matrix(self, derivative: Function, values: Sequence[Any], parts: Sequence[Any], axes: int,
+                form: str) -> Any:
+        if form == "dense":
+            return self._whole(_dense(derivative(*values), parts), axes)
+        stacked = derivative.sparse.stacked
+        return self._spread(stacked.pattern(*values) if form == "pattern" else stacked(*values), axes)
+
+    def _whole(self, derivatives: np.ndarray[Any, Any], axes: int = 1) -> np.ndarray[Any, Any]:
+        """Derivatives by the numbers that the function takes, in the last axes, as those by the whole vector."""
+        if self._part is None:
+            return derivatives
+        kept = derivatives.shape[:derivatives.ndim - axes]
+        found = np.zeros((*kept, *[self.packing.size] * axes))
+        places: Any = (..., *np.ix_(*[self._part[1]] * axes))
+        found[places] = derivatives
+        return found
+
+    def _spread(self, matrix: Any, axes: int) -> Any:
+        """The same for a sparse matrix, of which the columns, or with two axes the rows too, are of these numbers."""
+        if self._part is None:
+            return matrix
+        numbers, size = self._part[1], self.packing.size
+        ends, rows = matrix.indptr, matrix.shape[0]
+        if axes == 2:
+            counts, rows = np.zeros(size + 1, dtype=ends.dtype), size
+            counts[numbers + 1] = np.diff(ends)
+            ends = np.cumsum(counts)
+        return type(matrix)((matrix.data, numbers[matrix.indices], ends), shape=(rows, size))
 
     # -- what solvers ask for -----------------------------------------------------------------
 
@@ -228,7 +279,8 @@ class Ode:
 
     def jac(self, t: Any, y: Any, *args: Any) -> Any:
         """The derivatives of `fun` by y, a matrix."""
-        return np.atleast_2d(self._of.jac(y, *self._given(t, args)))
+        found = self._of.jac(y, *self._given(t, args))
+        return np.atleast_2d(found) if isinstance(found, np.ndarray) else found
 
 
 def is_scalar(function: Function) -> bool:
@@ -251,7 +303,7 @@ def _cotangents(function: Function, values: Sequence[Any], weights: Any) -> list
     return Packing.of_shapes(shapes).parts(vector(np.atleast_1d(weights)))
 
 
-def _matrix(blocks: Any, parts: Sequence[Any]) -> np.ndarray[Any, Any]:
+def _dense(blocks: Any, parts: Sequence[Any]) -> np.ndarray[Any, Any]:
     """The matrix of blocks of derivatives: of each output, or row of a Hessian, a block for each argument."""
     made = []
     for block, part in zip(flat(blocks), itertools.cycle(parts), strict=False):

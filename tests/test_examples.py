@@ -11,7 +11,7 @@ import pytest
 import gradc
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
-OTHERS = {"rich", "numba", "numpy", "scipy", "sklearn", "sympy", "itertools", "math", "pathlib", "sys", "tempfile"}
+OTHERS = {"rich", "numba", "numpy", "scipy", "sklearn", "sympy", "cyipopt", "itertools", "math", "pathlib", "sys", "tempfile"}
 
 each = pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy import sparse
 from scipy.integrate import solve_ivp
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, approx_fprime, least_squares, minimize, root
 
@@ -110,6 +111,15 @@ def test_nested_arguments_of_an_undeclared_function_are_one_vector_too():
     assert found.fun < 1e-5 < p.fun(x0)
     assert network(p.unpack(found.x), X, np.tanh(X[:, 0])) == found.fun
     assert np.allclose(p.jac(x0), approx_fprime(x0, p.fun), rtol=1e-5, atol=1e-6)
+
+
+def test_declared_structures_are_one_vector_too():
+    f = gradc.compile(lambda p, x: np.sum((p["W"] @ x + p["b"]) ** 2), {"p": {"W": "m n", "b": "m"}, "x": "n"}, jit=False)
+    p = f.scipy("p", x=[1.0, 2.0])
+    x0 = p.pack({"W": np.ones((3, 2)), "b": np.zeros(3)})
+    assert p.fun(x0) == 27.0 and p.unpack(x0)["W"].shape == (3, 2)
+    assert np.allclose(p.jac(x0), approx_fprime(x0, p.fun), rtol=1e-5)
+    assert np.allclose(p.hess(x0), approx_fprime(x0, p.jac), atol=1e-5)
 
 
 def test_without_wrt_the_vector_holds_what_has_no_value():
@@ -274,6 +284,12 @@ def test_an_undeclared_right_hand_side_is_integrated():
 LINE = gradc.compile("sum((a * x + b - y)**2)", {"a": "", "b": "", "x": "n", "y": "n", "k": "int"}, jit=False)
 
 
+def whole_part():
+    f = gradc.compile(lambda p: p["x"][p["k"]], {"p": {"x": "n", "k": "int"}}, jit=False)
+    p = f.scipy("p")
+    return p.fun(p.pack({"x": [1.0, 2.0], "k": 1}))
+
+
 @pytest.mark.parametrize(("make", "error", "message"), [
     (lambda: LINE.scipy(wrt="a", z=1.0), ArgumentError, "there is no argument z: the arguments are a, b, x, y"),
     (lambda: LINE.scipy(wrt="q"), FormulaError, "wrt names q, which is no argument"),
@@ -298,6 +314,7 @@ LINE = gradc.compile("sum((a * x + b - y)**2)", {"a": "", "b": "", "x": "n", "y"
     (lambda: LINE.scipy(wrt=("a", "b"), x=[1.0], y=[1.0], k=1).pack(1.0), ArgumentError, "the argument b is missing"),
     (lambda: LINE.scipy(wrt="a", x=[1.0], y=[1.0], k=1, b=1).pack([1.0]), ShapeError, "must be a scalar"),
     (lambda: network.scipy("layers", x=1, y=1).pack([("text", 1.0)]), ArgumentError, "the layers_0_0 has dtype"),
+    (lambda: whole_part(), ArgumentError, "p hold 2 arrays, of which 1 are real: give what is a whole number"),
     (lambda: decay.scipy(t=[1.0], y=[1.0]).hess(np.ones(3)), ArgumentError, r"call hess\(x, v\)"),
     (lambda: decay.scipy(t=[1.0], y=[1.0]).hess(np.ones(3), [1.0, 2.0]), ShapeError, "must hold 1 numbers"),
     (lambda: decay.scipy(t=[1.0], y=[1.0]).hessp(np.ones(3), np.ones(3)), DerivativeError, "needs one scalar output"),
@@ -356,3 +373,68 @@ def test_it_shares_the_fixed_values_and_becomes_a_constraint():
 def test_a_function_that_is_none_of_the_vector_is_named(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+# -- sparse matrices -----------------------------------------------------------------------------------
+
+
+@gradc.compile(args={"x": "n"}, jit=False)
+def tridiagonal(x):
+    """Broyden 1965, problem 30 of Moré, Garbow and Hillstrom."""
+    before, after = np.concatenate([np.zeros(1), x[:-1]]), np.concatenate([x[1:], np.zeros(1)])
+    return (3 - 2 * x) * x - before - 2 * after + 1
+
+
+@gradc.compile(args={"u": "n"}, jit=False)
+def heat(u):
+    edged = np.pad(u, 1)
+    return (u.shape[0] + 1) ** 2 * (edged[2:] - 2 * u + edged[:-2])
+
+
+def test_sparse_matrices_are_the_dense_ones():
+    p = COST.scipy(("x", "T", "u"))
+    z = p.pack([1.0, 2.0, 3.0], 3.0, [4.0, 5.0, 6.0])
+    part = p.of(gradc.compile("u * x**2 * u[0]", {"u": "n", "x": "n"}, jit=False))
+    for each, weights in (p, ()), (part, (np.array([1.0, 2.0, -3.0]),)):
+        H = each.sparse.hess(z, *weights)
+        assert sparse.issparse(H) and H.nnz < H.shape[0] * H.shape[1] / 2
+        assert np.allclose(H.toarray(), each.hess(z, *weights), rtol=1e-14)
+    J = part.sparse.jac(z)
+    assert sparse.issparse(J) and J.nnz == 3 + 5 and np.array_equal(J.toarray(), part.jac(z))
+    value, matrix = part.sparse.value_and_jac(z)
+    assert np.array_equal(value, part.fun(z)) and np.allclose(matrix.toarray(), part.jac(z), rtol=1e-14)
+    value, matrix = part.value_and_jac(z)
+    assert np.array_equal(value, part.fun(z)) and np.allclose(matrix, part.jac(z), rtol=1e-14)
+    assert type(p.sparse.jac(z)) is np.ndarray and np.array_equal(p.sparse.jac(z), p.jac(z))
+    assert np.array_equal(p.sparse.unpack(z).u, p.unpack(z).u)
+
+
+@pytest.mark.parametrize("method", ["trf", "dogbox"])
+def test_least_squares_takes_a_sparse_jacobian(method):
+    p = tridiagonal.scipy().sparse
+    found = least_squares(p.fun, np.full(60, -1.0), p.jac, method=method, tr_solver="lsmr", xtol=1e-12, ftol=1e-12)
+    assert found.success and found.cost < 1e-15
+
+
+@pytest.mark.parametrize("method", ["Radau", "BDF"])
+def test_solve_ivp_takes_a_sparse_jacobian(method):
+    ode = heat.scipy().sparse.ode()
+    n = 30
+    x = np.arange(1, n + 1) / (n + 1)
+    found = solve_ivp(ode.fun, (0.0, 0.1), np.sin(np.pi * x), method=method, jac=ode.jac, rtol=1e-6, atol=1e-9)
+    rate = 4 * (n + 1) ** 2 * np.sin(np.pi / (2 * (n + 1))) ** 2
+    assert np.allclose(found.y[:, -1], np.exp(-0.1 * rate) * np.sin(np.pi * x), rtol=1e-3)
+
+
+def test_trust_constr_takes_sparse_hessians_and_constraints():
+    n = 20
+    bowl = gradc.compile("sum((x - 1)**4 + x**2)", "x: n", jit=False).scipy()
+    x0 = bowl.pack(np.full(n, 2.0))
+    ring = bowl.of(gradc.compile("x[1:]**2 + x[:-1]**2", "x: n", jit=False)).sparse
+    line = bowl.of(gradc.compile("x[:-1] - x[1:]", "x: n", jit=False)).sparse
+    constraints = [ring.constraint(0.0, 0.5), line.constraint(0.0, np.inf)]
+    assert isinstance(constraints[1], LinearConstraint) and sparse.issparse(constraints[1].A)
+    found = minimize(bowl.fun, x0, jac=bowl.jac, hess=bowl.sparse.hess, method="trust-constr", constraints=constraints,
+                     options={"gtol": 1e-8})
+    alone = minimize(lambda y: (y - 1) ** 4 + y**2, 0.4).x                  # each number by itself
+    assert np.allclose(found.x, min(alone[0], 0.5), atol=5e-3)
