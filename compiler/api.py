@@ -53,7 +53,8 @@ def compile(expression: Any = LEFT_OUT, args: Mapping[Any, Any] | Sequence[Any] 
     if expression is LEFT_OUT:
         return functools.partial(compile, args=args, wrt=wrt, jit=jit, cache=cache, kinks=kinks, static=static,
                                  operations=operations, parallel=parallel)
-    from .function import Function, Options  # the whole compiler: only when it is needed
+    from .compiled import Options
+    from .function import Function  # the whole compiler: only when it is needed
     from .wrt import checked_wrt
 
     if kinks not in KINKS:

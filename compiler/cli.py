@@ -22,7 +22,8 @@ from gradc.ir.errors import DerivativeError, GradcError
 from gradc.ir.graph import Node
 
 from .arguments import bind, convert
-from .function import Function, Options
+from .compiled import Options
+from .function import Function
 from .symbols import number
 
 LARGE = 20_000                  # elements from which on compiling pays for one evaluation

@@ -19,11 +19,12 @@ from gradc.ir.graph import Graph
 
 from .arrays import Array, Arrays
 from .calls import around
+from .compiled import Options
 from .from_sympy_arrays import KNOWN
 from .from_sympy_functions import values_of
 from .from_sympy_survey import shown
 from .from_sympy_walk import Ask, Rule, Steps, Translator
-from .function import Function, Options
+from .function import Function
 from .operation import OnNumbers
 
 Made = Callable[[int], OnNumbers]                               # the operation, for a number of operands

@@ -21,8 +21,9 @@ from gradc.ir.errors import ArgumentError, ShapeError, UnsupportedError
 
 from .arguments import bind, is_traced
 from .arrays import ArrayError
+from .compiled import Options
 from .elementwise import Ones, elementwise
-from .function import Function, Options
+from .function import Function
 from .nesting import NOT_PLAIN, Taker, builder, taker
 from .structures import Branch, Leaf, Tree
 from .wrt import real_arguments

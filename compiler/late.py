@@ -24,8 +24,9 @@ from gradc.ir.errors import ArgumentError, FormulaError
 from .adapters import Adapters
 from .annotations import annotated
 from .arguments import bind, is_traced
+from .compiled import Options
 from .from_python import NeededWhole, Program, declared, parameters_of, traced
-from .function import Function, Options
+from .function import Function
 from .nesting import NOT_PLAIN, Kind, Taker, taker
 from .shapes import Declaration, declaration
 from .structured import Structured, compiled

@@ -8,6 +8,7 @@ Nothing is said here that the table and the docstrings do not say; their example
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
@@ -140,8 +141,7 @@ def derivatives() -> str:
     >>> derivatives().splitlines()[0]
     '# Derivatives'
     """
-    import gradc
-
+    gradc: Any = importlib.import_module("gradc")              # the public names, of which this page is
     lines = [*DERIVATIVES.splitlines(), "", "## Of a function"]
     for name in OF_A_FUNCTION:
         lines += _entry(f"f.{name}", inspect.getattr_static(gradc.Function, name.rpartition(".")[2]))

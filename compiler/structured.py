@@ -21,9 +21,10 @@ from gradc.ir.graph import Graph
 
 from .adapters import Adapters
 from .arguments import bind
+from .compiled import Options
 from .derive import TANGENTS
 from .from_python import Program
-from .function import Function, Options
+from .function import Function
 from .nesting import NOT_PLAIN, Taker, builder, taker
 from .structures import NOTHING, Branch, Fixed, Leaf, Tree, collect, fill, leaves, relabelled, unused
 from .wrt import checked_wrt, named_in, real_arguments

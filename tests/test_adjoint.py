@@ -13,7 +13,8 @@ import pytest
 
 import gradc
 from gradc.compiler.adjoint import reverse
-from gradc.compiler.function import Function, Options
+from gradc.compiler.compiled import Options
+from gradc.compiler.function import Function
 from gradc.compiler.simplify import fold
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.errors import DerivativeError

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import gradc
+from gradc.compiler.compiled import Options
 from gradc.compiler.derive import gradient
-from gradc.compiler.function import Function, Options
+from gradc.compiler.function import Function
 from gradc.compiler.pullback import local_pullback
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.errors import (

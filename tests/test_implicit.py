@@ -16,7 +16,8 @@ from numpy.testing import assert_allclose
 
 import gradc
 from gradc.codegen import routines
-from gradc.compiler.function import Function, Options
+from gradc.compiler.compiled import Options
+from gradc.compiler.function import Function
 from gradc.ir.errors import GraphError
 from gradc.ir.implicit import Equations, defined, definition, equations
 from gradc.ir.interpret import evaluate

@@ -11,7 +11,8 @@ import scipy.linalg
 
 import gradc
 from gradc.codegen import routines
-from gradc.compiler.function import Function, Options
+from gradc.compiler.compiled import Options
+from gradc.compiler.function import Function
 from gradc.compiler.passes import prepare
 from gradc.compiler.simplify import fold
 from gradc.ir.graph import Graph, copy_graph, whole_axes

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 import gradc
-from gradc.compiler.function import Function, Options
+from gradc.compiler.compiled import Options
+from gradc.compiler.function import Function
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import Graph
 from gradc.ir.interpret import evaluate

@@ -192,7 +192,8 @@ def test_nothing_that_a_user_names_is_pasted_into_the_text() -> None:
     (node,) = (n for n, names in graph.names.items() if names == ["q"])
     graph.names[node] = ["import os; os.abort()"]
     graph.source = '"""\nimport os; os.abort()\n"""'
-    from gradc.compiler.function import Function, Options
+    from gradc.compiler.compiled import Options
+    from gradc.compiler.function import Function
 
     f = Function(graph, ("x", "y"), Options(jit=False))
     for function in (f, f.grad):
