@@ -21,7 +21,7 @@ from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part, affine, scatter_par
 
 from .batches import length
 from .carries import Chain, chains, neighbours, rows
-from .contractions import by_axes, factors, gather, multiplied_by_axes, spread
+from .contractions import by_axes, factors, gather, multiplied_by_axes, opened, spread
 from .items import Choices, Item, is_cheap, make_items, merged_reductions, union
 
 ROUNDS = 6              # of improvement; each only removes buffers, so more are never needed in practice
@@ -98,7 +98,7 @@ class Program:
 def lower(graph: Graph) -> Program:
     """The loop program of a graph whose outputs are scalars or array nodes."""
     choices, tiled = Choices(), False
-    for step in (spread, gather):
+    for step in (opened, spread, gather):
         graph = step(graph, merged_reductions(graph, graph.reachable()))
     for rounds_left in reversed(range(ROUNDS)):
         items = make_items(graph, choices)

@@ -436,3 +436,17 @@ def test_compiled_carries_give_what_the_text_gives() -> None:
         close(value, plain(str(f.graph.title), {"x": "n"})(x))
         close(found, plain(str(f.graph.title), {"x": "n"}).grad(x))
         close(f.value_and_grad.jit(x)[1], found)
+
+
+def test_what_takes_work_is_computed_once_for_the_axes_that_it_does_not_have() -> None:
+    def costly(a: Any, b: Any, c: Any, x: Any) -> Any:
+        return np.sum((a * b + a * c - b * c) * x, axis=1)
+
+    args = {"a": "m", "b": "m", "c": "m", "x": "n m"}
+    f = gradc.compile(costly, args, jit=False)
+    before, _, inside = f.source.partition("for j in range(n):")
+    assert "b_i * c_i" in before and "c_i" not in inside
+    a, b, c, x = np.arange(5.0), np.full(5, 0.5), np.arange(5.0)**2, np.linspace(0.0, 1.0, 20).reshape(4, 5)
+    np.testing.assert_allclose(f(a, b, c, x), x @ (a * b + a * c - b * c), rtol=1e-12)
+    cheap = gradc.compile(lambda a, b, c, x: np.sum((a - b + c) * x, axis=1), args, jit=False)
+    assert not buffers(cheap.source)
