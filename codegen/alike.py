@@ -35,19 +35,19 @@ MOST_COMPARED = 1000    # nodes under a product that is compared with others
 def known_as(graph: Graph, total: Node, seen: dict[Pattern, tuple[Node, Layout]]) -> Node:
     """A contraction, or the element of an equal one that was seen before, with other names of its axes."""
     for turned in (False, True):
-        pattern, axes = _pattern(total, turned=turned)
-        if pattern in seen:
-            first, order = seen[pattern]
+        key, axes = pattern(total, turned=turned)
+        if key in seen:
+            first, order = seen[key]
             if first is total:
                 return total
             return graph.read(graph.store(order, first), [graph.axis(axis) for axis in axes])
-    pattern, axes = _pattern(total, turned=False)
-    if pattern:
-        seen[pattern] = total, axes
+    key, axes = pattern(total)
+    if key:
+        seen[key] = total, axes
     return total
 
 
-def _pattern(total: Node, *, turned: bool) -> tuple[Pattern, Layout]:
+def pattern(total: Node, *, turned: bool = False) -> tuple[Pattern, Layout]:
     """What a sum computes, whatever its axes are called; and its free axes in the order in which they are met.
 
     Axes are numbered as they come, so that equal patterns differ in a renaming alone. `turned` takes the two operands

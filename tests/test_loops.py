@@ -450,3 +450,23 @@ def test_what_takes_work_is_computed_once_for_the_axes_that_it_does_not_have() -
     np.testing.assert_allclose(f(a, b, c, x), x @ (a * b + a * c - b * c), rtol=1e-12)
     cheap = gradc.compile(lambda a, b, c, x: np.sum((a - b + c) * x, axis=1), args, jit=False)
     assert not buffers(cheap.source)
+
+
+@pytest.mark.parametrize(("taken", "kept"), [(range(6), True), (range(3), True), (range(2), False)])
+def test_matrices_that_are_made_together_and_taken_one_by_one_are_one_array(taken: range, kept: bool) -> None:
+    def chain(a: Any, b: Any) -> Any:
+        made = np.matmul(a, b)
+        total = np.eye(4)
+        for k in taken:
+            total = total @ made[k]
+        return total
+
+    f = gradc.compile(chain, {"a": "6 4 4", "b": "6 4 4"}, jit=False)
+    assert ("for k in range(6)" in f.source or "for i in range(6)" in f.source) is kept
+    a, b = np.linspace(-1.0, 1.0, 96).reshape(6, 4, 4), np.cos(np.arange(96.0)).reshape(6, 4, 4)
+    np.testing.assert_allclose(f(a, b), chain(a, b), rtol=1e-12)
+    tangent = f.jvp(a, b, np.sin(a), np.cos(b))
+    np.testing.assert_allclose(tangent, (chain(a + 1e-6 * np.sin(a), b + 1e-6 * np.cos(b))
+                                         - chain(a - 1e-6 * np.sin(a), b - 1e-6 * np.cos(b))) / 2e-6, rtol=1e-6, atol=1e-8)
+    slope = f.vjp(a, b, np.ones((4, 4)))
+    assert np.sum(slope.a * np.sin(a)) + np.sum(slope.b * np.cos(b)) == pytest.approx(np.sum(tangent), rel=1e-10)
