@@ -470,3 +470,15 @@ def test_matrices_that_are_made_together_and_taken_one_by_one_are_one_array(take
                                          - chain(a - 1e-6 * np.sin(a), b - 1e-6 * np.cos(b))) / 2e-6, rtol=1e-6, atol=1e-8)
     slope = f.vjp(a, b, np.ones((4, 4)))
     assert np.sum(slope.a * np.sin(a)) + np.sum(slope.b * np.cos(b)) == pytest.approx(np.sum(tangent), rel=1e-10)
+
+
+def test_the_loop_along_memory_goes_around_a_sum_of_few_terms() -> None:
+    def turned(a: Any, r: Any, x: Any) -> Any:
+        return np.sum(a[None] * r[:, :, None] * np.exp(x), axis=1)
+
+    f = gradc.compile(turned, {"a": "7 n", "r": "m 7", "x": "m 7 n"}, jit=False)
+    order = [line.strip() for line in body(f.source).splitlines() if line.strip().startswith("for ")]
+    assert [line.partition(" in ")[2] for line in order] == ["range(m):", "range(n):", "range(7):"]
+    assert not buffers(f.source)
+    a, r, x = np.arange(21.0).reshape(7, 3), np.ones((2, 7)), np.linspace(0.0, 1.0, 42).reshape(2, 7, 3)
+    np.testing.assert_allclose(f(a, r, x), turned(a, r, x), rtol=1e-12)
