@@ -19,10 +19,10 @@ from typing import NamedTuple
 from gradc.ir.dims import Axis, axis_order
 from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part, copy_graph, scatter_parts, store_parts
 
+from .alike import Layout, Pattern, asked_to_be_equal, known_as
 from .batches import Around, around, leads, plain, scattered
 
 SHORT = 8               # a product of known lengths below this is a loop: a library call would not pay
-Layout = tuple[Axis, ...]
 
 
 @dataclass(frozen=True)
@@ -210,6 +210,54 @@ def _is_short(axes: Iterable[Axis]) -> bool:
     return size < SHORT
 
 
+def opened(graph: Graph, merged: Collection[Node]) -> Graph:
+    """The graph with a sum of products with sums as one sum over all their axes, where that makes a contraction.
+
+    sum_k w[i, k] (sum_p b[i, p] t[k, p, l]) multiplies matrices once w and b are multiplied first. The inner sum goes
+    through all points of the whole already, so nothing is computed more often; one that is a contraction itself stays.
+    """
+    nodes = graph.reachable()
+    chains, uses = _chains(nodes, merged), count_uses(graph, nodes)
+    found: dict[Node, Chain] = {}
+    for top, chain in chains.items():
+        whole = chain
+        while (inner := _inner(graph, whole, chains, uses)) is not None:
+            parts = [chains[inner].body if factor is inner else factor for factor in factors(whole.body)]
+            whole = Chain((*whole.links, *chains[inner].links), _multiplied(graph, parts),
+                          tuple(dict.fromkeys((*whole.guards, *chains[inner].guards))))
+        if whole is not chain and _product(whole) is not None:
+            found[top] = whole
+    if not found:
+        return graph
+    made: dict[Node, Node] = {}
+
+    def change(new: Graph, node: Node, args: list[Node]) -> Node:
+        chain = found.get(node)
+        if chain is None:
+            made[node] = new.rebuild(node, args)
+        else:
+            value = _multiplied(new, [made[factor] for factor in factors(chain.body)])
+            guards = [made[guard] for guard in chain.guards]
+            for axis in (link.attr for link in reversed(chain.links)):
+                value = new.reduce("sum", axis, value, [g for g in guards if axis in g.axes])
+                guards = [g for g in guards if axis not in g.axes]
+            made[node] = value
+        return made[node]
+
+    return copy_graph(graph, change=change)
+
+
+def _inner(graph: Graph, chain: Chain, chains: Mapping[Node, Chain], uses: Mapping[Node, int]) -> Node | None:
+    """A sum among the factors of a chain that goes through all of its points; None where there is none to open."""
+    parts = factors(chain.body)
+    for inner in parts if len(parts) > 1 and _product(chain) is None else ():
+        if inner in chains and uses[inner] == 1 and inner not in graph.names and _product(chains[inner]) is None:
+            others = frozenset(a for node in (*parts, *chain.guards) if node is not inner for a in node.axes)
+            if others <= inner.axes and not others & chains[inner].summed:
+                return inner
+    return None
+
+
 def spread(graph: Graph, merged: Collection[Node]) -> Graph:
     """The graph with a sum of several terms as several sums, where a term by itself makes a contraction."""
     chains = _chains(graph.reachable(), merged)
@@ -277,7 +325,7 @@ def gather(graph: Graph, merged: Collection[Node]) -> Graph:
     whether it equals something: loops over other axes could add its terms in another order.
     """
     chosen = _products(graph.reachable(), merged)
-    compared = _compared(graph) - set(merged)
+    compared = asked_to_be_equal(graph) - set(merged)
     if not chosen and not compared:
         return graph
     made: dict[Node, Node] = {}
@@ -290,84 +338,17 @@ def gather(graph: Graph, merged: Collection[Node]) -> Graph:
             kept = new.apply("select", new.all_of([made[guard] for guard in node.args[1:]]), args[0], 0.0)
             made[node] = new.reduce("sum", node.attr, kept)     # of the values that an operand keeps anyway
         elif node not in chosen:
-            made[node] = _known(new, new.rebuild(node, args), seen) if node in compared else new.rebuild(node, args)
+            made[node] = known_as(new, new.rebuild(node, args), seen) if node in compared else new.rebuild(node, args)
         else:
             chain, ((left, right), sign, outside) = chosen[node]
             total = new.apply("mul", left.product(new, made, sign), right.product(new, made, 1))
             axes = [link.attr for link in reversed(chain.links)]
             for axis in (*(a for a in axes if a not in outside.loops), *(a for a in axes if a in outside.loops)):
                 total = new.reduce("sum", axis, total)
-            made[node] = _known(new, total, seen)
+            made[node] = known_as(new, total, seen)
         return made[node]
 
     return copy_graph(replace(graph, forwards=False), change=change)
-
-
-def _compared(graph: Graph) -> set[Node]:
-    """The sums and products over axes that somebody asks of whether they equal something, as ties of a maximum do."""
-    waiting = [arg for node in graph.reachable() if node.op in ("eq", "not_equal") for arg in node.args
-               if arg.dtype.startswith("float")]
-    found: set[Node] = set()
-    seen: set[Node] = set()
-    while waiting:
-        node = waiting.pop()
-        if node not in seen and node.axes:
-            seen.add(node)
-            waiting += () if node.is_array else node.args
-            if node.op in ("sum", "prod"):
-                found.add(node)
-    return found
-
-
-Pattern = tuple[object, ...]
-MOST_COMPARED = 1000    # nodes under a product that is compared with others
-
-
-def _known(graph: Graph, total: Node, seen: dict[Pattern, tuple[Node, Layout]]) -> Node:
-    """A contraction, or the element of an equal one that was seen before, with other names of its axes."""
-    for turned in (False, True):
-        pattern, axes = _pattern(total, turned=turned)
-        if pattern in seen:
-            first, order = seen[pattern]
-            if first is total:
-                return total
-            return graph.read(graph.store(order, first), [graph.axis(axis) for axis in axes])
-    pattern, axes = _pattern(total, turned=False)
-    if pattern:
-        seen[pattern] = total, axes
-    return total
-
-
-def _pattern(total: Node, *, turned: bool) -> tuple[Pattern, Layout]:
-    """What a sum computes, whatever its axes are called; and its free axes in the order in which they are met.
-
-    Axes are numbered as they come, so that equal patterns differ in a renaming alone. `turned` takes the two operands
-    of the product in the other order. Beyond a size there is no pattern.
-    """
-    numbers: dict[Axis, int] = {}
-    places: dict[Node, int] = {}
-    found: list[object] = []
-    waiting = [total]
-    while waiting and len(places) < MOST_COMPARED:
-        node = waiting.pop()
-        if node in places:
-            found.append(places[node])
-            continue
-        places[node] = len(places)
-        axis = node.attr if node.op == "axis" or node.is_reduction else node.attr.axis if node.op == "scan" else None
-        attr = node.attr if axis is None else (numbers.setdefault(axis, len(numbers)), axis.dim)
-        if node.op == "scan":
-            attr = (attr, node.attr._replace(axis=None))
-        leaf = node.is_array or node.op == "input"
-        found.append((node.op, node if leaf else attr, node.dtype, len(node.args)))
-        args = () if leaf else node.args
-        product = turned and node.op == "mul" and node.axes > total.axes
-        turned = turned and not product
-        waiting += args if product else args[::-1]
-    if waiting:
-        return (), ()
-    free = tuple(axis for axis in numbers if axis in total.axes)
-    return tuple(found), free
 
 
 def by_axes(graph: Graph) -> Graph:
@@ -420,15 +401,17 @@ def multiplied_by_axes(graph: Graph, parts: Sequence[Node], uses: Mapping[Node, 
 def plan(graph: Graph, nodes: Sequence[Node], merged: Collection[Node]) -> Plan:
     """The contractions of a gathered graph; one whose operands cannot be kept as matrices stays a loop.
 
-    The axis that more values have comes first: in a network the samples, so that a row is a sample.
+    An axis along which memory runs in every array that has it comes last; of others the one that more values have comes
+    first: in a network the samples, so that a row is a sample.
     """
     count: dict[Axis, int] = {}
     for node in nodes:
         for axis in node.axes:
             count[axis] = count.get(axis, 0) + 1
+    along = contiguous(nodes)
 
     def ranked(axes: Iterable[Axis]) -> Layout:
-        return tuple(sorted(axes, key=lambda axis: (-count[axis], axis_order(axis))))
+        return tuple(sorted(axes, key=lambda axis: (axis in along, -count[axis], axis_order(axis))))
 
     found = Plan({}, {}, set())
     targets = _targets(graph, nodes)
@@ -449,19 +432,56 @@ def plan(graph: Graph, nodes: Sequence[Node], merged: Collection[Node]) -> Plan:
             left, right, rows, columns = right, left, columns, rows
         elif free + rows + columns != order or len(rows) != 1 or len(columns) != 1:
             array, free = None, tuple(axis for axis in outer if axis in top.axes)
-            if made.around.turned(rows, columns) if made.around.indices else ranked(rows + columns)[0] in columns:
+            first, *_, last = ranked(rows + columns)
+            if made.around.turned(rows, columns) if made.around.indices else (
+                    last in rows if last in along else first in columns):
                 left, right, rows, columns = right, left, columns, rows
         packed = []
         for node, group in ((left, rows), (right, columns)):
             if plain(node, loops) is None:
-                rowwise = (made.around.turned(summed, group) if loops else  # places run innermost, not the window
-                           ranked(group + summed)[0] in group)
+                rowwise = made.around.turned(summed, group) if loops else (  # places run innermost, not the window
+                    _runs_along(node, group, summed, ranked) == summed)
                 found.layouts.setdefault(node, outer + (group + summed if rowwise else summed + group))
                 packed += [node] if loops and node.op == "read" else []
         found.packed.update(packed)
         found.contractions[top] = Contraction(left, right, rows, columns, summed, array, loops, tuple(packed))
         found.layouts[top] = free + rows + columns
     return found
+
+
+def _runs_along(operand: Node, group: Layout, summed: Layout, ranked: Callable[[Iterable[Axis]], Layout]) -> Layout:
+    """Which axes of an operand come last: those along which all that it is computed from lies in memory, if any do."""
+    last: set[Axis] = set()
+    waiting, seen = [operand], set[Node]()
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            if node.op == "read" and node.attr > 1:
+                last |= node.args[node.attr].axes
+            elif not (node.is_array or node.is_reduction):
+                waiting += node.args
+    found = [axes for axes in (group, summed) if not last.isdisjoint(axes)]
+    return found[0] if len(found) == 1 else summed if ranked(group + summed)[0] in group else group
+
+
+def contiguous(nodes: Iterable[Node]) -> Axes:
+    """The axes that are the last index, by themselves, wherever arrays of several dimensions have them."""
+    last: set[Axis] = set()
+    other: set[Axis] = set()
+    for node in nodes:
+        places: list[tuple[Node, ...]] = []
+        if node.op == "read":
+            places.append(node.args[1:1 + node.attr])
+        elif node.op == "scatter_add":
+            places += [part.indices for part in scatter_parts(node.attr, node.args)]
+        elif node.op == "store":
+            places += [tuple(map(node.graph.axis, part.axes)) for part in node.attr.parts]
+        for index in places:
+            if len(index) > 1:
+                other.update(*(one.axes for one in index[:-1]), index[-1].axes if index[-1].op != "axis" else ())
+                last |= index[-1].axes
+    return frozenset(last - other)
 
 
 def _fit(product: _Product, known: Mapping[Node, Layout], summed: Axes,

@@ -9,7 +9,7 @@ about loops; that is `lower`.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gradc.ir.cast import CASTS
@@ -29,9 +29,11 @@ from gradc.ir.graph import (
     whole_axes,
 )
 
-from .contractions import Contraction, Layout, count_uses, plan, whole_parts
+from .alike import Layout
+from .contractions import Contraction, count_uses, plan, whole_parts
 
 MOST_RECOMPUTED = 24    # nodes that may be computed again instead of being stored
+INVARIANT = 4           # operations from which a value is not computed anew at each point of axes that it does not have
 MERGED = ("sum", "prod", "max", "min", "any", "all")
 
 
@@ -129,6 +131,7 @@ class _Builder:
         self.index: dict[Node, bool] = {}                       # memo of _is_index
         self.returned: set[Node] = set()                        # values that results are made of
         self.uses = count_uses(graph, self.order)
+        self.invariant = invariant(self.order, self.uses)
         outputs = {node for _, node in graph.outputs}
         self.outputs = outputs
         self.merged = merged_reductions(graph, self.order)
@@ -166,7 +169,7 @@ class _Builder:
             return False
         if node in self.choices.inline or self._is_index(node):
             return False
-        if node in self.graph.names and node.op not in ("neg", *PASSING):
+        if node in self.invariant or (node in self.graph.names and node.op not in ("neg", *PASSING)):
             return True
         if node.op in ("neg", *PASSING) and not node.args[0].args:
             return False
@@ -331,6 +334,28 @@ class _Builder:
                 item.guards = tuple(sorted(kept | set(item.guards), key=lambda n: n.id))
 
 
+def invariant(nodes: Sequence[Node], uses: Mapping[Node, int]) -> set[Node]:
+    """Values used once, by one with more axes, that are worth computing once for all points of those."""
+    work: dict[Node, int] = {}
+    found: set[Node] = set()
+    for node in nodes:
+        if not is_pointwise(node):
+            continue
+        own = 0
+        for arg in node.args:
+            if work.get(arg, 0) >= INVARIANT and node.op != "select" and arg.axes < node.axes and arg.axes:
+                found.add(arg)
+            elif uses.get(arg, 0) == 1:
+                own += work.get(arg, 0)
+        work[node] = own + (node.dtype.startswith("float") and node.op not in PASSING)
+    return found
+
+
+def is_pointwise(node: Node) -> bool:
+    """Whether a node is arithmetic on numbers, no access, reduction or array."""
+    return bool(node.args) and not (node.is_array or node.is_reduction or node.op in ("read", "scan"))
+
+
 def aligned(nodes: Sequence[Node]) -> dict[Node, Axes]:
     """For each array that is put together, the axes that it is written and read along point by point.
 
@@ -421,6 +446,8 @@ def is_cheap(item: Item, kept: Container[Item] = ()) -> bool:
 
     What is `kept` in memory anyway is only read again.
     """
+    if _is_repeated(item):
+        return False
     waiting, seen, steps = [item], {item}, 0
     while waiting:
         one = waiting.pop()
@@ -434,6 +461,13 @@ def is_cheap(item: Item, kept: Container[Item] = ()) -> bool:
                 seen.add(dep)
                 waiting.append(dep)
     return True
+
+
+def _is_repeated(item: Item) -> bool:
+    """Whether a value that takes work would be computed again at each point of axes that it does not have."""
+    nodes = (item.node, *item.inline)
+    work = sum(n.dtype.startswith("float") and n.op not in PASSING and is_pointwise(n) for n in nodes)
+    return work >= INVARIANT and any(item.domain < user.domain for user in item.users)
 
 
 def union(items: Iterable[Item]) -> set[Axis]:

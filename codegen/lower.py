@@ -13,7 +13,7 @@ scattered directly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from gradc.ir.dims import Axis, Dim, axis_order
@@ -21,7 +21,7 @@ from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part, affine, scatter_par
 
 from .batches import length
 from .carries import Chain, chains, neighbours, rows
-from .contractions import by_axes, factors, gather, multiplied_by_axes, spread
+from .contractions import by_axes, factors, gather, multiplied_by_axes, opened, spread
 from .items import Choices, Item, is_cheap, make_items, merged_reductions, union
 
 ROUNDS = 6              # of improvement; each only removes buffers, so more are never needed in practice
@@ -47,6 +47,7 @@ class Loop:
 
 Path = tuple[Loop, ...]
 TILES = Axis(Dim.of("tiles"), 0)                                # of the loops over tiles; no value has it
+MOST_WRITTEN_OUT = 16   # terms of a sum inside an innermost loop
 DEEP = 3                # axes of a statement beyond which its outermost loop is cut into tiles
 TILE = 64               # points: a few vectors of the widest kind, and buffers that stay in the nearest cache
 
@@ -98,7 +99,7 @@ class Program:
 def lower(graph: Graph) -> Program:
     """The loop program of a graph whose outputs are scalars or array nodes."""
     choices, tiled = Choices(), False
-    for step in (spread, gather):
+    for step in (opened, spread, gather):
         graph = step(graph, merged_reductions(graph, graph.reachable()))
     for rounds_left in reversed(range(ROUNDS)):
         items = make_items(graph, choices)
@@ -280,6 +281,10 @@ def _choose(items: Sequence[Item], opened: Axes, last: Axis | None = None) -> Ax
     candidates = sorted(products or closed - {last} or closed, key=axis_order)
     if len(candidates) == 1:
         return candidates[0]
+    for axis in candidates if last is None else ():             # a vector of sums that LLVM writes out
+        if _is_written_out(items, closed - {axis}) and not any(axis in item.reduces for item in items) and \
+                _contiguity(items, axis)[0] == 1.0:
+            return axis
     best: list[tuple[tuple[int, ...], float, float, int, Axis]] = []
     waiting = sum(1 for item in items if item.domain - opened)
     for rank, axis in enumerate(candidates):
@@ -292,6 +297,14 @@ def _choose(items: Sequence[Item], opened: Axes, last: Axis | None = None) -> Ax
             1, len(str(memory)), -members)
         best.append((key, *_contiguity(items, axis), rank, axis))
     return min(best, key=lambda entry: entry[:-1])[-1]
+
+
+def _is_written_out(items: Sequence[Item], axes: Collection[Axis]) -> bool:
+    """Whether some axes are those of sums over a few literal points."""
+    size = 1
+    for axis in axes:
+        size *= axis.dim.constant or MOST_WRITTEN_OUT + 1
+    return size <= MOST_WRITTEN_OUT and all(item.domain.intersection(axes) <= item.reduces for item in items)
 
 
 def _rest(items: Sequence[Item], axis: Axis, phase: dict[Item, int], opened: Axes) -> int:

@@ -43,6 +43,7 @@ from .nodes import (
     Vocabulary,
     apart,
     is_gathered,
+    is_piece,
     is_shared,
     leaves_its_axis,
     pack,
@@ -174,7 +175,8 @@ class Graph:
             return None
         mapping = dict(zip(part.axes, indices, strict=True))
         value = array.args[0]
-        kept = leaves_its_axis(value, mapping) or is_gathered(value, mapping) or is_shared(value, mapping)
+        kept = (leaves_its_axis(value, mapping) or is_gathered(value, mapping) or is_shared(value, mapping)
+                or is_piece(value, mapping))
         return None if kept else self.substitute(value, mapping)
 
     def apply(self, op: str, *operands: Operand) -> Node:

@@ -255,6 +255,9 @@ def leaves_its_axis(node: Node, mapping: Mapping[Axis, Node]) -> bool:
     return any(target in axes for axes in others)
 
 
+LITTLE = 4              # operations that are rather done again than kept in an array
+
+
 def is_data(index: Node) -> bool:
     """Whether an index names many places by what is read from an array."""
     waiting = [index] if index.axes else []
@@ -279,6 +282,24 @@ def is_gathered(node: Node, mapping: Mapping[Axis, Node]) -> bool:
             seen.add(one)
             waiting += one.args
     return False
+
+
+def is_piece(node: Node, mapping: Mapping[Axis, Node]) -> bool:
+    """Whether new indices take a value that takes work, and that an array keeps, to a literal place.
+
+    It is kept for several of them.
+    """
+    if not any(index.op == "const" for axis, index in mapping.items() if axis in node.axes):
+        return False
+    waiting, work = [node], 0
+    while waiting and work < LITTLE:
+        one = waiting.pop()
+        if one.is_reduction or one.op == "scan":
+            return True
+        if one.op not in ("read", "input", "store", "scatter_add", "call"):
+            work += bool(one.args)
+            waiting += one.args
+    return work >= LITTLE
 
 
 def is_shared(node: Node, mapping: Mapping[Axis, Node]) -> bool:

@@ -118,6 +118,21 @@ def test_the_layers_of_a_network_are_products_that_write_their_gradients_in_plac
     assert "d_W1[:] = 0.0" not in f.value_and_grad.source
 
 
+def blended(w: Any, t: Any, b: Any, g: Any) -> Any:
+    """Points moved by some matrices at once, each with its weight."""
+    return np.sum(w[g][:, :, None] * np.einsum("kpl,ip->ikl", t, b[g]), axis=1)
+
+
+def test_a_sum_of_products_with_sums_is_one_product_in_the_order_of_memory() -> None:
+    args = {"w": "v m", "t": "m 6 d", "b": "v 6", "g": "int n"}
+    f = gradc.compile(blended, args, jit=False)
+    (call,) = calls(f.source)
+    assert re.fullmatch(r"matmul\(\w+\.reshape\(n, 6\*m\), \w+\.reshape\(6\*m, d\), \w+\)", call), call
+    w, t, b, g = RNG.normal(size=(4, 7)), RNG.normal(size=(7, 6, 5)), RNG.normal(size=(4, 6)), RNG.integers(0, 4, 9)
+    np.testing.assert_allclose(f(w, t, b, g), np.einsum("ik,ip,kpl->il", w[g], b[g], t), rtol=1e-12)
+    assert not calls(gradc.compile(blended, {**args, "t": "m 6 3"}, jit=False).source)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_compiled_network_has_the_plain_gradient_for_every_batch(dtype: type) -> None:
     prefix = "float32 " if dtype is np.float32 else ""

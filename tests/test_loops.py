@@ -436,3 +436,49 @@ def test_compiled_carries_give_what_the_text_gives() -> None:
         close(value, plain(str(f.graph.title), {"x": "n"})(x))
         close(found, plain(str(f.graph.title), {"x": "n"}).grad(x))
         close(f.value_and_grad.jit(x)[1], found)
+
+
+def test_what_takes_work_is_computed_once_for_the_axes_that_it_does_not_have() -> None:
+    def costly(a: Any, b: Any, c: Any, x: Any) -> Any:
+        return np.sum((a * b + a * c - b * c) * x, axis=1)
+
+    args = {"a": "m", "b": "m", "c": "m", "x": "n m"}
+    f = gradc.compile(costly, args, jit=False)
+    before, _, inside = f.source.partition("for j in range(n):")
+    assert "b_i * c_i" in before and "c_i" not in inside
+    a, b, c, x = np.arange(5.0), np.full(5, 0.5), np.arange(5.0)**2, np.linspace(0.0, 1.0, 20).reshape(4, 5)
+    np.testing.assert_allclose(f(a, b, c, x), x @ (a * b + a * c - b * c), rtol=1e-12)
+    cheap = gradc.compile(lambda a, b, c, x: np.sum((a - b + c) * x, axis=1), args, jit=False)
+    assert not buffers(cheap.source)
+
+
+@pytest.mark.parametrize(("taken", "kept"), [(range(6), True), (range(3), True), (range(2), False)])
+def test_matrices_that_are_made_together_and_taken_one_by_one_are_one_array(taken: range, kept: bool) -> None:
+    def chain(a: Any, b: Any) -> Any:
+        made = np.matmul(a, b)
+        total = np.eye(4)
+        for k in taken:
+            total = total @ made[k]
+        return total
+
+    f = gradc.compile(chain, {"a": "6 4 4", "b": "6 4 4"}, jit=False)
+    assert ("for k in range(6)" in f.source or "for i in range(6)" in f.source) is kept
+    a, b = np.linspace(-1.0, 1.0, 96).reshape(6, 4, 4), np.cos(np.arange(96.0)).reshape(6, 4, 4)
+    np.testing.assert_allclose(f(a, b), chain(a, b), rtol=1e-12)
+    tangent = f.jvp(a, b, np.sin(a), np.cos(b))
+    np.testing.assert_allclose(tangent, (chain(a + 1e-6 * np.sin(a), b + 1e-6 * np.cos(b))
+                                         - chain(a - 1e-6 * np.sin(a), b - 1e-6 * np.cos(b))) / 2e-6, rtol=1e-6, atol=1e-8)
+    slope = f.vjp(a, b, np.ones((4, 4)))
+    assert np.sum(slope.a * np.sin(a)) + np.sum(slope.b * np.cos(b)) == pytest.approx(np.sum(tangent), rel=1e-10)
+
+
+def test_the_loop_along_memory_goes_around_a_sum_of_few_terms() -> None:
+    def turned(a: Any, r: Any, x: Any) -> Any:
+        return np.sum(a[None] * r[:, :, None] * np.exp(x), axis=1)
+
+    f = gradc.compile(turned, {"a": "7 n", "r": "m 7", "x": "m 7 n"}, jit=False)
+    order = [line.strip() for line in body(f.source).splitlines() if line.strip().startswith("for ")]
+    assert [line.partition(" in ")[2] for line in order] == ["range(m):", "range(n):", "range(7):"]
+    assert not buffers(f.source)
+    a, r, x = np.arange(21.0).reshape(7, 3), np.ones((2, 7)), np.linspace(0.0, 1.0, 42).reshape(2, 7, 3)
+    np.testing.assert_allclose(f(a, r, x), turned(a, r, x), rtol=1e-12)
