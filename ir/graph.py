@@ -175,8 +175,7 @@ class Graph:
             return None
         mapping = dict(zip(part.axes, indices, strict=True))
         value = array.args[0]
-        kept = (leaves_its_axis(value, mapping) or is_gathered(value, mapping) or is_shared(value, mapping)
-                or is_piece(value, mapping))
+        kept = any(rule(value, mapping) for rule in (leaves_its_axis, is_gathered, is_shared, is_piece))
         return None if kept else self.substitute(value, mapping)
 
     def apply(self, op: str, *operands: Operand) -> Node:
