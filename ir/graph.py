@@ -42,8 +42,7 @@ from .nodes import (
     StorePart,
     Vocabulary,
     apart,
-    is_gathered,
-    is_piece,
+    is_kept,
     is_shared,
     leaves_its_axis,
     pack,
@@ -175,9 +174,7 @@ class Graph:
             return None
         mapping = dict(zip(part.axes, indices, strict=True))
         value = array.args[0]
-        kept = (leaves_its_axis(value, mapping) or is_gathered(value, mapping) or is_shared(value, mapping)
-                or is_piece(value, mapping))
-        return None if kept else self.substitute(value, mapping)
+        return None if is_kept(value, mapping) else self.substitute(value, mapping)
 
     def apply(self, op: str, *operands: Operand) -> Node:
         """A pointwise operation of the table; numbers among the operands become constants."""
