@@ -42,8 +42,7 @@ from .nodes import (
     StorePart,
     Vocabulary,
     apart,
-    is_gathered,
-    is_piece,
+    is_kept,
     is_shared,
     leaves_its_axis,
     pack,
@@ -175,8 +174,7 @@ class Graph:
             return None
         mapping = dict(zip(part.axes, indices, strict=True))
         value = array.args[0]
-        kept = any(rule(value, mapping) for rule in (leaves_its_axis, is_gathered, is_shared, is_piece))
-        return None if kept else self.substitute(value, mapping)
+        return None if is_kept(value, mapping) else self.substitute(value, mapping)
 
     def apply(self, op: str, *operands: Operand) -> Node:
         """A pointwise operation of the table; numbers among the operands become constants."""

@@ -255,6 +255,11 @@ def leaves_its_axis(node: Node, mapping: Mapping[Axis, Node]) -> bool:
     return any(target in axes for axes in others)
 
 
+def is_kept(node: Node, mapping: Mapping[Axis, Node]) -> bool:
+    """Whether a value that an array holds is read from it under new indices, and not computed for them."""
+    return any(test(node, mapping) for test in (leaves_its_axis, is_gathered, is_shared, is_piece))
+
+
 LITTLE = 4              # operations that are rather done again than kept in an array
 
 
