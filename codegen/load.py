@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradc.ir.collecting import put_off
 
-from . import accumulate, blocks, cache, special, vector_maths
+from . import accumulate, blocks, cache, scratch, special, vector_maths
 from .results import result_class
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Module:
         entries: functions of the text to compile, callee first.
         results: named tuple classes of the text, with the arguments' own names of their fields in order.
         chunked: functions of the text for a part of a loop, which entries call in loops over `prange`, in threads.
+        buffered: functions of the text whose buffers are to be one block of memory, aligned for vectors.
     """
 
     source: str
@@ -77,6 +78,7 @@ class Module:
     entries: tuple[Entry, ...] = ()
     results: tuple[tuple[str, tuple[str, ...]], ...] = ()
     chunked: tuple[str, ...] = ()
+    buffered: tuple[str, ...] = ()
 
 
 @put_off()
@@ -241,6 +243,7 @@ def _compile(
     accumulate.rewrite(tree)
     worked = [*module.chunked, *(entry.name for entry in module.entries)]
     long_runs = blocks.rewrite(tree, worked) if with_blocks else {}
+    scratch.rewrite(tree, module.buffered)
     namespace = _execute(module, key, filename, tree, replaced).__dict__
     if not long_runs:           # Numba reads the whole text of a function, if it is there
         _show(module, filename)
@@ -429,6 +432,7 @@ def _key(module: Module, *, plain: bool) -> str:
         [(entry.name, entry.argument_types) for entry in module.entries],
         module.results,
         module.chunked,
+        module.buffered,
         plain,
     ]
     if not plain:
@@ -450,7 +454,7 @@ def _own_code() -> list[str]:
     folder = Path(__file__).parent
     digest = hashlib.sha256()
     for name in ("accumulate.py", "block_expressions.py", "block_intrinsic.py", "block_llvm.py", "blocks.py",
-                 "checked.py", "lanes.py", "load.py", "polynomials.py", "results.py", "special.py",
+                 "checked.py", "lanes.py", "load.py", "polynomials.py", "results.py", "scratch.py", "special.py",
                  "vector_kernels.py", "vector_kernels_single.py", "vector_maths.py"):
         digest.update((folder / name).read_bytes())
     package = sys.modules[__name__.partition(".")[0]]

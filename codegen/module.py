@@ -200,7 +200,9 @@ class _ModulePrinter:
         lines = [_docstring(self.header, self.names.renamed), *wanted, *bound, ""]
         lines += [f"\n{text}\n" for text in (*classes, *kernel_text, *texts, *parts)]
         source = "\n".join(lines).replace("\n\n\n\n", "\n\n\n").rstrip() + "\n"
-        return Module(source, helpers, entries, results, tuple(made.name for made in chunked))
+        names = tuple(made.name for made in chunked)
+        own = (*names, f"{self.name}_into" if self.arrays else self.name)
+        return Module(source, helpers, entries, results, names, own if self.printer.program.is_tiled else ())
 
     def _allocating(self, into: str) -> str:
         """The function that makes the result arrays and fills them."""

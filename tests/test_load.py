@@ -323,6 +323,7 @@ def test_division_by_zero_follows_ieee() -> None:
         Module(SAMPLE.source, (), SAMPLE.entries, SAMPLE.results),
         Module(SAMPLE.source, SAMPLE.helpers, SAMPLE.entries[:2], SAMPLE.results),
         Module(SAMPLE.source, SAMPLE.helpers, SAMPLE.entries, (("Gradient", ("x", "l")),)),
+        dataclasses.replace(SAMPLE, buffered=("value_and_grad",)),
     ],
 )
 def test_name_of_an_entry_depends_on_every_part(changed: Module) -> None:

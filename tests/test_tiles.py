@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pytest
 
 import gradc
+from gradc.codegen import scratch
+from gradc.codegen.load import load
 from gradc.ir.interpret import evaluate
 
 RNG = np.random.default_rng(5)
@@ -89,3 +94,32 @@ def test_shallow_loops_and_short_axes_are_not_cut(program: str) -> None:
     shapes = {"X": "n d", "y": "n", "x": "n", "A": "d d", "B": "d d", "C": "d d", "w": "d" if "X" in program else "3"}
     used = {name: text for name, text in shapes.items() if name in program}
     assert "for start in" not in gradc.compile(program, used, jit=False).grad.source
+
+
+def test_buffers_of_tiles_are_one_block_and_begin_with_a_cache_line() -> None:
+    printed = gradc.compile(mixture, MIXTURE, jit=False).value_and_grad.printed
+    assert printed.direct.buffered == ("value_and_grad_into",)
+    tree = ast.parse(printed.direct.source)
+    names = [ast.unparse(found.targets[0]) for found in scratch.buffers(tree.body[-1])]  # type: ignore[arg-type, attr-defined]
+    assert len(names) > 5
+    scratch.rewrite(tree, printed.direct.buffered)
+    assert ast.unparse(tree).count("np.empty(") == 1
+    function = tree.body[-1]
+    assert isinstance(function, ast.FunctionDef)
+    function.body[-1:] = ast.parse(f"return [{', '.join(names)}]").body
+    space: dict[str, Any] = {}
+    exec(compile(ast.fix_missing_locations(tree), "<text>", "exec"), space)
+    arrays = given(MIXTURE, 70)
+    parts = space["value_and_grad_into"](*arrays, *map(np.empty_like, arrays))
+    assert all(part.ctypes.data % 64 == 0 for part in parts)
+    assert not any(np.shares_memory(one, other) for one, other in combinations(parts, 2))
+
+
+def test_the_block_of_buffers_changes_no_bit() -> None:
+    printed = gradc.compile(mixture, MIXTURE).value_and_grad.printed
+    arrays = given(MIXTURE, 130)
+    found = []
+    for module in (printed.module, dataclasses.replace(printed.module, buffered=())):
+        value, slopes = load(module)["value_and_grad"](*arrays)
+        found.append([value, *(slope.tobytes() for slope in slopes)])
+    assert found[0] == found[1]
