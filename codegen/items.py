@@ -268,7 +268,7 @@ class _Builder:
                          part=part) for part, value, guards in parts]
         if node.op == "scatter_add":
             made = []
-            for part in scatter_parts(node.attr, node.args):
+            for part in scatter_parts(node.attr, node.args)[0 if starts_as(node) is None else 1:]:
                 if product is not None and part.value is product.node:
                     continue
                 axes = part_axes(part)
@@ -385,6 +385,23 @@ def _whole(array: Node) -> tuple[StorePart, Node, tuple[Node, ...]]:
     axes = whole_axes(array.shape)
     value = array.graph.read(array, [array.graph.axis(axis) for axis in axes])
     return StorePart(axes, tuple(Dim.of(0) for _ in axes), 0), value, ()
+
+
+def starts_as(node: Node) -> Node | None:
+    """The argument of which an output starts as a copy, where all else is added to it at places that are read."""
+    if node.op != "scatter_add" or all(node is not output for _, output in node.graph.outputs):
+        return None
+    parts = scatter_parts(node.attr, node.args)
+    if len(parts) < 2:
+        return None
+    first, *others = parts
+    if first.guards or first.value.op != "read" or first.value.dtype != node.dtype:
+        return None
+    source, *index = first.value.args
+    if source.op != "input" or source.shape != node.shape or not tuple(index) == first.indices == tuple(
+            map(node.graph.axis, whole_axes(node.shape))):
+        return None
+    return source if all(any(n.op == "read" for n in node.graph.reachable(part.indices)) for part in others) else None
 
 
 def fills(indices: Sequence[Node], shape: Sequence[Dim]) -> bool:

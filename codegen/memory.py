@@ -11,7 +11,7 @@ from gradc.ir.graph import CallAttr, Node
 from gradc.ir.routines import ROUTINES
 
 from .buffers import shared
-from .items import Item
+from .items import Item, starts_as
 from .lower import Home, Program
 from .names import Names, name_of_read
 from .uses import called_routines, covers, has_user_beside, stored_at_once
@@ -87,7 +87,9 @@ class MemoryPrinter(ValuePrinter):
             kind = "empty" if self.plain[node] or node in self.filled else "zeros"
             self.top.append(f"{self.arrays[node]} = np.{kind}({self._shape(node.shape)}{self._dtype(node)})")
         elif not self.plain[node] and node not in self.filled:
-            whole = [f"{self.arrays[node]}[{':' if node.shape else '...'}] = 0.0"]
+            start = starts_as(node)
+            first = "0.0" if start is None else self.variables[start]
+            whole = [f"{self.arrays[node]}[{':' if node.shape else '...'}] = {first}"]
             alone = [chain for chain in self.program.chains if chain.alone and chain.items[0].node is node]
             self.zeroed += alone[0].zeroed(self.arrays[node], self.dims) if alone else whole
 

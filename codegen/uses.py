@@ -11,7 +11,7 @@ from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import Node
 from gradc.ir.routines import ROUTINES
 
-from .items import Item, fills
+from .items import Item, fills, starts_as
 from .lower import Loop, Path, Program, items_of
 
 
@@ -97,7 +97,7 @@ def covers(program: Program, node: Node) -> bool:
     Where a condition on values fails it writes 0.
     """
     items = [i for i in program.homes if i.node is node and i.kind in ("store", "scatter")]
-    if len(items) != 1:
+    if len(items) != 1 or starts_as(node) is not None:
         return False
     item = items[0]
     if item.kind == "store":

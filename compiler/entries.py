@@ -28,6 +28,7 @@ class Entry(NamedTuple):
     block   numbers of the output and of the argument
     row, column  numbers of the elements of both, over `axes`
     guards  the conditions under which there is a value; `shown` are those that need no real number
+    fixed   whether the value and all conditions need none
     """
 
     block: tuple[int, int]
@@ -37,6 +38,7 @@ class Entry(NamedTuple):
     axes: tuple[Axis, ...]
     guards: tuple[Node, ...]
     shown: tuple[Node, ...]
+    fixed: bool
 
 
 class Entries(NamedTuple):
@@ -139,7 +141,7 @@ def _entry(graph: Graph, block: tuple[int, int], part: Part, rows: Sequence[Dim]
     axes = frozenset[Axis]().union(*(node.axes for node in (part.value, *part.indices, *(kept or ()))))
     return Entry(block, part.value, _number(graph, part.indices[:rank], rows), _number(
         graph, part.indices[rank:], columns), tuple(sorted_axes(axes)), (graph.const(False),) if kept is None else kept,
-        shown)
+        shown, len(shown) == len(kept or ()) and not _is_real(graph, part.value))
 
 
 def _is_real(graph: Graph, node: Node) -> bool:
@@ -159,16 +161,19 @@ def _number(graph: Graph, indices: Sequence[Node], shape: Sequence[Dim]) -> Node
 
 
 def pattern_graph(found: Entries) -> tuple[Graph, tuple[str, ...]]:
-    """For each entry its rows, columns and whether there is one, as whole arrays; and the arguments that they read.
+    """For each entry its rows, columns and whether there is one, as whole arrays, and then the values that are fixed.
 
-    Of the conditions that a call checks it keeps those on the same arguments, so on indices.
+    Beside the graph the names of the arguments that are read. Of the conditions that a call checks it keeps those on
+    the same arguments, so on indices.
     """
     shown = [found.graph.all_of(entry.shown) for entry in found.entries]
     pattern, images = _copied(found.graph, [node for entry, condition in zip(found.entries, shown, strict=True)
-                                            for node in (entry.row, entry.column, condition)])
+                                            for node in (entry.row, entry.column, condition)]
+                              + [entry.value for entry in found.entries if entry.fixed])
     needed = _arguments(pattern, images)
     pattern.checks = [check for check in pattern.checks if _arguments(pattern, [check.bad]) <= needed]
     axes = [entry.axes for entry in found.entries for _ in range(3)]
+    axes += [entry.axes for entry in found.entries if entry.fixed]
     pattern.outputs = [(f"place{k}", pattern.store(own, node) if own else node)
                        for k, (own, node) in enumerate(zip(axes, images, strict=True))]
     return pattern, tuple(name for name in pattern.inputs if name in needed)
@@ -179,8 +184,9 @@ class Values(NamedTuple):
 
     value   names of the outputs that are the function's value
     data    names of the outputs that are the data of a matrix
-    added   names of the added arguments: the number of slots of each matrix, the places of all affine entries (for
-            each a first slot and a step along each axis), and an array of slots for each other entry
+    added   names of the added arguments: the number of slots of each matrix, for each matrix with fixed values the sum
+            of these in every slot, the places of all affine entries (for each a first slot and a step along each axis),
+            and an array of slots for each other entry
     """
 
     graph: Graph
@@ -194,21 +200,27 @@ def values_graph(found: Entries, matrices: Mapping[tuple[int, int], int], affine
     """The graph that writes the data of some matrices.
 
     matrices    the number of the matrix in which a block stands
-    affine      for each entry whether its slots are a first one and a step along each axis
+    affine      for each entry that is not fixed whether its slots are a first one and a step along each axis
     with_value  whether the function's value is given too, the work shared
     """
     outputs = found.graph.outputs if with_value else []
+    written = list(zip((entry for entry in found.entries if not entry.fixed), affine, strict=True))
     new, images = _copied(found.graph, [
-        *(node for _, node in outputs), *(node for entry in found.entries for node in (entry.value, *entry.guards))])
+        *(node for _, node in outputs), *(node for entry, _ in written for node in (entry.value, *entry.guards))])
     taken = {*new.inputs, *(name for node in new.inputs.values() for dim in node.shape for name in dim.names()),
              *(key for key, _ in outputs)}
     count = 1 + max(matrices.values(), default=-1)
     sizes = [new.input(free("slots" if count == 1 else f"slots_{k}", taken), "int64") for k in range(count)]
-    steps = Dim.of(sum(1 + len(entry.axes) for entry, plain in zip(found.entries, affine, strict=True) if plain))
-    places = new.input(free("places", taken), "int64", [steps])
+    dtypes = [promoted([found.dtypes[b] for b, m in matrices.items() if m == k]) for k in range(count)]
     parts: list[list[Part]] = [[] for _ in range(count)]
+    for k in sorted({matrices[entry.block] for entry in found.entries if entry.fixed}):
+        dim = Dim.of(sizes[k].attr.name)
+        base = new.input(free("base" if count == 1 else f"base_{k}", taken), dtypes[k], [dim])
+        own = new.axis(Axis(dim, 0))
+        parts[k].append(Part(new.read(base, [own]), (own,)))
+    places = new.input(free("places", taken), "int64", [sum(1 + len(entry.axes) for entry, plain in written if plain)])
     rest, at = iter(images[len(outputs):]), 0
-    for k, (entry, plain) in enumerate(zip(found.entries, affine, strict=True)):
+    for k, (entry, plain) in enumerate(written):
         value, guards = next(rest), tuple(next(rest) for _ in entry.guards)
         index = list(map(new.axis, entry.axes))
         if plain:
@@ -219,9 +231,7 @@ def values_graph(found: Entries, matrices: Mapping[tuple[int, int], int], affine
         else:
             given = new.input(free(f"slot_{k}", taken), "int64", [axis.dim for axis in entry.axes])
             slot = new.read(given, index) if index else given
-        dtype = found.dtypes[entry.block]
-        parts[matrices[entry.block]].append(Part(cast(value, dtype), (slot,), guards))
-    dtypes = [promoted([found.dtypes[b] for b, m in matrices.items() if m == k]) for k in range(count)]
+        parts[matrices[entry.block]].append(Part(cast(value, found.dtypes[entry.block]), (slot,), guards))
     data = [(free("data" if count == 1 else f"data_{k}", taken), new.scatter_add([Dim.of(size.attr.name)], own, dtype))
             for k, (size, own, dtype) in enumerate(zip(sizes, parts, dtypes, strict=True))]
     value_keys = tuple(key for key, _ in outputs)

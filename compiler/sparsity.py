@@ -9,6 +9,7 @@ along each axis, as in most large problems, no array of them is read.
 
 from __future__ import annotations
 
+import copy
 import functools
 import time
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ import numpy as np
 from gradc.codegen.module import Group, safe_fields
 from gradc.codegen.results import result_class
 from gradc.ir.errors import ArgumentError, DerivativeError
-from gradc.ir.graph import Graph
+from gradc.ir.graph import Graph, promoted
 from gradc.ir.interpret import evaluate
 
 from . import arguments
@@ -39,15 +40,20 @@ class Structure(NamedTuple):
     """What is kept for sizes and indices.
 
     shapes  of all arguments, whole numbers as they are; `indices` copies of the arguments that places depend on
-    frames  the matrices
-    slots   for each entry its slots; `steps` a first slot and a step along each axis, or None where these are no rule
+    frames  the matrices; `models` SciPy arrays of them, for copies, `bases` the fixed values of those that have some
+    slots   for each entry that is written its slots; `steps` a first slot and a step along each axis, or None where
+            these are no rule
+    ready   the compiled function and what it takes after the arguments, once they are known
     """
 
     shapes: list[Any]
     indices: dict[int, Any]
     frames: list[Frame]
+    models: list[Any]
+    bases: list[np.ndarray[Any, Any]]
     slots: list[np.ndarray[Any, Any]]
     steps: list[list[int] | None]
+    ready: list[Any]
 
     def holds(self, graph: Graph, values: Sequence[Any]) -> bool:
         """Whether it is that of these arguments."""
@@ -175,7 +181,7 @@ class Sparse:
     @property
     def values(self) -> Function:
         """The Function of the data, which takes an array of slots for each entry after the arguments."""
-        return self._values(tuple(False for _ in self._found[0].entries))
+        return self._values(tuple(False for entry in self._found[0].entries if not entry.fixed))
 
     def _values(self, affine: tuple[bool, ...]) -> Function:
         if affine not in self._compiled:
@@ -202,7 +208,7 @@ class Sparse:
         steps = [number for rule, plain in zip(found.steps, affine, strict=True) if plain for number in rule or ()]
         slots = [array if array.ndim else int(array) for array, plain in zip(found.slots, affine, strict=True)
                  if not plain]
-        return (*(frame.size for frame in found.frames), np.array(steps, np.int64), *slots)
+        return (*(frame.size for frame in found.frames), *found.bases, np.array(steps, np.int64), *slots)
 
     # -- calls --------------------------------------------------------------------------------
 
@@ -215,20 +221,24 @@ class Sparse:
                                   "dense one there")
         values = arguments.normalised(self._function.graph, args)
         found = self._structure(values)
-        large = sum(frame.size for frame in found.frames) >= PLAIN
-        affine = tuple(large and rule is not None for rule in found.steps)
-        run = self._values(affine)
-        given = run(*values, *self._added(found, affine), out=out)
+        if not found.ready:
+            large = sum(frame.size for frame in found.frames) >= PLAIN
+            affine = tuple(large and rule is not None for rule in found.steps)
+            found.ready[:] = self._values(affine), self._added(found, affine)
+        run, added = found.ready
+        given = run(*values, *added, out=out)
         parts = list(given) if len(run.groups) > 1 else [given]
         first = len(parts) - len(found.frames)
-        parts[first:] = map(self._assembled, found.frames, parts[first:])
+        parts[first:] = map(_filled, found.models, parts[first:])
+        if len(parts) == 1:
+            return parts[0]
         keys = [key for group in self.groups for key in group.keys]
         return self._put_together(dict(zip(keys, parts, strict=True)))
 
     def pattern(self, /, *args: Any, **keywords: Any) -> Any:
         """The structure for arguments, True where an entry may be other than 0: sparse arrays of truth values."""
         found = self._structure(arguments.normalised(self._function.graph, arguments.bind(self.args, args, keywords)))
-        parts = [self._assembled(frame, np.ones(frame.size, bool)) for frame in found.frames]
+        parts = [_filled(model, np.ones(model.nnz, bool)) for model in found.models]
         groups = self.groups[1:] if self._with_value else self.groups
         return self._put_together(dict(zip((k for group in groups for k in group.keys), parts, strict=True)), groups)
 
@@ -286,24 +296,41 @@ class Sparse:
             there = there.astype(bool)
             refuse_outside(row, column, there, counts[0][i], counts[1][j])
             members[self._matrix(entry.block)].append((k, (row + tops[0][i], column + tops[1][j], there)))
-        slots: list[Any] = [None] * len(entries.entries)
-        steps: list[Any] = [None] * len(entries.entries)
-        frames = []
+        slots: dict[int, Any] = {}
+        frames, bases, models = [], [], []
+        fixed = dict(zip((k for k, entry in enumerate(entries.entries) if entry.fixed),
+                         places[3 * len(entries.entries):], strict=True))
         for number, (shape, own) in enumerate(zip(shapes, members, strict=True)):
             given = self._given[number] if self._given is not None else None
             frame, found = placed(shape, [place for _, place in own], self._format, given)
             frames.append(frame)
-            for (k, (_, _, there)), one in zip(own, found, strict=True):
-                slots[k], steps[k] = one, steps_of(one) if there.all() else None
-        names = list(graph.inputs)
-        return Structure(_shapes(graph, values), {names.index(name): np.array(values[names.index(name)])
-                                                  for name in read}, frames, slots, steps)
+            slots |= {k: one for (k, _), one in zip(own, found, strict=True)}
+            dtype = promoted([entries.dtypes[b] for b in entries.dtypes if self._matrix(b) == number])
+            models.append(self._assembled(frame, np.zeros(frame.size, dtype)))
+            if any(k in fixed for k, _ in own):
+                bases.append(np.zeros(frame.size, dtype))
+                for k, (_, _, there) in own:
+                    if k in fixed:
+                        np.add.at(bases[-1], slots[k][there], np.broadcast_to(fixed[k], there.shape)[there])
+        written = [k for k, entry in enumerate(entries.entries) if not entry.fixed]
+        whole = {k: there.all() for own in members for k, (_, _, there) in own}
+        steps = [steps_of(slots[k]) if whole[k] else None for k in written]
+        numbers = map(list(graph.inputs).index, read)
+        return Structure(_shapes(graph, values), {k: np.array(values[k]) for k in numbers}, frames, models,
+                         bases, [slots[k] for k in written], steps, [])
 
     def __repr__(self) -> str:
         return f"<gradc sparse {self._owner.__name__}({', '.join(self.args)})>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return rebuild, (self._owner, self._format, self._stacked, self._given)
+
+
+def _filled(model: Any, data: Any) -> Any:
+    """A matrix of the same structure, which it shares, with other data."""
+    made = copy.copy(model)
+    made.data = data
+    return made
 
 
 def rebuild(owner: Function, format: str, stacked: bool, given: Any) -> Sparse:
