@@ -11,6 +11,7 @@ Of a Hessian what stands below the diagonal is computed and added to both slots,
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -179,13 +180,16 @@ def pattern_graph(found: Entries) -> tuple[Graph, tuple[str, ...]]:
     return pattern, tuple(name for name in pattern.inputs if name in needed)
 
 
+Rule = tuple[int | None, ...]           # the first slot of an entry and a step along each axis; None: told at run time
+
+
 class Values(NamedTuple):
     """The graph of the values of matrices: its outputs, and what it takes after the arguments.
 
     value   names of the outputs that are the function's value
     data    names of the outputs that are the data of a matrix
     added   names of the added arguments: the number of slots of each matrix, for each matrix with fixed values the sum
-            of these in every slot, the places of all affine entries (for each a first slot and a step along each axis),
+            of these in every slot, what the rules of slots leave out,
             and an array of slots for each other entry
     """
 
@@ -195,12 +199,12 @@ class Values(NamedTuple):
     added: tuple[str, ...]
 
 
-def values_graph(found: Entries, matrices: Mapping[tuple[int, int], int], affine: Sequence[bool], *,
+def values_graph(found: Entries, matrices: Mapping[tuple[int, int], int], affine: Sequence[Rule | None], *,
                  with_value: bool) -> Values:
     """The graph that writes the data of some matrices.
 
     matrices    the number of the matrix in which a block stands
-    affine      for each entry that is not fixed whether its slots are a first one and a step along each axis
+    affine      for each entry that is not fixed its rule, None where there is none
     with_value  whether the function's value is given too, the work shared
     """
     outputs = found.graph.outputs if with_value else []
@@ -218,16 +222,17 @@ def values_graph(found: Entries, matrices: Mapping[tuple[int, int], int], affine
         base = new.input(free("base" if count == 1 else f"base_{k}", taken), dtypes[k], [dim])
         own = new.axis(Axis(dim, 0))
         parts[k].append(Part(new.read(base, [own]), (own,)))
-    places = new.input(free("places", taken), "int64", [sum(1 + len(entry.axes) for entry, plain in written if plain)])
-    rest, at = iter(images[len(outputs):]), 0
-    for k, (entry, plain) in enumerate(written):
+    told = sum(number is None for _, rule in written for number in rule or ())
+    places = new.input(free("places", taken), "int64", [told])
+    rest, following = iter(images[len(outputs):]), itertools.count()
+    for k, (entry, rule) in enumerate(written):
         value, guards = next(rest), tuple(next(rest) for _ in entry.guards)
         index = list(map(new.axis, entry.axes))
-        if plain:
-            slot = new.read(places, [at])
-            for step, own in enumerate(index, at + 1):
-                slot = slot + new.read(places, [step]) * own
-            at += 1 + len(index)
+        if rule is not None:
+            slot, *steps = (new.read(places, [next(following)]) if number is None else new.const(number)
+                            for number in rule)
+            for step, own in zip(steps, index, strict=True):
+                slot = slot + step * own
         else:
             given = new.input(free(f"slot_{k}", taken), "int64", [axis.dim for axis in entry.axes])
             slot = new.read(given, index) if index else given

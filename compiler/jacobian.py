@@ -233,7 +233,7 @@ def _units(graph: Graph, array: Node) -> tuple[list[Axis], Node]:
 
 def _collected(graph: Graph, adjoints: Mapping[Node, Node], place: tuple[Node, ...], guards: tuple[Node, ...],
                held: Sequence[Axis]) -> dict[Node, list[Part]]:
-    return {argument: [_renamed(graph, entry, held) for entry in _entries(
+    return {argument: [_renamed(graph, at_once(graph, entry, held), held) for entry in _entries(
         graph, argument, adjoint, place, guards, held)] for argument, adjoint in adjoints.items()}
 
 
@@ -274,7 +274,11 @@ def _substituted(graph: Graph, part: Part, mapping: Mapping[Axis, Node]) -> Part
 
 def _assembled(graph: Graph, output: Node, argument: Node, parts: Sequence[Part]) -> Block:
     dtype = promoted([output.dtype if output.dtype.startswith("float") else "float64", argument.dtype])
-    parts = [at_once(graph, part._replace(value=cast(part.value, dtype))) for part in parts]
+    merged: dict[tuple[Any, ...], Part] = {}
+    for part in (at_once(graph, part._replace(value=cast(part.value, dtype))) for part in parts):
+        key = (part.indices, part.guards, part_axes(part))      # what goes to one place goes there at once
+        merged[key] = part if key not in merged else part._replace(value=merged[key].value + part.value)
+    parts = list(merged.values())
     shape = (*output.shape, *argument.shape)
     if shape:
         return Block(graph.scatter_add(shape, parts, dtype), parts)
@@ -284,9 +288,9 @@ def _assembled(graph: Graph, output: Node, argument: Node, parts: Sequence[Part]
     return Block(node, parts)
 
 
-def at_once(graph: Graph, part: Part) -> Part:
-    """The part without axes on which a condition leaves one point."""
-    for axis in sorted_axes(part_axes(part)):
+def at_once(graph: Graph, part: Part, held: Sequence[Axis] = ()) -> Part:
+    """The part without axes on which a condition leaves one point; the held ones stay if they can."""
+    for axis in sorted(sorted_axes(part_axes(part)), key=lambda axis: axis in held):
         found = pinned(axis, part.guards)
         if found is not None:
             point, guards = found

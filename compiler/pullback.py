@@ -300,11 +300,45 @@ def _store(graph: Graph, y: Node, y_: Node, active: Mapping[Node, Any], held: Se
     for k, (part, value, conditions) in enumerate(parts):
         if value in active:
             visible = without([later for later in parts[k + 1:] if not apart(part, later[0])])
-            index = [graph.axis(a) + graph.dim(o) for a, o in zip(part.axes, part.offsets, strict=True)]
-            element = graph.read(visible, (*index, *map(graph.axis, held)), conditions)
-            yield Pulled(value, element, frozenset(conditions), frozenset(part.axes))
+            index = [graph.dim(o) if a.dim.constant == 1 else graph.axis(a) + graph.dim(o)
+                     for a, o in zip(part.axes, part.offsets, strict=True)]
+            terms = _terms(graph, visible, index, held) if held and visible.op == "scatter_add" else None
+            if terms is None:
+                terms = [(graph.read(visible, (*index, *map(graph.axis, held)), conditions), [])]
+            for element, where in terms:
+                yield Pulled(value, element, frozenset((*conditions, *where)), frozenset(part.axes))
     if y.attr.base and y.args[0] in active:
         yield Pulled(y.args[0], without(parts), frozenset(), frozenset())
+
+
+def _terms(graph: Graph, scatter: Node, index: Sequence[Node], held: Sequence[Axis]) -> list[
+        tuple[Node, list[Node]]] | None:
+    """An element of a scatter as terms, each with the conditions under which it goes there; None if they are sums.
+
+    A row of a Jacobian reaches few elements of an array, and the conditions say which: the held axes are in them.
+    """
+    found = []
+    for value, places, guards in scatter_parts(scatter.attr, scatter.args):
+        mapping: dict[Axis, Node] = {}
+        rest: list[tuple[Node, Node]] = []
+        where: list[Node] = []
+        for place, at, dim in zip(places, index, scatter.shape, strict=False):
+            if place.op == "axis" and place.attr not in held and place.attr not in mapping:
+                mapping[place.attr] = at
+                if place.attr.dim != dim:                       # its own dimension may be shorter
+                    where.append(graph.ops.less(at, graph.dim(place.attr.dim)))
+            else:
+                rest.append((place, at))
+        own = frozenset[Axis]().union(value.axes, *(node.axes for node in (*places, *guards)))
+        if not own.difference(held) <= mapping.keys():
+            return None
+        moved, *others = graph.substitute_all((value, *guards, *(place for place, _ in rest)), mapping)
+        where += others[:len(guards)]
+        where += [graph.ops.eq(at, place) for (_, at), place in zip(rest, others[len(guards):], strict=True)]
+        kept = graph.conjunction(where)
+        if kept is not None:
+            found.append((moved, list(kept)))
+    return found
 
 
 def array_adjoint(graph: Graph, array: Node, cotangents: Sequence[Node],

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -24,7 +25,9 @@ from gradc.ir.graph import Graph, promoted
 from gradc.ir.interpret import evaluate
 
 from . import arguments
-from .entries import Entries, hessian_entries, jacobian_entries, pattern_graph, values_graph
+from .entries import Entries, Rule, hessian_entries, jacobian_entries, pattern_graph, values_graph
+from .passes import refine
+from .per_element import Pair, pairs, per_element
 from .slots import Frame, Places, frame_of, placed, refuse_outside, steps_of
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 OWNERS = ("jacobian", "hessian", "value_and_jacobian")
 KEPT = 8                # structures
+LITERAL = 64            # steps up to which they stand in the text: those of a row's entries, which no size changes
 PLAIN = 4096            # slots from which on a compilation of its own for steps in place of arrays is worth while
 
 
@@ -97,7 +101,7 @@ class Sparse:
         self._owner, self._function = owner, owner.primal
         self._format, self._stacked, self._given, self._source = format, stacked, given, source
         self._structures: list[Structure] = []
-        self._compiled: dict[tuple[bool, ...], Function] = {}
+        self._compiled: dict[tuple[tuple[Rule | None, ...], tuple[Pair, ...]], Function] = {}
         self.__name__ = "sparse"
 
     # -- what it is ---------------------------------------------------------------------------
@@ -181,17 +185,19 @@ class Sparse:
     @property
     def values(self) -> Function:
         """The Function of the data, which takes an array of slots for each entry after the arguments."""
-        return self._values(tuple(False for entry in self._found[0].entries if not entry.fixed))
+        return self._values(tuple(None for entry in self._found[0].entries if not entry.fixed))
 
-    def _values(self, affine: tuple[bool, ...]) -> Function:
-        if affine not in self._compiled:
+    def _values(self, affine: tuple[Rule | None, ...], fewer: tuple[Pair, ...] = ()) -> Function:
+        """Compiled for the entries whose slots are a rule, and for elements that are fewer than places gather them."""
+        if (affine, fewer) not in self._compiled:
             start, entries = time.perf_counter(), self._found[0]
             blocks = [(i, j) for i in range(len(entries.rows)) for j in range(len(entries.columns))]
             found = values_graph(entries, {block: self._matrix(block) for block in blocks}, affine,
                                  with_value=self._with_value)
             groups = [Group((key,)) for key in (*found.value, *found.data)]
-            self._compiled[affine] = self._function._made("values", found.graph, groups, cast("Function", self), start)
-        return self._compiled[affine]
+            graph = per_element(refine(found.graph), fewer) if fewer else found.graph
+            self._compiled[affine, fewer] = self._function._made("values", graph, groups, cast("Function", self), start)
+        return self._compiled[affine, fewer]
 
     def places(self, /, *args: Any, **keywords: Any) -> tuple[Any, ...]:
         """What `values` takes after these arguments: the number of slots of each matrix, and the slots of the entries.
@@ -202,12 +208,13 @@ class Sparse:
         array([2., 4.])
         """
         found = self._structure(arguments.normalised(self._function.graph, arguments.bind(self.args, args, keywords)))
-        return self._added(found, tuple(False for _ in found.slots))
+        return self._added(found, tuple(None for _ in found.slots))
 
-    def _added(self, found: Structure, affine: tuple[bool, ...]) -> tuple[Any, ...]:
-        steps = [number for rule, plain in zip(found.steps, affine, strict=True) if plain for number in rule or ()]
-        slots = [array if array.ndim else int(array) for array, plain in zip(found.slots, affine, strict=True)
-                 if not plain]
+    def _added(self, found: Structure, affine: tuple[Rule | None, ...]) -> tuple[Any, ...]:
+        steps = [number for known, rule in zip(found.steps, affine, strict=True) if rule is not None
+                 for number, told in zip(known or (), rule, strict=True) if told is None]
+        slots = [array if array.ndim else int(array) for array, rule in zip(found.slots, affine, strict=True)
+                 if rule is None]
         return (*(frame.size for frame in found.frames), *found.bases, np.array(steps, np.int64), *slots)
 
     # -- calls --------------------------------------------------------------------------------
@@ -223,8 +230,11 @@ class Sparse:
         found = self._structure(values)
         if not found.ready:
             large = sum(frame.size for frame in found.frames) >= PLAIN
-            affine = tuple(large and rule is not None for rule in found.steps)
-            found.ready[:] = self._values(affine), self._added(found, affine)
+            affine = tuple(tuple(n if abs(n) <= LITERAL else None for n in rule) if large and rule is not None else None
+                           for rule in found.steps)
+            sizes = arguments.check_dimensions(self._function.graph, values)
+            fewer = tuple(pair for pair in pairs(self._found[0].graph) if _is_fewer(pair, sizes)) if large else ()
+            found.ready[:] = self._values(affine, fewer), self._added(found, affine)
         run, added = found.ready
         given = run(*values, *added, out=out)
         parts = list(given) if len(run.groups) > 1 else [given]
@@ -324,6 +334,12 @@ class Sparse:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return rebuild, (self._owner, self._format, self._stacked, self._given)
+
+
+def _is_fewer(pair: Pair, sizes: Mapping[str, int]) -> bool:
+    """Whether elements that are gathered are at most half of the places that gather them."""
+    element, places = pair
+    return 2 * element.evaluate(sizes) <= math.prod(dim.evaluate(sizes) for dim in places)
 
 
 def _filled(model: Any, data: Any) -> Any:

@@ -275,15 +275,15 @@ def is_data(index: Node) -> bool:
 
 
 def is_gathered(node: Node, mapping: Mapping[Axis, Node]) -> bool:
-    """Whether new indices take a value for which something is summed to places that data name."""
+    """Whether new indices take a value that is summed, or a function's, to places that data name."""
     if not any(is_data(mapping[axis]) for axis in node.axes if axis in mapping):
         return False
     waiting, seen = [node], set()
     while waiting:
         one = waiting.pop()
-        if one.is_reduction or one.op == "scan":
+        if one.is_reduction or one.op == "scan" or (one.op in OPERATIONS and OPERATIONS[one.op].imports):
             return True
-        if one not in seen:
+        if one not in seen and not one.is_array:
             seen.add(one)
             waiting += one.args
     return False

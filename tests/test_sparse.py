@@ -354,3 +354,51 @@ def test_sparse_values_are_called_in_compiled_code() -> None:
         return np.max(inner(x, *places))
 
     assert largest(x, places) == J(x).data.max()
+
+
+# -- work on gathered values ---------------------------------------------------------------------------
+
+
+def turned(angle: Any, x: Any, which: Any) -> Any:
+    return np.sin(angle[which]) * x + np.exp(-angle[which] ** 2)
+
+
+def test_work_on_gathered_values_is_done_once_for_each_where_they_are_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradc.compiler.sparsity.PLAIN", 8)
+    f = gradc.compile(turned, {"angle": "n", "x": "p", "which": "int p"}, jit=False)
+    derivative = f.jacobian.sparse.stacked
+    x, which = np.linspace(0.0, 1.0, 9), np.arange(9) % 3
+    for angle, once in ((np.array([0.3, -0.2, 0.9]), True), (np.linspace(-1.0, 1.0, 7), False)):
+        found = derivative(angle, x, which).toarray()
+        dense = f.jacobian(angle, x, which)
+        close(found, np.hstack([dense.angle, dense.x]))
+        (run, _) = next(s.ready for s in derivative._structures if s.shapes[0] == angle.shape)
+        body = run.source[run.source.index("def values_into"):]
+        before, _, after = body.rpartition("for i in range(p):")
+        assert ("sin(" in before, "sin(" in after) == (once, not once)
+
+
+def test_values_that_depend_on_two_gathered_elements_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradc.compiler.sparsity.PLAIN", 1)
+
+    def distances(x: Any, one: Any, other: Any) -> Any:
+        return np.sqrt((x[one] - x[other]) ** 2 + 1.0) * np.exp(x[one])
+
+    f = gradc.compile(distances, {"x": "n", "one": "int p", "other": "int p"}, jit=False)
+    x, one, other = np.array([0.5, -1.0]), np.array([0, 1, 1, 0, 0]), np.array([1, 0, 1, 0, 1])
+    close(f.jacobian.sparse(x, one, other).toarray(), f.jacobian(x, one, other))
+
+
+def test_a_row_goes_through_an_array_that_is_put_together_of_parts() -> None:
+    f = gradc.compile(lambda x, y: np.sum(np.cross(x, y)[:, :2] * x[:, :1], axis=1), {"x": "n 3", "y": "n 3"}, jit=False)
+    drawn = np.random.default_rng(5).normal(size=(2, 4, 3))
+    pattern = f.jacobian.pattern(*drawn)
+    for block, dense, sparse_block in zip(pattern, f.jacobian(*drawn), f.jacobian.sparse(*drawn), strict=True):
+        rows, columns = block.nonzero()
+        assert np.array_equal(rows, columns // 3)
+        close(sparse_block.toarray(), dense.reshape(4, 12))
+
+
+def test_entries_of_one_place_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = gradc.compile(lambda x: np.cumsum([0.0]) + x[0] * np.stack([x, x**2])[:, 0] + x, {"x": "1"}, jit=False)
+    close(f.jacobian.sparse([2.0]).toarray(), f.jacobian([2.0]))

@@ -37,7 +37,7 @@ def projected(np: Any, camera: Any, point: Any) -> tuple[Any, Any]:
     return u * scale + u0, v * scale + v0
 
 
-# -- gradc: the Jacobian of each observation; the sparse Jacobian of all is to come -----------------
+# -- gradc: the sparse Jacobian of all observations, and that of each in the user's own loop -----------
 
 NAMES = ["rx", "ry", "rz", "cx", "cy", "cz", "f", "u0", "v0", "k1", "k2", "px", "py", "pz", "w"]
 FORMULA = """
@@ -60,44 +60,52 @@ scale = f * (1 + k1*r + k2*r**2)
 COMPONENTS = ("w * (u*scale + u0 - seen_u)", "w * (v*scale + v0 - seen_v)")
 
 
-def written(cameras, points, w, seen, cotangent):
-    """The residuals of all observations, from what each of them sees, times a cotangent, summed."""
-    r, centre, k = cameras[:, :3], cameras[:, 3:6], cameras[:, 9:]
+def written(cameras, points, w, seen, camera_of, point_of):
+    """The residuals of all observations, and those of their weights."""
+    camera = cameras[camera_of]
+    r, centre, k = camera[:, :3], camera[:, 3:6], camera[:, 9:]
     theta = np.sqrt(np.sum(r**2, axis=1, keepdims=True))
     axis = r / theta
-    p = points - centre
+    p = points[point_of] - centre
     along = np.sum(axis * p, axis=1, keepdims=True) * (1 - np.cos(theta))
     turned = p * np.cos(theta) + np.cross(axis, p) * np.sin(theta) + axis * along
     u = turned[:, :2] / turned[:, 2:]
     r2 = np.sum(u**2, axis=1, keepdims=True)
-    image = cameras[:, 6:7] * u * (1 + k[:, :1] * r2 + k[:, 1:] * r2**2) + cameras[:, 7:9]
-    return np.sum(cotangent * w[:, None] * (image - seen))
+    image = camera[:, 6:7] * u * (1 + k[:, :1] * r2 + k[:, 1:] * r2**2) + camera[:, 7:9]
+    return w[:, None] * (image - seen), 1 - w**2
 
 
-def in_gradc_by_arrays(case: Case) -> Calls:
-    """The gradient by what each observation sees, once for each component: the rows of the Jacobian."""
+def in_order(case: Case) -> Any:
+    """The sparse array of the benchmark's own order: it holds the derivatives that are 0 too."""
+    from scipy import sparse
+
+    cameras, points, w, _, camera_of, point_of = case.inputs
+    p, first = len(w), cameras.size
+    columns = np.concatenate(
+        [
+            camera_of[:, None] * CAMERA + np.arange(CAMERA),
+            first + point_of[:, None] * 3 + np.arange(3),
+            first + points.size + np.arange(p)[:, None],
+        ],
+        axis=1,
+    )
+    indices = np.concatenate([np.repeat(columns, 2, axis=0).ravel(), columns[:, -1]])
+    starts = np.concatenate([np.arange(0, 30 * p + 1, ROW), 30 * p + 1 + np.arange(p)])
+    return sparse.csr_array((np.ones(31 * p), indices, starts), shape=(3 * p, first + points.size + p))
+
+
+def in_gradc_sparse(case: Case) -> Calls:
+    """Values and sparse Jacobian of the residuals as one writes them in NumPy."""
     import gradc
 
-    cameras, points, w, seen, camera_of, point_of = case.inputs
-    f = gradc.compile(
-        written,
-        {"cameras": "p 11", "points": "p 3", "w": "p", "seen": "p 2", "cotangent": "2"},
-        wrt=("cameras", "points", "w"),
-    )
-    values = np.empty(31 * len(w))
-    rows = values[: 30 * len(w)].reshape(-1, 2, ROW)
+    args = {"cameras": "n 11", "points": "m 3", "w": "p", "seen": "p 2", "camera_of": "int p", "point_of": "int p"}
+    f = gradc.compile(written, args, wrt=("cameras", "points", "w"))
+    jacobian = f.value_and_jacobian.sparse.stacked.within(in_order(case))
 
-    def jacobian() -> Any:
-        given = cameras[camera_of], points[point_of], w, seen
-        residuals = np.empty((len(w), 2))
-        for at, cotangent in enumerate(np.eye(2)):
-            d = f.grad(*given, cotangent)
-            rows[:, at, :11], rows[:, at, 11:14], rows[:, at, 14] = d.cameras, d.points, d.w
-            residuals[:, at] = w * d.w
-        values[30 * len(w) :] = -2 * w
-        return (residuals, 1 - w**2), values
+    def parts(result: Any) -> Any:
+        return result[0], result[1].data
 
-    return Calls(None, Call(jacobian, ()))
+    return Calls(Call(f, case.inputs), Call(jacobian, case.inputs), parts=parts)
 
 
 def in_gradc_by_scalars(case: Case) -> Calls:
@@ -330,7 +338,7 @@ def case(size: str) -> Case:
         inputs=data(size),
         loops=ba_by_hand.LOOPS,
         forms={
-            "gradc": {"NumPy": in_gradc_by_arrays, "formula in a loop": in_gradc_by_scalars},
+            "gradc": {"NumPy, sparse": in_gradc_sparse, "formula in a loop": in_gradc_by_scalars},
             "by hand (C)": {name: lambda case, flags=flags: in_c(case, *flags) for name, flags in FLAGS.items()},
             "JAX": {
                 "columns": lambda case: in_jax(case, by_columns=True),
