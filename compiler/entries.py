@@ -11,7 +11,6 @@ Of a Hessian what stands below the diagonal is computed and added to both slots,
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -180,16 +179,13 @@ def pattern_graph(found: Entries) -> tuple[Graph, tuple[str, ...]]:
     return pattern, tuple(name for name in pattern.inputs if name in needed)
 
 
-Rule = tuple[int | None, ...]           # the first slot of an entry and a step along each axis; None: told at run time
-
-
 class Values(NamedTuple):
     """The graph of the values of matrices: its outputs, and what it takes after the arguments.
 
     value   names of the outputs that are the function's value
     data    names of the outputs that are the data of a matrix
     added   names of the added arguments: the number of slots of each matrix, for each matrix with fixed values the sum
-            of these in every slot, what the rules of slots leave out,
+            of these in every slot, the places of all affine entries (for each a first slot and a step along each axis),
             and an array of slots for each other entry
     """
 
@@ -199,16 +195,17 @@ class Values(NamedTuple):
     added: tuple[str, ...]
 
 
-def values_graph(found: Entries, matrices: Mapping[tuple[int, int], int], affine: Sequence[Rule | None], *,
-                 with_value: bool) -> Values:
+def values_graph(found: Entries, matrices: Mapping[tuple[int, int], int], affine: Sequence[bool], *,
+                 with_value: bool, kept: bool) -> Values:
     """The graph that writes the data of some matrices.
 
     matrices    the number of the matrix in which a block stands
-    affine      for each entry that is not fixed its rule, None where there is none
+    affine      for each entry whether its slots are a first one and a step along each axis
+    kept        whether the values of fixed entries are given, added up, and not computed again
     with_value  whether the function's value is given too, the work shared
     """
     outputs = found.graph.outputs if with_value else []
-    written = list(zip((entry for entry in found.entries if not entry.fixed), affine, strict=True))
+    written = [(entry, plain) for entry, plain in zip(found.entries, affine, strict=True) if not (kept and entry.fixed)]
     new, images = _copied(found.graph, [
         *(node for _, node in outputs), *(node for entry, _ in written for node in (entry.value, *entry.guards))])
     taken = {*new.inputs, *(name for node in new.inputs.values() for dim in node.shape for name in dim.names()),
@@ -217,22 +214,21 @@ def values_graph(found: Entries, matrices: Mapping[tuple[int, int], int], affine
     sizes = [new.input(free("slots" if count == 1 else f"slots_{k}", taken), "int64") for k in range(count)]
     dtypes = [promoted([found.dtypes[b] for b, m in matrices.items() if m == k]) for k in range(count)]
     parts: list[list[Part]] = [[] for _ in range(count)]
-    for k in sorted({matrices[entry.block] for entry in found.entries if entry.fixed}):
+    for k in sorted({matrices[entry.block] for entry in found.entries if kept and entry.fixed}):
         dim = Dim.of(sizes[k].attr.name)
         base = new.input(free("base" if count == 1 else f"base_{k}", taken), dtypes[k], [dim])
         own = new.axis(Axis(dim, 0))
         parts[k].append(Part(new.read(base, [own]), (own,)))
-    told = sum(number is None for _, rule in written for number in rule or ())
-    places = new.input(free("places", taken), "int64", [told])
-    rest, following = iter(images[len(outputs):]), itertools.count()
-    for k, (entry, rule) in enumerate(written):
+    places = new.input(free("places", taken), "int64", [sum(1 + len(entry.axes) for entry, plain in written if plain)])
+    rest, at = iter(images[len(outputs):]), 0
+    for k, (entry, plain) in enumerate(written):
         value, guards = next(rest), tuple(next(rest) for _ in entry.guards)
         index = list(map(new.axis, entry.axes))
-        if rule is not None:
-            slot, *steps = (new.read(places, [next(following)]) if number is None else new.const(number)
-                            for number in rule)
-            for step, own in zip(steps, index, strict=True):
-                slot = slot + step * own
+        if plain:
+            slot = new.read(places, [at])
+            for step, own in enumerate(index, at + 1):
+                slot = slot + new.read(places, [step]) * own
+            at += 1 + len(index)
         else:
             given = new.input(free(f"slot_{k}", taken), "int64", [axis.dim for axis in entry.axes])
             slot = new.read(given, index) if index else given

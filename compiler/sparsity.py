@@ -25,7 +25,7 @@ from gradc.ir.graph import Graph, promoted
 from gradc.ir.interpret import evaluate
 
 from . import arguments
-from .entries import Entries, Rule, hessian_entries, jacobian_entries, pattern_graph, values_graph
+from .entries import Entries, hessian_entries, jacobian_entries, pattern_graph, values_graph
 from .passes import refine
 from .per_element import Pair, pairs, per_element
 from .slots import Frame, Places, frame_of, placed, refuse_outside, steps_of
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 OWNERS = ("jacobian", "hessian", "value_and_jacobian")
 KEPT = 8                # structures
-LITERAL = 64            # steps up to which they stand in the text: those of a row's entries, which no size changes
+MOST_KEPT = 2**17       # slots up to which fixed values are copied: a larger array would come from memory
 PLAIN = 4096            # slots from which on a compilation of its own for steps in place of arrays is worth while
 
 
@@ -45,7 +45,7 @@ class Structure(NamedTuple):
 
     shapes  of all arguments, whole numbers as they are; `indices` copies of the arguments that places depend on
     frames  the matrices; `models` SciPy arrays of them, for copies, `bases` the fixed values of those that have some
-    slots   for each entry that is written its slots; `steps` a first slot and a step along each axis, or None where
+    slots   for each entry its slots; `steps` a first slot and a step along each axis, or None where
             these are no rule
     ready   the compiled function and what it takes after the arguments, once they are known
     """
@@ -101,7 +101,7 @@ class Sparse:
         self._owner, self._function = owner, owner.primal
         self._format, self._stacked, self._given, self._source = format, stacked, given, source
         self._structures: list[Structure] = []
-        self._compiled: dict[tuple[tuple[Rule | None, ...], tuple[Pair, ...]], Function] = {}
+        self._compiled: dict[tuple[tuple[bool, ...], tuple[Pair, ...], bool], Function] = {}
         self.__name__ = "sparse"
 
     # -- what it is ---------------------------------------------------------------------------
@@ -185,19 +185,20 @@ class Sparse:
     @property
     def values(self) -> Function:
         """The Function of the data, which takes an array of slots for each entry after the arguments."""
-        return self._values(tuple(None for entry in self._found[0].entries if not entry.fixed))
+        return self._values(tuple(False for _ in self._found[0].entries))
 
-    def _values(self, affine: tuple[Rule | None, ...], fewer: tuple[Pair, ...] = ()) -> Function:
+    def _values(self, affine: tuple[bool, ...], fewer: tuple[Pair, ...] = (), *, kept: bool = False) -> Function:
         """Compiled for the entries whose slots are a rule, and for elements that are fewer than places gather them."""
-        if (affine, fewer) not in self._compiled:
+        key = affine, fewer, kept
+        if key not in self._compiled:
             start, entries = time.perf_counter(), self._found[0]
             blocks = [(i, j) for i in range(len(entries.rows)) for j in range(len(entries.columns))]
             found = values_graph(entries, {block: self._matrix(block) for block in blocks}, affine,
-                                 with_value=self._with_value)
+                                 with_value=self._with_value, kept=kept)
             groups = [Group((key,)) for key in (*found.value, *found.data)]
             graph = per_element(refine(found.graph), fewer) if fewer else found.graph
-            self._compiled[affine, fewer] = self._function._made("values", graph, groups, cast("Function", self), start)
-        return self._compiled[affine, fewer]
+            self._compiled[key] = self._function._made("values", graph, groups, cast("Function", self), start)
+        return self._compiled[key]
 
     def places(self, /, *args: Any, **keywords: Any) -> tuple[Any, ...]:
         """What `values` takes after these arguments: the number of slots of each matrix, and the slots of the entries.
@@ -208,14 +209,16 @@ class Sparse:
         array([2., 4.])
         """
         found = self._structure(arguments.normalised(self._function.graph, arguments.bind(self.args, args, keywords)))
-        return self._added(found, tuple(None for _ in found.slots))
+        return self._added(found, tuple(False for _ in found.slots), kept=False)
 
-    def _added(self, found: Structure, affine: tuple[Rule | None, ...]) -> tuple[Any, ...]:
-        steps = [number for known, rule in zip(found.steps, affine, strict=True) if rule is not None
-                 for number, told in zip(known or (), rule, strict=True) if told is None]
-        slots = [array if array.ndim else int(array) for array, rule in zip(found.slots, affine, strict=True)
-                 if rule is None]
-        return (*(frame.size for frame in found.frames), *found.bases, np.array(steps, np.int64), *slots)
+    def _added(self, found: Structure, affine: tuple[bool, ...], *, kept: bool) -> tuple[Any, ...]:
+        written = [not (kept and entry.fixed) for entry in self._found[0].entries]
+        steps = [number for rule, plain, own in zip(found.steps, affine, written, strict=True) if plain and own
+                 for number in rule or ()]
+        slots = [array if array.ndim else int(array) for array, plain, own in zip(
+            found.slots, affine, written, strict=True) if own and not plain]
+        bases = found.bases if kept else []
+        return (*(frame.size for frame in found.frames), *bases, np.array(steps, np.int64), *slots)
 
     # -- calls --------------------------------------------------------------------------------
 
@@ -230,11 +233,11 @@ class Sparse:
         found = self._structure(values)
         if not found.ready:
             large = sum(frame.size for frame in found.frames) >= PLAIN
-            affine = tuple(tuple(n if abs(n) <= LITERAL else None for n in rule) if large and rule is not None else None
-                           for rule in found.steps)
+            affine = tuple(large and rule is not None for rule in found.steps)
             sizes = arguments.check_dimensions(self._function.graph, values)
             fewer = tuple(pair for pair in pairs(self._found[0].graph) if _is_fewer(pair, sizes)) if large else ()
-            found.ready[:] = self._values(affine, fewer), self._added(found, affine)
+            kept = sum(frame.size for frame in found.frames) <= MOST_KEPT
+            found.ready[:] = self._values(affine, fewer, kept=kept), self._added(found, affine, kept=kept)
         run, added = found.ready
         given = run(*values, *added, out=out)
         parts = list(given) if len(run.groups) > 1 else [given]
@@ -322,12 +325,12 @@ class Sparse:
                 for k, (_, _, there) in own:
                     if k in fixed:
                         np.add.at(bases[-1], slots[k][there], np.broadcast_to(fixed[k], there.shape)[there])
-        written = [k for k, entry in enumerate(entries.entries) if not entry.fixed]
+        count = range(len(entries.entries))
         whole = {k: there.all() for own in members for k, (_, _, there) in own}
-        steps = [steps_of(slots[k]) if whole[k] else None for k in written]
+        steps = [steps_of(slots[k]) if whole[k] else None for k in count]
         numbers = map(list(graph.inputs).index, read)
         return Structure(_shapes(graph, values), {k: np.array(values[k]) for k in numbers}, frames, models,
-                         bases, [slots[k] for k in written], steps, [])
+                         bases, [slots[k] for k in count], steps, [])
 
     def __repr__(self) -> str:
         return f"<gradc sparse {self._owner.__name__}({', '.join(self.args)})>"
