@@ -16,7 +16,7 @@ from gradc.ir.graph import Node
 
 from .items import Item
 from .lower import Loop, Program, items_of
-from .uses import covers, stored_at_once
+from .uses import covers, in_return, stored_at_once
 
 BEFORE = -1             # the entry that fills an array with zeros
 
@@ -81,9 +81,10 @@ def _values(program: Program, order: Mapping[Item, int]) -> list[Buffer]:
 
 
 def _arrays(program: Program, order: Mapping[Item, int]) -> list[Buffer]:
-    """The arrays of the graph that are neither given nor returned, nor filled by a library routine or a product."""
+    """The arrays of the graph that no routine or product fills, and that neither are results nor are read for one."""
     products = (item.contraction.array for item in program.homes if item.contraction is not None)
-    outside = {node for _, node in program.graph.outputs}.union(node for node in products if node is not None)
+    outside = {node for _, node in program.graph.outputs} | in_return(program)
+    outside |= {node for node in products if node is not None}
     writers: dict[Node, list[Item]] = {}
     for item in program.homes:
         if item.kind in ("store", "scatter") and item.node not in outside:

@@ -19,7 +19,7 @@ from gradc.ir.table import OPERATIONS
 
 from .items import Item
 from .lower import Program
-from .uses import covers
+from .uses import covers, in_return
 
 ONE = Dim.of(1)
 FREE = frozenset(("neg", "detach", "abs", *CASTS))             # signs and conversions
@@ -30,7 +30,7 @@ PLAIN = frozenset(("add", "sub", "mul", "div", "max", "min", "select"))
 def operations(program: Program) -> dict[str, Dim]:
     """How often each operation on real numbers runs, by its name in the table; a matrix product is "mul" and "add"."""
     found = operations_of(program.homes, program)
-    for name, count in Counter(node.op for node in _returned(program) if _is_counted(node)).items():
+    for name, count in Counter(node.op for node in in_return(program) if _is_counted(node)).items():
         found[name] = found.get(name, Dim.of(0)) + count
     return found
 
@@ -48,19 +48,6 @@ def operations_of(items: Iterable[Item], program: Program) -> dict[str, Dim]:
             axes = [axis for layout in (made.rows, made.columns, made.summed) for axis in layout]
             for name in ("mul", "add"):
                 found[name] = found.get(name, Dim.of(0)) + trips * prod((axis.dim for axis in axes), start=ONE)
-    return found
-
-
-def _returned(program: Program) -> set[Node]:
-    """The values that stand in the return statement, and nowhere else."""
-    kept = {item.node for item in program.homes}
-    found: set[Node] = set()
-    stack = [node for _, node in program.graph.outputs if not node.is_array]
-    while stack:
-        node = stack.pop()
-        if node not in kept and node not in found and not node.is_array:
-            found.add(node)
-            stack += node.args
     return found
 
 

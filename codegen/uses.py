@@ -44,6 +44,19 @@ def reads_worth_a_local(program: Program, implied: Callable[[Path], Collection[N
             yield node, owner, path[depth] if depth < len(path) else item, path[:depth]
 
 
+def in_return(program: Program) -> set[Node]:
+    """The values that stand in the return statement and nowhere else, and the arrays that are read there."""
+    kept = {item.node for item in program.homes}
+    found: set[Node] = set()
+    stack = [node for _, node in program.graph.outputs if not node.is_array]
+    while stack:
+        node = stack.pop()
+        if node not in found and (node.is_array or node not in kept):
+            found.add(node)
+            stack += () if node.is_array else node.args
+    return found
+
+
 def repeated_values(program: Program) -> dict[tuple[int, Node], int]:
     """How often the statements of one body use each value that is recomputed rather than stored."""
     count: dict[tuple[int, Node], int] = {}

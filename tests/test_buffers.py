@@ -60,6 +60,16 @@ def test_a_value_that_is_read_later_keeps_its_memory() -> None:
     assert source.count("    matmul(A, B, product)") == 1        # though its axes have other names at its second use
 
 
+def test_a_value_that_the_result_reads_keeps_its_memory() -> None:
+    def f(C: Any, P: Any, s: Any) -> Any:
+        row = s * (P @ C[0])
+        return np.sum(np.sin(row)) + np.sin(row[0]) + np.sum(np.sin((P @ C).T @ P))
+
+    compiled = gradc.compile(f, {"C": "3 3", "P": "n 3", "s": ""}, jit=False)
+    given = RNG.normal(size=(3, 3)), RNG.normal(size=(4, 3)), 0.3
+    assert compiled.value_and_grad(*given)[0] == pytest.approx(f(*given), rel=1e-13)    # the last line reads row[0]
+
+
 def test_memory_that_bears_another_values_name_is_given_a_second_name() -> None:
     def f(x: Any, U: Any, V: Any, W: Any) -> Any:
         first = nn.relu(x @ U.T) + 1.0
