@@ -24,8 +24,8 @@ from .arguments import MISSING, bind, check_workspace, is_traced, normalised, sc
 from .function import Function
 
 REFUSALS = (TypeError, ValueError, IndexError, FloatingPointError, AttributeError, OverflowError)
-SCOPE = {"_direct": None, "_names": (), "_missing": MISSING, "_refusals": REFUSALS, "_empty": np.empty,
-         "_scalar": scalar, "_tuple": tuple.__new__}                                # what the text calls
+SCOPE: dict[str, Any] = {"_direct": None, "_borrow": None, "_names": (), "_missing": MISSING, "_refusals": REFUSALS,
+                         "_empty": np.empty, "_scalar": scalar, "_tuple": tuple.__new__}    # what the text calls
 EXACT = {"float64": "float", "float32": "float", "int64": "int", "bool": "bool"}    # what compiled code takes as it is
 
 
@@ -34,16 +34,16 @@ def call_class(function: Function, direct: Callable[..., Any], classes: Mapping[
 
     `classes` are the named tuples of the result, by name.
     """
-    body = {"__call__": _call(function, direct, classes), "__module__": Function.__module__,
-            "__doc__": Function.__doc__}
+    scope = {**SCOPE, "_direct": direct, "_names": function.args, **{f"_{name}": c for name, c in classes.items()}}
+    scope["_borrow"] = functools.partial(_borrowing_first, scope)
+    body = {"__call__": _call(function, scope), "__module__": Function.__module__, "__doc__": Function.__doc__}
     return type("Function", (_Compiled,), body)
 
 
-def _call(function: Function, direct: Callable[..., Any], classes: Mapping[str, type], *,
-          lent: bool = False) -> Callable[..., Any]:
+def _call(function: Function, scope: dict[str, Any], *, lent: bool = False) -> Callable[..., Any]:
     """The function of a call; `lent`: compiled code and call take a workspace."""
     names = Names()
-    names.taken |= {"self", "extra", "unknown", "_given", "_left", *SCOPE, *(f"_{name}" for name in classes)}
+    names.taken |= {"self", "extra", "unknown", "_given", "_left", *scope}
     names.taken |= {f"_{kind}{k}" for k in range(len(function.graph.outputs)) for kind in "as"}
     own = [names.fresh(name) for name in function.args]
     slash = "/, " if own else ""                                # by name they come in `unknown`, to be checked
@@ -51,15 +51,20 @@ def _call(function: Function, direct: Callable[..., Any], classes: Mapping[str, 
     given = f"({', '.join(own)}{',' if own else ''})"
     ways = _Ways(function, own, ("workspace",) if lent else ())
     keyword = ", workspace" if lent else ""
+    passed = "".join(f", {name}" for name in own)
+    without = f"""\
+    if workspace is None:
+        return self({', '.join([*own, 'out=out'])}, **unknown)
+""" if lent else ""
     borrowing = "" if lent else f"""\
         if "workspace" in unknown:
-            return self._borrow({given}, out, **unknown)
+            return _borrow(self{passed}, out=out, **unknown)
 """
     text = f"""\
 def __call__(self, {parameters}{slash}*extra, out=None{keyword}, **unknown):
     if extra:
         return self._look_closer({given}, extra, out, unknown{keyword})
-    if unknown:
+{without}    if unknown:
 {borrowing}        _given, _left = {given}, len(unknown)
 {ways.named}        if _left:
             return self._look_closer(_given, extra, out, unknown{keyword})
@@ -71,11 +76,25 @@ def __call__(self, {parameters}{slash}*extra, out=None{keyword}, **unknown):
             pass
 {ways.with_out}    return self._look_closer({given}, extra, out, unknown{keyword})
 """
-    scope: dict[str, Any] = {**SCOPE, "_direct": direct, "_names": function.args,
-                             **{f"_{name}": made for name, made in classes.items()}}
     exec(compile(text, "<gradc call>", "exec"), scope)  # noqa: S102  (fixed text around checked identifiers)
     made: Callable[..., Any] = scope["__call__"]
     return made
+
+
+def _borrowing_first(scope: dict[str, Any], function: _Compiled, *given: Any, **keywords: Any) -> Any:
+    """The first call with a workspace, which makes the way of the later ones."""
+    way: Callable[..., Any] = _leaving_alone
+    if function._room is not None:
+        way = _call(function, {**scope, "_direct": function._lent}, lent=True)
+    scope["_borrow"] = way
+    return way(function, *given, **keywords)
+
+
+def _leaving_alone(function: _Compiled, /, *given: Any, workspace: Any, **keywords: Any) -> Any:
+    """The call of a function without buffers."""
+    if workspace is not None:
+        check_workspace(workspace, 0, (*given, *keywords.values()), function.__name__)
+    return function(*given, **keywords)
 
 
 class _Ways:
@@ -176,16 +195,3 @@ class _Compiled(Function):
             if any(value is not old for value, old in zip(values, given, strict=True)):
                 return self(*values, out=out, **({} if workspace is None else {"workspace": workspace}))
         return self._checked(given, out, {}, workspace)
-
-    def _borrow(self, given: tuple[Any, ...], out: Any, *, workspace: Any, **unknown: Any) -> Any:
-        """The call with a workspace, if one is given and there are buffers to lie in it."""
-        if workspace is not None:
-            if self._room is not None:
-                return self._borrowing(self, *given, out=out, workspace=workspace, **unknown)
-            check_workspace(workspace, 0, (*given, *unknown.values()), self.__name__)
-        return self(*given, out=out, **unknown)
-
-    @functools.cached_property
-    def _borrowing(self) -> Callable[..., Any]:
-        """The function of such a call."""
-        return _call(self, self._lent, self._classes, lent=True)
