@@ -71,6 +71,7 @@ class Module:
         results: named tuple classes of the text, with the arguments' own names of their fields in order.
         chunked: functions of the text for a part of a loop, which entries call in loops over `prange`, in threads.
         buffered: functions of the text whose buffers are to be one block of memory, aligned for vectors.
+        lent: the entry whose buffers are to be parts of a vector of float64, its last argument, which the text lacks.
     """
 
     source: str
@@ -79,6 +80,13 @@ class Module:
     results: tuple[tuple[str, tuple[str, ...]], ...] = ()
     chunked: tuple[str, ...] = ()
     buffered: tuple[str, ...] = ()
+    lent: str = ""
+
+    def with_lent(self, name: str) -> Module:
+        """The same with buffers that the caller of an entry lends it."""
+        entries = tuple(Entry(name, (*entry.argument_types, f"{CHECKED}float64[::1]")) for entry in self.entries
+                        if entry.name == name)
+        return dataclasses.replace(self, entries=entries, lent=name)
 
 
 @put_off()
@@ -164,7 +172,11 @@ def _jit_is_disabled() -> bool:
 
 def _load_plain(module: Module, key: str) -> dict[str, Callable[..., Any]]:
     filename = f"<{_module_name(key)}>"
-    namespace = _execute(module, key, filename, ast.parse(module.source)).__dict__
+    tree = ast.parse(module.source)
+    if module.lent:
+        scratch.lend(tree, module.lent)
+        scratch.rewrite(tree, (), module.lent)
+    namespace = _execute(module, key, filename, tree).__dict__
     _show(module, filename)
     for name, value in list(namespace.items()):
         if isinstance(value, types.FunctionType) and value.__module__ == namespace["__name__"]:
@@ -233,6 +245,8 @@ def _compile(
     """
     numba: Any = importlib.import_module("numba")
     tree = ast.parse(module.source)
+    if module.lent:
+        scratch.lend(tree, module.lent)
     short, threaded = _short(tree), _callers(tree, module.chunked)
     # Bound before any compiled code is loaded: an unresolved symbol ends the process.
     replaced = {local: special.bind([name])[name] for local, name in special.imported(tree).items()}
@@ -243,7 +257,7 @@ def _compile(
     accumulate.rewrite(tree)
     worked = [*module.chunked, *(entry.name for entry in module.entries)]
     long_runs = blocks.rewrite(tree, worked) if with_blocks else {}
-    scratch.rewrite(tree, module.buffered)
+    scratch.rewrite(tree, module.buffered, module.lent)
     namespace = _execute(module, key, filename, tree, replaced).__dict__
     if not long_runs:           # Numba reads the whole text of a function, if it is there
         _show(module, filename)
@@ -433,6 +447,7 @@ def _key(module: Module, *, plain: bool) -> str:
         module.results,
         module.chunked,
         module.buffered,
+        module.lent,
         plain,
     ]
     if not plain:

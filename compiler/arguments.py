@@ -196,6 +196,26 @@ def check_out(arrays: Sequence[tuple[str, Node]], out: Any, values: Sequence[Any
     return given
 
 
+def check_workspace(workspace: Any, needed: int, given: Sequence[Any], name: str) -> np.ndarray[Any, Any]:
+    """The memory that a call is lent, as the compiled function takes it; ArgumentError if it will not do.
+
+    needed  float64 that the function's buffers take the place of
+    given   the arguments, and the arrays for the results
+    name    of the function
+    """
+    dtype = DTYPES["float64"]
+    if not isinstance(workspace, np.ndarray) or workspace.dtype != dtype or workspace.ndim != 1 or not (
+            workspace.flags.c_contiguous and workspace.flags.aligned and workspace.flags.writeable):
+        raise ArgumentError("workspace must be a vector of float64 that is C-contiguous, aligned and writeable: give "
+                            f"what {name}.workspace(...) returns")
+    if workspace.size < needed:
+        raise ArgumentError(f"workspace has {workspace.size} elements, but {needed} are needed for these arguments: "
+                            f"make it with {name}.workspace(...) for the largest ones; it serves all smaller ones")
+    if any(isinstance(array, np.ndarray) and np.shares_memory(workspace, array) for array in given):
+        raise ArgumentError("workspace shares memory with an argument or with out: give memory of its own")
+    return plain(workspace, dtype)
+
+
 def new_arrays(arrays: Sequence[tuple[str, Node]], sizes: Mapping[str, int]) -> list[np.ndarray[Any, Any]]:
     """Arrays for the results, not yet filled."""
     return [np.empty(tuple(max(dim.evaluate(sizes), 0) for dim in node.shape), DTYPES[node.dtype])

@@ -7,6 +7,7 @@ slow path, which binds, converts and checks the arguments; the quick one is a cl
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 import threading
@@ -183,13 +184,38 @@ class Compiled:
     @functools.cached_property
     def _direct(self) -> Callable[..., Any]:
         """The function that a call goes through: a tape, the compiled code, or the plain text's function."""
+        if self.tape is None:
+            return self._called_by(self.printed.direct)
+        from gradc.codegen.load import run_plain
+
+        return functools.partial(run_plain, self.tape.bound(cache=self._options.cache))
+
+    @functools.cached_property
+    def _lent(self) -> Callable[..., Any]:
+        """The same with a workspace as its last argument, in which its buffers lie; there must be some."""
+        return self._called_by(self.printed.direct.with_lent(self.printed.direct_name))
+
+    def _called_by(self, module: Module) -> Callable[..., Any]:
+        """The direct function of a module, as Python calls it."""
         from gradc.codegen.load import run_plain, unguarded
 
-        if self.tape is not None:
-            return functools.partial(run_plain, self.tape.bound(cache=self._options.cache))
         with put_off():
-            direct = self._load(self.printed.direct)[self.printed.direct_name]
+            direct = self._load(module)[self.printed.direct_name]
         return unguarded(direct) if hasattr(direct, "signatures") else functools.partial(run_plain, direct)
+
+    @functools.cached_property
+    def _room(self) -> Callable[..., int] | None:
+        """The length of a workspace for some arguments; None where there are no buffers."""
+        from gradc.codegen import scratch
+        from gradc.codegen.load import load
+
+        text = "" if self.tape is not None else scratch.room(ast.parse(self.printed.direct.source),
+                                                             self.printed.direct_name)
+        return load(Module(text, helpers=(scratch.ROOM,)), jit=False)[scratch.ROOM] if text else None
+
+    def _needed(self, values: Sequence[Any]) -> int:
+        """How long a workspace must be for arguments that were converted."""
+        return self._room(*values, *(None for _ in self._called.arrays)) if self._room is not None else 0
 
     @property
     def _called(self) -> tapes.Tape | Printed:
@@ -205,7 +231,7 @@ class Compiled:
         return {name: result_class(name, called.fields[name], originals, "gradc.compiler.function")
                 for name, originals in called.results}
 
-    def _checked(self, args: Sequence[Any], out: Any, keywords: Mapping[str, Any]) -> Any:
+    def _checked(self, args: Sequence[Any], out: Any, keywords: Mapping[str, Any], workspace: Any = None) -> Any:
         """The slow path: bind, convert and check the arguments, then call."""
         from . import arguments
 
@@ -216,8 +242,14 @@ class Compiled:
             arrays = arguments.check_out(self._called.arrays, out, values, sizes, names)
         else:
             arrays = arguments.new_arrays(self._called.arrays, sizes)
+        given = [*values, *(arguments.plain(array, array.dtype) for array in arrays)]
+        direct = self._direct
+        if workspace is not None:
+            block = arguments.check_workspace(workspace, self._needed(values), given, self._name)
+            if self._room is not None:
+                direct, given = self._lent, [*given, block]
         try:
-            flat = self._direct(*values, *(arguments.plain(array, array.dtype) for array in arrays))
+            flat = direct(*given)
         except (ValueError, IndexError, ArithmeticError) as error:
             from gradc.ir.interpret_routines import as_domain_error
 

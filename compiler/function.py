@@ -27,6 +27,8 @@ from .passes import refine
 from .wrt import checked_wrt, real_arguments
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .compressed import Compressed
     from .draw import Drawing
     from .explain import Explanation
@@ -59,7 +61,8 @@ class Function(Compiled, Adapters):
 
     Calling it raises ArgumentError (missing, extra or unknown argument, dtype), ShapeError (rank, or two
     dimensions that disagree) or DomainError (an empty reduction, a kink under kinks="raise"), all of
-    them under GradcError. `out=` takes the array, or a tuple of arrays, that receive the results.
+    them under GradcError. `out=` takes the array, or a tuple of arrays, that receive the results, `workspace=` memory
+    for buffers: see `workspace`.
 
     >>> import gradc
     >>> f = gradc.compile("(x + y) * z", jit=False)
@@ -405,15 +408,42 @@ class Function(Compiled, Adapters):
 
     # -- calling, showing and keeping ------------------------------------------------------------
 
-    def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
+    def __call__(self, /, *args: Any, out: Any = None, workspace: Any = None, **keywords: Any) -> Any:
         """The value; see the class for arguments and errors."""
         if type(self) is Function and not isinstance(self._direct, functools.partial):
             from .signature import call_class
 
             self.__class__ = call_class(self, self._direct, self._classes)
-        return self._checked(args, out, keywords)
+        return self._checked(args, out, keywords, workspace)
 
-    def _checked(self, args: Sequence[Any], out: Any, keywords: Mapping[str, Any]) -> Any:
+    def workspace(self, /, *args: Any, **keywords: Any) -> np.ndarray[Any, Any]:
+        """Memory for the buffers of calls with these arguments, or with smaller ones: a vector of float64.
+
+        Given as `workspace=`, it spares the calls the allocation of their buffers; the values are the same to the last
+        bit. Of the arguments only the sizes matter, and the values of whole numbers that are sizes. What stands in it
+        afterwards means nothing. One call at a time may have it: a thread needs its own. It is empty where a function
+        has no buffers, which takes a workspace too and leaves it alone. Buffers that routines and the threads of
+        `parallel=True` make for themselves are not in it. The first call with a workspace compiles a second form of
+        the function, whose text is the same.
+
+        Raises what a call raises for the arguments. A call raises ArgumentError for a workspace that is too short,
+        of another kind, or shares memory with an argument or with `out`.
+
+        >>> import numpy as np
+        >>> import gradc
+        >>> f = gradc.compile("sum(exp(A @ x))", {"A": "n m", "x": "m"}, jit=False)
+        >>> A, x = np.ones((2, 3)), np.zeros(3)
+        >>> work = f.grad.workspace(A, x)
+        >>> f.grad(A, x, workspace=work).x
+        array([2., 2., 2.])
+        """
+        import numpy as np
+
+        from .arguments import bind, convert
+
+        return np.empty(self._needed(convert(self._graph, bind(self.args, args, keywords))))
+
+    def _checked(self, args: Sequence[Any], out: Any, keywords: Mapping[str, Any], workspace: Any = None) -> Any:
         """The slow path; in a function that is traced, the nodes of the value."""
         from .arguments import is_traced
 
@@ -421,7 +451,7 @@ class Function(Compiled, Adapters):
             from .calls import nested
 
             return nested(self, args, keywords)
-        return super()._checked(args, out, keywords)
+        return super()._checked(args, out, keywords, workspace)
 
     def explain(self, /, *args: Any, **values: Any) -> Explanation:
         """The table of every node: value, local partials, adjoint; in symbols without values."""

@@ -190,8 +190,11 @@ class Late(Adapters):
         return Late(self._function, self._wrt, self._options, self._given, self._static, self._base or self,
                     (*self._path, step))
 
-    def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
+    def __call__(self, /, *args: Any, out: Any = None, workspace: Any = None, **keywords: Any) -> Any:
         """The value for arguments of any kind; errors are those of a Function."""
+        if workspace is not None:
+            found, values, named = self._whole_call(args, keywords)
+            return found(*values, out=out, workspace=workspace, **named)
         if self._last is not None and not keywords and len(args) == len(self._names):
             take, found = self._last                            # most calls are of the kind of the one before
             try:
@@ -200,22 +203,35 @@ class Late(Adapters):
                 given = None
             if given is not None:
                 return found.of_leaves(given, out) if type(found) is Structured else found(*given, out=out)
-        more: tuple[Any, ...] = ()
+        if self._is_product:
+            found, values, named = self._whole_call(args, keywords)
+            return found(*values, out=out, **named)
+        values = self.values(args, keywords)
+        key = self._key(values)
+        found = self._found(key, values)
+        if key not in self._takers:
+            trees, leaves = self._structure(values)
+            self._takers[key] = taker(trees, {name: _kind(leaf) for name, leaf in leaves.items()})
+        self._last = self._takers[key], found
+        return found(*values, out=out)
+
+    def workspace(self, /, *args: Any, **keywords: Any) -> np.ndarray[Any, Any]:
+        """Memory for the buffers of calls with arguments of this kind and size or smaller ones, as `workspace=`."""
+        found, values, named = self._whole_call(args, keywords)
+        made: np.ndarray[Any, Any] = found.workspace(*values, **named)
+        return made
+
+    def _whole_call(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[Any, Sequence[Any],
+                                                                                     dict[str, Any]]:
+        """The Function of a call, its arguments in their order, and the directions of a product that are named."""
+        more: Sequence[Any] = ()
         named: dict[str, Any] = {}
         if self._is_product:                                    # directions follow the arguments
             args, more = args[:len(self._names)], args[len(self._names):]
             named = {name: value for name, value in keywords.items() if name not in self._names}
             keywords = {name: value for name, value in keywords.items() if name in self._names}
         values = self.values(args, keywords)
-        key = self._key(values)
-        found = self._found(key, values)
-        if self._is_product:
-            return found(*values, *more, out=out, **named)
-        if key not in self._takers:
-            trees, leaves = self._structure(values)
-            self._takers[key] = taker(trees, {name: _kind(leaf) for name, leaf in leaves.items()})
-        self._last = self._takers[key], found
-        return found(*values, out=out)
+        return self._found(self._key(values), values), [*values, *more], named
 
     def at(self, /, *args: Any, **keywords: Any) -> Function | Structured:
         """The Function for arguments of this kind, compiled if it is the first time."""

@@ -4,11 +4,13 @@ The class's `__call__` is a plain function with the arguments as its own positio
 are looked up. It hands them to the compiled code, which checks the arrays itself, and looks closer only when that
 refuses them; a missing argument is a default that no compiled function accepts. Result arrays are allocated here:
 NumPy does it in a third of the time that Numba takes to hand an array out. The text is made from checked
-identifiers only.
+identifiers only. A call with a workspace is a second such function, made when one is first given: the others do
+not pay for it.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,12 +20,12 @@ import numpy as np
 from gradc.codegen.module import Group, tuple_text
 from gradc.codegen.names import Names
 
-from .arguments import MISSING, bind, is_traced, normalised, scalar
+from .arguments import MISSING, bind, check_workspace, is_traced, normalised, scalar
 from .function import Function
 
 REFUSALS = (TypeError, ValueError, IndexError, FloatingPointError, AttributeError, OverflowError)
-SCOPE = {"_direct": None, "_names": (), "_missing": MISSING, "_refusals": REFUSALS, "_empty": np.empty,
-         "_scalar": scalar, "_tuple": tuple.__new__}                                # what the text calls
+SCOPE: dict[str, Any] = {"_direct": None, "_borrow": None, "_names": (), "_missing": MISSING, "_refusals": REFUSALS,
+                         "_empty": np.empty, "_scalar": scalar, "_tuple": tuple.__new__}    # what the text calls
 EXACT = {"float64": "float", "float32": "float", "int64": "int", "bool": "bool"}    # what compiled code takes as it is
 
 
@@ -32,42 +34,77 @@ def call_class(function: Function, direct: Callable[..., Any], classes: Mapping[
 
     `classes` are the named tuples of the result, by name.
     """
+    scope = {**SCOPE, "_direct": direct, "_names": function.args, **{f"_{name}": c for name, c in classes.items()}}
+    scope["_borrow"] = functools.partial(_borrowing_first, scope)
+    body = {"__call__": _call(function, scope), "__module__": Function.__module__, "__doc__": Function.__doc__}
+    return type("Function", (_Compiled,), body)
+
+
+def _call(function: Function, scope: dict[str, Any], *, lent: bool = False) -> Callable[..., Any]:
+    """The function of a call; `lent`: compiled code and call take a workspace."""
     names = Names()
-    names.taken |= {"self", "extra", "unknown", "_given", "_left", *SCOPE, *(f"_{name}" for name in classes)}
+    names.taken |= {"self", "extra", "unknown", "_given", "_left", *scope}
     names.taken |= {f"_{kind}{k}" for k in range(len(function.graph.outputs)) for kind in "as"}
     own = [names.fresh(name) for name in function.args]
     slash = "/, " if own else ""                                # by name they come in `unknown`, to be checked
     parameters = "".join(f"{name}=_missing, " for name in own)
     given = f"({', '.join(own)}{',' if own else ''})"
-    ways = _Ways(function, own)
+    ways = _Ways(function, own, ("workspace",) if lent else ())
+    keyword = ", workspace" if lent else ""
+    passed = "".join(f", {name}" for name in own)
+    without = f"""\
+    if workspace is None:
+        return self({', '.join([*own, 'out=out'])}, **unknown)
+""" if lent else ""
+    borrowing = "" if lent else f"""\
+        if "workspace" in unknown:
+            return _borrow(self{passed}, out=out, **unknown)
+"""
     text = f"""\
-def __call__(self, {parameters}{slash}*extra, out=None, **unknown):
+def __call__(self, {parameters}{slash}*extra, out=None{keyword}, **unknown):
     if extra:
-        return self._look_closer({given}, extra, out, unknown)
-    if unknown:
-        _given, _left = {given}, len(unknown)
+        return self._look_closer({given}, extra, out, unknown{keyword})
+{without}    if unknown:
+{borrowing}        _given, _left = {given}, len(unknown)
 {ways.named}        if _left:
-            return self._look_closer(_given, extra, out, unknown)
+            return self._look_closer(_given, extra, out, unknown{keyword})
         unknown = {{}}
 {ways.scalars}    if out is None:
         try:
 {ways.allocating}
         except _refusals:
             pass
-{ways.with_out}    return self._look_closer({given}, extra, out, unknown)
+{ways.with_out}    return self._look_closer({given}, extra, out, unknown{keyword})
 """
-    scope: dict[str, Any] = {**SCOPE, "_direct": direct, "_names": function.args,
-                             **{f"_{name}": made for name, made in classes.items()}}
     exec(compile(text, "<gradc call>", "exec"), scope)  # noqa: S102  (fixed text around checked identifiers)
-    body = {"__call__": scope["__call__"], "__module__": Function.__module__, "__doc__": Function.__doc__}
-    return type("Function", (_Compiled,), body)
+    made: Callable[..., Any] = scope["__call__"]
+    return made
+
+
+def _borrowing_first(scope: dict[str, Any], function: _Compiled, *given: Any, **keywords: Any) -> Any:
+    """The first call with a workspace, which makes the way of the later ones."""
+    way: Callable[..., Any] = _leaving_alone
+    if function._room is not None:
+        way = _call(function, {**scope, "_direct": function._lent}, lent=True)
+    scope["_borrow"] = way
+    return way(function, *given, **keywords)
+
+
+def _leaving_alone(function: _Compiled, /, *given: Any, workspace: Any, **keywords: Any) -> Any:
+    """The call of a function without buffers."""
+    if workspace is not None:
+        check_workspace(workspace, 0, (*given, *keywords.values()), function.__name__)
+    return function(*given, **keywords)
 
 
 class _Ways:
-    """The statements of a call: scalars of other types, and the ways with arrays allocated here and with `out`."""
+    """The statements of a call: scalars of other types, and the ways with arrays allocated here and with `out`.
 
-    def __init__(self, function: Function, own: list[str]) -> None:
-        self.own, self.groups, printed = own, function.groups, function.printed
+    `more` are the arguments of the compiled code that follow the arrays.
+    """
+
+    def __init__(self, function: Function, own: list[str], more: Sequence[str]) -> None:
+        self.own, self.more, self.groups, printed = own, more, function.groups, function.printed
         self.flat = printed.flat
         self.arrays = [key for key, _ in printed.arrays]
         inner = {identifier: name for (_, identifier), name in zip(printed.arguments, own, strict=True)}
@@ -95,7 +132,7 @@ class _Ways:
         try:
 {converted}
         except _refusals:
-            return self._look_closer(({', '.join(own)},), extra, out, unknown)
+            return self._look_closer(({', '.join(own)},), extra, out, unknown{''.join(f', {name}' for name in more)})
 """
         self.with_out = ""
         if self.arrays:
@@ -115,7 +152,7 @@ class _Ways:
         held = dict(zip(self.arrays, arrays, strict=True))
         alone = len(self.flat) == 1
         held |= {key: f"_s{k}" for k, key in enumerate(self.flat)}
-        call = f"_direct({', '.join([*self.own, *arrays])})"
+        call = f"_direct({', '.join([*self.own, *arrays, *self.more])})"
         result = ", ".join(group.made(held.__getitem__, _tuple_text) for group in self.groups)
         flat = len(self.groups) == 1 and all(isinstance(part, str) for part in self.groups[0].outputs)
         if not arrays and flat:                                 # the tuple, or the scalar, as it comes
@@ -143,8 +180,10 @@ def _renamed(text: str, names: Mapping[str, str]) -> str:
 class _Compiled(Function):
     """A Function that has been compiled; its class is made by `call_class`."""
 
-    def _look_closer(self, given: tuple[Any, ...], extra: tuple[Any, ...], out: Any, unknown: dict[str, Any]) -> Any:
+    def _look_closer(self, given: tuple[Any, ...], extra: tuple[Any, ...], out: Any, unknown: dict[str, Any],
+                     workspace: Any = None) -> Any:
         """What the compiled code refused: convert and call again, or say what is wrong."""
+        workspace = unknown.pop("workspace", workspace)
         kept = len(given)
         while kept and given[kept - 1] is MISSING:
             kept -= 1
@@ -154,5 +193,5 @@ class _Compiled(Function):
         if len(given) == len(self.args) and not any(value is MISSING or is_traced(value) for value in given):
             values = normalised(self.graph, given)
             if any(value is not old for value, old in zip(values, given, strict=True)):
-                return self(*values, out=out)
-        return self._checked(given, out, {})
+                return self(*values, out=out, **({} if workspace is None else {"workspace": workspace}))
+        return self._checked(given, out, {}, workspace)

@@ -130,7 +130,7 @@ class Structured(Adapters):
 
     # -- calls --------------------------------------------------------------------------------
 
-    def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
+    def __call__(self, /, *args: Any, out: Any = None, workspace: Any = None, **keywords: Any) -> Any:
         """The value; ArgumentError says which part of a structure does not fit, others are those of a Function."""
         given = None
         if not keywords and len(args) == len(self._arguments):
@@ -138,13 +138,19 @@ class Structured(Adapters):
                 given = self._take(*args)
             except NOT_PLAIN:
                 given = None
-        return self.of_leaves(self.flattened(args, keywords) if given is None else given, out)
+        return self.of_leaves(self.flattened(args, keywords) if given is None else given, out, workspace)
 
-    def of_leaves(self, given: Sequence[Any], out: Any) -> Any:
+    def of_leaves(self, given: Sequence[Any], out: Any, workspace: Any = None) -> Any:
         """The value for arguments that were taken apart."""
         if out is not None:
             out = self._arrays(out)
+        if workspace is not None:
+            return self._build(self._flat(*given, out=out, workspace=workspace))
         return self._build(self._flat(*given, out=out))
+
+    def workspace(self, /, *args: Any, **keywords: Any) -> np.ndarray[Any, Any]:
+        """Memory for the buffers of calls with these arguments or smaller ones, given as `workspace=`."""
+        return self._flat.workspace(*self.flattened(args, keywords))
 
     @functools.cached_property
     def _take(self) -> Taker:

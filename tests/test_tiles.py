@@ -100,7 +100,7 @@ def test_buffers_of_tiles_are_one_block_and_begin_with_a_cache_line() -> None:
     printed = gradc.compile(mixture, MIXTURE, jit=False).value_and_grad.printed
     assert printed.direct.buffered == ("value_and_grad_into",)
     tree = ast.parse(printed.direct.source)
-    names = [ast.unparse(found.targets[0]) for found in scratch.buffers(tree.body[-1])]  # type: ignore[arg-type, attr-defined]
+    names = [buffer.name for buffer in scratch.buffers(tree.body[-1]).values()]  # type: ignore[arg-type]
     assert len(names) > 5
     scratch.rewrite(tree, printed.direct.buffered)
     assert ast.unparse(tree).count("np.empty(") == 1
