@@ -179,7 +179,8 @@ def sampled_pattern(derivative: Any, *args: Any, times: int = 3, **keywords: Any
     """Where a Jacobian or Hessian is not zero, at given arguments and at some random ones beside them.
 
     derivative  `f.jacobian` or `f.hessian` of declared shapes
-    args        arguments of f; those in `wrt` are changed by a tenth of themselves and a hundredth of the largest
+    args        arguments of f; those in `wrt` are changed by a tenth of themselves and a hundredth of the largest, or
+                of 1 if all are 0
     times       at how many points
 
     A sparse array of truth values, with a row for each element of the results and a column for each element of the
@@ -227,7 +228,7 @@ def _points(function: Function, values: Sequence[Any], times: int) -> Iterator[l
         for name in function.wrt:
             place = function.args.index(name)
             near = np.asarray(values[place])
-            away = np.abs(near) / 10 + np.max(np.abs(near), initial=0.0) / 100
+            away = np.abs(near) / 10 + (np.max(np.abs(near), initial=0.0) or 1.0) / 100
             moved = (near + away * random.uniform(-1, 1, near.shape)).astype(near.dtype)
             point[place] = moved if near.ndim else float(moved)
         yield point

@@ -61,6 +61,8 @@ def _explicit(t: Translator, ask: Ask) -> ArraySteps:
             )
         values.append(value if ask.scope.integer else t.graph.node(t.real(value)))
     axes = arrays.order(shape)
+    if not values:
+        return Array(t.graph.const(0.0), axes)
     if any(value.axes for value in values):
         return Array(_chosen(t, axes, values), axes)
     single = tuple(Axis(Dim.of(1), number) for number in range(len(shape)))

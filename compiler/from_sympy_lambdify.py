@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,6 +128,8 @@ class _Arguments:
             raise FormulaError("args is a set, which has no order: give a tuple or a list")
         if isinstance(args, str):
             args = [name for name in re.split(r"[,\s]+", args.strip()) if name]
+        elif isinstance(args, Iterator):
+            args = list(args)
         elif not _is_several(args):
             args = [args]
         self.leaves: list[Any] = []

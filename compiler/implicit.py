@@ -85,7 +85,7 @@ def fixed_point(function: Callable[..., Any], guess: Any, *args: Any, tolerance:
 
 def _root(t: Trace, residual: Callable[..., Any], guess: Any, *args: Any, tolerance: float | None = None,
           iterations: int = 100) -> Traced:
-    return _solution(t, residual, guess, args, _options(tolerance, iterations, "root"))
+    return _solution(t, residual, guess, args, _options(residual, tolerance, iterations, "root"))
 
 
 def _fixed_point(t: Trace, function: Callable[..., Any], guess: Any, *args: Any, tolerance: float | None = None,
@@ -93,20 +93,27 @@ def _fixed_point(t: Trace, function: Callable[..., Any], guess: Any, *args: Any,
     def residual(x: Any, *more: Any) -> Any:
         return x - t.value(t.lift(function(x, *more)))
 
-    return _solution(t, residual, guess, args, _options(tolerance, iterations, "fixed_point"))
+    return _solution(t, residual, guess, args, _options(function, tolerance, iterations, "fixed_point"))
 
 
 root.__gradc_traced__ = _root                       # type: ignore[attr-defined]  # what a traced function calls instead
 fixed_point.__gradc_traced__ = _fixed_point         # type: ignore[attr-defined]
 
 
-def _options(tolerance: Any, iterations: Any, name: str) -> Options:
+def _options(function: Any, tolerance: Any, iterations: Any, name: str) -> Options:
+    _check_callable(function, name)
     if tolerance is not None and not (isinstance(tolerance, (int, float)) and 0 < tolerance < 1):
         raise FormulaError(f"the tolerance of gradc.{name} is {tolerance!r}: give a number between 0 and 1, or leave "
                            "it out")
     if not isinstance(iterations, int) or isinstance(iterations, bool) or iterations < 1:
         raise FormulaError(f"the iterations of gradc.{name} are {iterations!r}: give a whole number from 1")
     return Options(float(tolerance or 0.0), iterations, name)
+
+
+def _check_callable(function: Any, name: str) -> None:
+    if not callable(function):
+        raise FormulaError(f"gradc.{name} was given {function!r:.60}: give a function of the unknown first, then the "
+                           "guess")
 
 
 def _trace_of(guess: Any, args: Sequence[Any]) -> Trace | None:
@@ -120,6 +127,7 @@ def _alone(solve: Callable[..., Any], function: Callable[..., Any], guess: Any, 
     """The solution outside of a traced function: a compiled one of the guess and the arguments, run as plain Python."""
     from .api import compile as compiled
 
+    _check_callable(function, solve.__name__)
     names = [f"a{k}" for k in range(len(args))]
     scope = {"solve": solve, "function": function, "options": {"tolerance": tolerance, "iterations": iterations}}
     listed = "".join(f", {name}" for name in names)

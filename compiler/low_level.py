@@ -47,8 +47,8 @@ def low_level(of: Any, fixed: Mapping[str, Any]) -> LowLevelCallable:
     nodes = function.graph.inputs
     for name in open_:
         if name in nodes and (nodes[name].shape or nodes[name].dtype != "float64"):
-            raise ArgumentError(f"the argument {name} is no real number, so it cannot be integrated over: give its "
-                                f"value, lowlevel({name}=...)")
+            raise ArgumentError(f"the argument {name} is no number of float64, so it cannot be integrated over: give "
+                                f"its value, lowlevel({name}=...)")
     if not open_:
         raise ArgumentError("all arguments have a value, so nothing is left to integrate over: leave one out")
     arrays = {name: as_declared(node, value) for (name, node), value in zip(nodes.items(), values, strict=True)}

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradc.ir.errors import ArgumentError
+from gradc.ir.errors import ArgumentError, UnsupportedError
 
 from .api import compile as compiled_from
 from .calls import around, plain
@@ -169,7 +169,12 @@ def _compiled(fun: Any) -> Any:
         if isinstance(fun, np.ufunc):
             names = [f"x{k}" for k in range(fun.nin)] if fun.nin > 1 else ["x"]
         else:
-            names = [p.name for p in inspect.signature(fun).parameters.values()
+            try:
+                parameters = inspect.signature(fun).parameters.values()
+            except ValueError:                                  # max, which takes any number of arguments
+                raise UnsupportedError(f"{fun!r} does not say what arguments it takes: write a function of named "
+                                       "arguments that calls it, such as lambda x, y: ...") from None
+            names = [p.name for p in parameters
                      if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         fun = around(fun, names)
     return compiled_from(fun)

@@ -72,16 +72,19 @@ class Variables:
         if self.packing is None and len(self.names) == 1:
             node = self._nodes.get(self.names[0])
             if node is None or len(node.shape) == 1:
-                return [vector(x)]
+                return [vector(x).astype(node.dtype if node else np.float64, copy=False)]
         return self.settled().parts(x)
 
 
 def chosen(wrt: Any, functions: Sequence[Any], fixed: Mapping[str, Any]) -> tuple[str, ...]:
     """The arguments in the vector: `wrt`, or all to differentiate by that have no value.
 
-    ArgumentError for a fixed argument that no function has or that is in wrt too, FormulaError for a name in wrt that
-    no function has or that is there twice, DerivativeError for none at all.
+    ArgumentError for what is no function of gradc, for a fixed argument that no function has or that is in wrt too,
+    FormulaError for a name in wrt that no function has or that is there twice, DerivativeError for none at all.
     """
+    for function in functions:
+        if not isinstance(function, (Function, Late, Structured)):
+            raise ArgumentError(f"{function!r:.60} is no function of gradc: give what gradc.compile makes of it")
     args = tuple(dict.fromkeys(name for function in functions for name in function.args))
     for name in fixed:
         if name not in args:

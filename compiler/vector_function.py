@@ -23,6 +23,9 @@ from .late import Late
 from .packing import Packing, flat, joined, vector
 from .variables import Variables, chosen, converted, plain_call
 
+LINEAR = frozenset({"add", "sub", "neg", "mul", "div", "sum", "mean", "scan", "read", "store", "scatter_add", "select",
+                    "real", "float32", "float64"})      # where their derivatives are constant, these are straight lines
+
 
 class VectorFunction:
     """A function of one vector: the arguments `wrt` in their order, each array row by row.
@@ -80,7 +83,9 @@ class VectorFunction:
         """
         values = {**{name: value for name, value in self._fixed.items() if name in function.args}, **fixed}
         chosen(self.wrt, [self._function, function], values)
-        return VectorFunction(function, self._variables, values)
+        made = VectorFunction(function, self._variables, values)
+        made._form = self._form
+        return made
 
     def __repr__(self) -> str:
         free = f" and then {', '.join(self.free)}" if self.free else ""
@@ -136,7 +141,8 @@ class VectorFunction:
         if not self._both:
             return function(*values)
         value, gradient = function.value_and_grad(*values)
-        self._last, self._both = (np.array(x), args, self._whole(joined(gradient))), False
+        self._last = function, [np.array(given) for given in self._varying(values)], self._whole(joined(gradient))
+        self._both = False
         return value
 
     def value_and_jac(self, x: Any, *args: Any) -> tuple[Any, Any]:
@@ -158,9 +164,16 @@ class VectorFunction:
         if not is_scalar(function):
             return self._matrix(function.jacobian, values, parts, 1, self._form)
         last, self._last, self._both = self._last, None, True
-        if last is not None and np.array_equal(last[0], x) and list(map(id, last[1])) == list(map(id, args)):
-            return last[2]
+        if last is not None and last[0] is function:
+            varying = self._varying(values)
+            if len(varying) == len(last[1]) and all(map(np.array_equal, last[1], varying)):
+                return last[2]
         return self._whole(joined(function.grad(*values)))
+
+    def _varying(self, values: Sequence[Any]) -> list[Any]:
+        """The arguments of a call but for the arrays that are fixed for good: they may change in place."""
+        fixed = {id(value) for value in self._fixed.values() if isinstance(value, np.ndarray)}
+        return [value for value in values if id(value) not in fixed]
 
     def hess(self, x: Any, *args: Any) -> Any:
         """The second derivatives, a matrix; hess(x, v) are those of the sum of all values, each times a number of v."""
@@ -290,9 +303,20 @@ def is_scalar(function: Function) -> bool:
 
 
 def _is_affine(function: Function) -> bool:
-    """Whether no first derivative depends on an argument that it is taken by."""
-    graph = function.jacobian.prepared
-    return {graph.inputs[name] for name in function.wrt}.isdisjoint(graph.reachable())
+    """Whether no first derivative depends on an argument that it is taken by, and these are all there is to it.
+
+    The latter is not so for what has derivative zero by definition: floor(x) + x is no straight line.
+    """
+    graph, written = function.jacobian.prepared, function.graph
+    if not {graph.inputs[name] for name in function.wrt}.isdisjoint(graph.reachable()):
+        return False
+    dependent = {written.inputs[name] for name in function.wrt}
+    for node in written.reachable(node for _, node in written.outputs):
+        if not dependent.isdisjoint(node.args):
+            if node.op not in LINEAR:
+                return False
+            dependent.add(node)
+    return True
 
 
 def _cotangents(function: Function, values: Sequence[Any], weights: Any) -> list[Any]:

@@ -292,6 +292,7 @@ def test_points_beside_the_given_one_show_what_is_zero_there() -> None:
     f = plain("x**2 * x[0]", "x: n")
     assert gradc.sampled_pattern(f.jacobian, [0.0, 1.0, 0.0], times=1).nnz == 1
     assert gradc.sampled_pattern(f.jacobian, [0.0, 1.0, 0.0]).nnz == 5
+    assert gradc.sampled_pattern(f.jacobian, np.zeros(3)).nnz == 5
 
 
 def test_an_operation_with_a_vjp_alone_is_sampled_by_rows() -> None:

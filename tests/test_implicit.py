@@ -405,6 +405,13 @@ def test_wrong_options_are_refused(options: Any, match: str) -> None:
         compiled(lambda a: gradc.root(lambda x: x - a, 1.0, **options), {"a": ""})
 
 
+def test_equations_that_are_no_function_are_refused() -> None:
+    with pytest.raises(gradc.FormulaError, match=r"gradc.root was given 3: give a function of the unknown first"):
+        compiled(lambda a: gradc.root(3, a), {"a": ""})
+    with pytest.raises(gradc.FormulaError, match=r"gradc.fixed_point was given 1.0: give a function"):
+        gradc.fixed_point(1.0, np.cos)
+
+
 def test_the_text_of_a_definition_is_checked() -> None:
     (name,) = {node.attr.routine for node in KEPLER.graph.nodes if node.op == "call"}
     text = str(KEPLER.graph)

@@ -385,6 +385,16 @@ def test_an_array_of_sympys_gives_an_array() -> None:
     np.testing.assert_array_equal(made(x, Array([[x, 1], [2, x]]))(3.0), [[3.0, 1.0], [2.0, 3.0]])
 
 
+@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (2, 0)])
+def test_a_matrix_without_elements_is_an_array_without_elements(shape: tuple[int, int]) -> None:
+    made = gradc.lambdify([x], sympy.Matrix(*shape, []), jit=False)
+    assert made(1.0).shape == shape
+
+
+def test_arguments_may_come_from_an_iterator() -> None:
+    assert gradc.lambdify(iter([x, y]), x - y, jit=False)(3.0, 1.0) == 2.0
+
+
 def test_a_matrix_of_symbols_takes_an_array_of_its_shape() -> None:
     square = made([Matrix([[w, x], [y, z]])], w + 2 * x + 3 * y + 4 * z)
     assert square(M) == square([1.0, 2.0, 3.0, 5.0]) == square([[1.0, 2.0], [3.0, 5.0]]) == 34.0

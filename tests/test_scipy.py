@@ -159,6 +159,23 @@ def test_the_gradient_is_computed_with_the_value_where_the_optimiser_wants_both(
     assert np.array_equal(p.jac(x), 2 * (x - 1))
 
 
+def test_a_gradient_is_not_kept_for_arguments_that_changed_in_place():
+    p = gradc.compile("sum((x - k)**2) * m", {"x": "n", "k": "n", "m": "int"}, wrt="x", jit=False).scipy()
+    x, k = np.ones(2), np.zeros(2)
+    p.jac(x, k, 1)
+    p.fun(x, k, 1)
+    k[:] = 5.0
+    assert np.array_equal(p.jac(x, k, 1), [-8.0, -8.0])
+    p.fun(x, k, 1)
+    assert np.array_equal(p.jac(x, k, 2), [-16.0, -16.0])
+
+
+def test_a_vector_is_rounded_for_an_argument_of_float32_also_before_its_size_is_known():
+    p = gradc.compile("sum(x**3)", {"x": "float32 n"}, jit=False).scipy()
+    assert p.fun([1.0, 2.0]) == 9.0 and np.array_equal(p.jac([1.0, 2.0]), [3.0, 12.0])
+    assert p.jac([1.0, 2.0]).dtype == p.hess([1.0, 2.0]).dtype == np.float64
+
+
 def test_it_pickles():
     p = VALLEY.scipy()
     assert pickle.loads(pickle.dumps(p)).fun(START) == p.fun(START)
@@ -205,6 +222,21 @@ def test_a_constraint_with_constant_derivatives_is_a_linear_one():
     bowl = gradc.compile("sum(x**2)", "x: n", jit=False).scipy()
     found = minimize(bowl.fun, [3.0, 3.0], jac=bowl.jac, method="SLSQP", constraints=[p.constraint(0.0, np.inf)])
     assert np.allclose(found.x, [0.25, 0.25])
+
+
+@pytest.mark.parametrize("function", [
+    "floor(x) + x", "sign(x) * 1.0", "where(x > 0, 1, 2) * k", "x + k * stop_gradient(x)**2",
+])
+def test_a_constraint_of_what_has_derivative_zero_by_definition_is_none_of_a_straight_line(function):
+    p = gradc.compile(function, {"x": "2", "k": ""}, wrt="x", jit=False).scipy(k=1.0)
+    assert isinstance(p.constraint(0.0, 1.0), NonlinearConstraint)
+
+
+def test_running_sums_and_choices_by_place_are_linear():
+    p = gradc.compile(lambda x: np.cumsum(x[::-1]) / 3 + np.where(np.arange(3) > 1, np.diff(x, append=0), np.mean(x)),
+                      {"x": "3"}, jit=False).scipy()
+    linear = p.constraint(0.0, 1.0)
+    assert isinstance(linear, LinearConstraint) and np.array_equal(linear.A, p.jac(np.ones(3)))
 
 
 # -- least_squares, root, solve_ivp --------------------------------------------------------------------
@@ -367,6 +399,7 @@ def test_it_shares_the_fixed_values_and_becomes_a_constraint():
 @pytest.mark.parametrize(("make", "error", "message"), [
     (lambda: COST.scipy("u", x=[1.0], T=1.0).of(gradc.compile("a + b")), DerivativeError,
      r"the function takes a, b, and none of what is in the vector \(u\): give its arguments"),
+    (lambda: COST.scipy().of("T**2"), ArgumentError, r"'T\*\*2' is no function of gradc: give what gradc.compile makes"),
     (lambda: COST.scipy().of(gradc.compile("T**2")).fun([1.0]), ArgumentError, "the sizes of x, u, T are not known yet"),
     (lambda: COST.scipy(("u", "T"), x=[1.0]).of(gradc.compile("T**2")).fun([1.0]), ShapeError, r"must hold 2 numbers \(u: 1, T: 1\)"),
 ])
@@ -389,6 +422,12 @@ def tridiagonal(x):
 def heat(u):
     edged = np.pad(u, 1)
     return (u.shape[0] + 1) ** 2 * (edged[2:] - 2 * u + edged[:-2])
+
+
+def test_another_function_of_a_sparse_one_is_sparse():
+    p = gradc.compile("sum(x**2) * y", {"x": "2", "y": ""}, jit=False).scipy()
+    other, v = gradc.compile("x * y", {"x": "2", "y": ""}, jit=False), np.array([1.0, 2.0, 3.0])
+    assert np.array_equal(p.sparse.of(other).jac(v).toarray(), p.of(other).jac(v))
 
 
 def test_sparse_matrices_are_the_dense_ones():

@@ -149,6 +149,7 @@ def test_more_results_come_along() -> None:
 @pytest.mark.parametrize(("wrong", "error", "message"), [
     (lambda: grad(once(pair), 2), gradc.ArgumentError, r"argnums is 2, but the function takes \(x, y\): give a position"),
     (lambda: grad(once(pair), "z"), gradc.ArgumentError, "argnums is 'z', but the function takes"),
+    (lambda: grad(max)(1.0, 2.0), gradc.UnsupportedError, "max> does not say what arguments it takes: write a function"),
     (lambda: grad(once(pair), True), gradc.ArgumentError, "argnums is True, but the function takes"),
     (lambda: grad(once(lambda x: x * np.ones(2)))(1.0), gradc.DerivativeError, "the gradient needs one scalar output"),
     (lambda: hessian(once(logistic))(W), gradc.DerivativeError, "the Hessian needs one scalar output"),
