@@ -279,13 +279,16 @@ class BodyPrinter(MemoryPrinter):
         return [g for g in self._common_guards(entry) if g.axes <= opened]
 
     def _common_guards(self, loop: Loop) -> list[Node]:
-        """The guards of everything in a loop; a reduction that starts in it has a value where its own fail."""
-        common: set[Node] | None = None
+        """The guards of everything in a loop; a reduction that starts in it has a value where its own fail.
+
+        They stay in a statement's order: one may be computed only where those before it hold.
+        """
+        common: list[Node] | None = None
         for item in items_of(loop):
             starts = item.kind == "acc" and loop in self.program.homes[item].local
-            guards = set(item.sunk if starts else self._conditions(item))
-            common = guards if common is None else common & guards
-        return sorted(common or (), key=lambda n: n.id)
+            guards = item.sunk if starts else self._conditions(item)
+            common = [guard for guard in guards if common is None or guard in common]
+        return common or []
 
     def _conditions(self, item: Item) -> tuple[Node, ...]:
         """The guards of a statement; one that fills an array writes 0 where they fail."""

@@ -151,6 +151,13 @@ def test_values_that_decide_a_guard_are_computed_before_it() -> None:
            {"a": "n", "b": "m"}, {"a": np.array([0.1, 0.2, -0.5, 0.7]), "b": np.zeros(3), "x": 0.4})
 
 
+def test_a_condition_that_is_computed_under_another_is_asked_after_it() -> None:
+    f = plain("sum(log(b[j]) * a[i]**2 for i in range(n) if x > -5 for j in range(m) if m > 2)",
+              {"x": "", "a": "n", "b": "m"})
+    assert f.grad(1.0, [2.0], [1.0, 1.0]).a.tolist() == [0.0]
+    assert f.grad(1.0, [2.0], [1.0, 1.0, np.e]).a.tolist() == [4.0]
+
+
 def test_a_value_that_the_result_needs_is_not_moved_under_a_guard() -> None:
     agrees("q = prod(exp(-abs(b[j])) for j in range(n))\n"
            "sum((sum(b[k] for p in range(n)) * (a[k] * b[0])) for k in range(1, n) if n < 1.5) + q * x + sin(q)",
