@@ -51,7 +51,7 @@ class Buffer(NamedTuple):
         if self.dtype != "float64":
             part = f"{BLOCK}[{PLACE}:{PLACE} + {self.room}].view(np.{self.dtype})[:{self.size}]"
         lines = [f"{self.name} = {part}.reshape({self.shape})", f"{PLACE} += {self.room}"]
-        return [*lines, f"{self.name}[:] = 0"] if self.cleared else lines
+        return [f"{BLOCK}[{PLACE}:{PLACE} + {self.room}] = 0.0", *lines] if self.cleared else lines
 
 
 def lend(tree: ast.Module, name: str) -> None:
