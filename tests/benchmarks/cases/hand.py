@@ -114,7 +114,7 @@ DECLARED = {
 
 
 def in_gradc(case: Case, *, gathered: bool) -> Calls:
-    """The derivative along the directions of all columns at once."""
+    """The Jacobian; where points have coordinates of their own, the derivative along the directions of all columns."""
     import gradc
 
     theta, us, model, points, at = case.inputs
@@ -138,11 +138,15 @@ def in_gradc(case: Case, *, gathered: bool) -> Calls:
         given = (theta, *arrays, us)
 
     f = gradc.compile(residuals, args, wrt="theta" if us is None else ("us", "theta"))
-    along = np.eye(ANGLES)
-    units: tuple[Any, ...] = (along,)
-    if us is not None:                                          # two more directions move all points' own coordinates
-        along = np.eye(ANGLES + 2)
-        units = np.broadcast_to(along[:2], (len(us), 2, ANGLES + 2)).copy(), along[2:].copy()
+    if us is None:
+
+        def by_theta() -> Any:
+            value, slopes = f.value_and_jacobian(*given)
+            return value, np.moveaxis(slopes, -1, 0)
+
+        return Calls(Call(f, given), Call(by_theta, ()))
+    along = np.eye(ANGLES + 2)                                  # two directions move all points' own coordinates
+    units = np.broadcast_to(along[:2], (len(us), 2, ANGLES + 2)).copy(), along[2:].copy()
 
     def jacobian() -> Any:
         return f(*given), np.moveaxis(f.jvp.many(*given, *units), -1, 0)
@@ -294,8 +298,8 @@ def case(size: str) -> Case:
         inputs=data(size),
         forms={
             "gradc": {
-                "jvp": lambda case: in_gradc(case, gathered=False),
-                "jvp, needed vertices": lambda case: in_gradc(case, gathered=True),
+                "columns": lambda case: in_gradc(case, gathered=False),
+                "columns, needed vertices": lambda case: in_gradc(case, gathered=True),
             },
             "JAX": {
                 "jvp mapped": lambda case: in_jax(case, gathered=False),
