@@ -187,7 +187,8 @@ def sampled_pattern(derivative: Any, *args: Any, times: int = 3, **keywords: Any
     arguments in `wrt`; what is not finite counts. It takes as many products as there are columns (rows if these are
     fewer, or if there is no forward mode), so it is for functions whose structure cannot be read off, as behind an
     operation of your own. An entry that is zero at all of the points is missed, which the check of
-    `compressed` tells when it is not zero. Raises DerivativeError for another derivative and what a call raises.
+    `compressed` tells when it is not zero. Raises DerivativeError for another derivative, ArgumentError for no
+    point at all, and what a call raises.
 
     >>> import gradc
     >>> f = gradc.compile("x[0] * x**2", "x: n", jit=False)
@@ -201,6 +202,8 @@ def sampled_pattern(derivative: Any, *args: Any, times: int = 3, **keywords: Any
     if primal is None or name not in ("jacobian", "hessian"):
         raise DerivativeError(f"{name} of type {type(derivative).__name__} has no pattern: give f.jacobian or "
                               "f.hessian of a function of declared shapes")
+    if times < 1:
+        raise ArgumentError(f"times is {times}: give a whole number from 1")
     values = normalised(primal.graph, bind(primal.args, args, keywords))
     ends, starts = _sides(primal, values, check_dimensions(primal.graph, values))
     symmetric, wide = name == "hessian", _count(ends) < _count(starts)

@@ -93,7 +93,10 @@ def _argument(node: Node, value: Any) -> Any:
     """A value as an array of JAX of the dtype of the argument; only numbers change their precision."""
     jax = library("jax", "f.jax()")
     name, wanted = node.attr.name, jax.dtypes.canonicalize_dtype(node.dtype)
-    array = jax.numpy.asarray(value)
+    try:
+        array = jax.numpy.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"the argument {name} is no array for JAX ({error}): give an array or a number") from None
     if array.ndim != len(node.shape):
         raise ShapeError(f"the argument {name} must have {len(node.shape)} dimensions, but it has shape {array.shape}: "
                          "reshape it, or declare another shape in args")

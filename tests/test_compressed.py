@@ -293,6 +293,8 @@ def test_points_beside_the_given_one_show_what_is_zero_there() -> None:
     assert gradc.sampled_pattern(f.jacobian, [0.0, 1.0, 0.0], times=1).nnz == 1
     assert gradc.sampled_pattern(f.jacobian, [0.0, 1.0, 0.0]).nnz == 5
     assert gradc.sampled_pattern(f.jacobian, np.zeros(3)).nnz == 5
+    with pytest.raises(gradc.ArgumentError, match="times is 0: give a whole number from 1"):
+        gradc.sampled_pattern(f.jacobian, np.ones(3), times=0)
 
 
 def test_an_operation_with_a_vjp_alone_is_sampled_by_rows() -> None:

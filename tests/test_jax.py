@@ -131,6 +131,7 @@ def test_whole_numbers_and_conditions_take_part() -> None:
     ((MATRIX, ROWS[0], 1.0j), gradc.ArgumentError, "the argument k is float64, and an array of complex128"),
     ((MATRIX, ROWS, 1.0), gradc.ShapeError, "the argument x must have 1 dimensions, but it has shape"),
     ((MATRIX.T, ROWS[0], 1.0), gradc.ShapeError, r"x.shape\[0\] is 2, but n"),
+    ((MATRIX, ROWS[0], "one"), gradc.ArgumentError, "the argument k is no array for JAX .*give an array or a number"),
     ((MATRIX, ROWS[0]), gradc.ArgumentError, "the argument k is missing"),
 ])
 def test_arrays_that_do_not_fit_are_refused(args: Any, error: Any, match: str) -> None:
