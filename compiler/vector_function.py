@@ -320,11 +320,12 @@ def _is_affine(function: Function) -> bool:
 
 
 def _cotangents(function: Function, values: Sequence[Any], weights: Any) -> list[Any]:
-    """The weights of all values as the cotangents of the outputs."""
+    """The weights of all values as the cotangents of the outputs, of which those that are not real have none."""
     sizes = check_dimensions(function.graph, normalised(function.graph, values))
     shapes = {key: (tuple(dim.evaluate(sizes) for dim in node.shape), np.dtype(node.dtype))
               for key, node in function.graph.outputs}
-    return Packing.of_shapes(shapes).parts(vector(np.atleast_1d(weights)))
+    parts = Packing.of_shapes(shapes).parts(vector(np.atleast_1d(weights)))
+    return [part for part, (_, dtype) in zip(parts, shapes.values(), strict=True) if dtype.kind == "f"]
 
 
 def _dense(blocks: Any, parts: Sequence[Any]) -> np.ndarray[Any, Any]:

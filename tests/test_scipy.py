@@ -212,6 +212,11 @@ def test_a_constraint_of_several_values_weights_their_second_derivatives():
     assert np.allclose(one.hess(np.ones(2), [3.0]), 3 * one.hess(np.ones(2)))
 
 
+def test_values_that_are_no_real_numbers_have_no_second_derivatives():
+    p = gradc.compile(lambda x: (np.argmax(x), x**2, x > 0), {"x": "n"}, jit=False).scipy()
+    assert np.array_equal(p.hess([1.0, 2.0], [9.0, 1.0, 2.0, 9.0, 9.0]), np.diag([2.0, 4.0]))
+
+
 def test_a_constraint_with_constant_derivatives_is_a_linear_one():
     c = gradc.compile("A @ x - b + x[0]", {"A": "m 2", "x": "2", "b": "m"}, jit=False)
     p = c.scipy("x", A=[[1.0, 2.0], [3.0, 4.0]], b=[1.0, 1.0])
