@@ -25,7 +25,8 @@ class Adapters:
         """The function of one vector that SciPy's optimisers and solvers want, with its derivatives.
 
         wrt      the arguments that the vector holds, in order; by default those to differentiate by without a value
-        fixed    values of other arguments, for good
+        fixed    values of other arguments, for good: arrays are not copied, so leave them unchanged. What changes
+                 comes by SciPy's `args=`
 
         The result has `fun`, `jac`, `hess`, `hessp`, and `pack` and `unpack` for the vector; see there.
 

@@ -64,15 +64,21 @@ class Ipopt:
         """The number of values of each of the constraints."""
         origin = np.zeros(self.n)
         if not is_scalar(self._objective.call(origin, ())[0]):
-            raise DerivativeError("the objective must be one number, and this function has more as its value: give "
-                                  "the others as constraints, or reduce it, for example with sum(...)")
+            raise self._not_scalar()
         return [each.first(origin, (), "pattern").shape[0] for each in self._constraints]
+
+    def _not_scalar(self) -> DerivativeError:
+        return DerivativeError("the objective must be one number, and this function has more as its value: give the "
+                               "others as constraints, or reduce it, for example with sum(...)")
 
     # -- values -------------------------------------------------------------------------------
 
     def objective(self, x: Any) -> float:
         """The value to minimise."""
-        return float(self._objective.fun(x))
+        value = self._objective.fun(x)
+        if np.ndim(value):
+            raise self._not_scalar()
+        return float(value)
 
     def gradient(self, x: Any) -> np.ndarray[Any, Any]:
         """The gradient of the objective, a vector."""

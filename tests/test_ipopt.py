@@ -107,6 +107,7 @@ def test_undeclared_functions_are_problems_too():
      r"the function takes z, and none of what is in the vector \(x\)"),
     (lambda: HS71.cyipopt("x"), ArgumentError, "'x' is no function of gradc: give what gradc.compile makes"),
     (lambda: BOUNDED.cyipopt().m, DerivativeError, "the objective must be one number"),
+    (lambda: gradc.compile("x", "x: 3", jit=False).cyipopt().objective(np.ones(3)), DerivativeError, "must be one number"),
     (lambda: effort.cyipopt((defects,), drag=1.0).n, ArgumentError, r"the sizes of x, u, T are not known yet: call pack"),
     (lambda: HS71.cyipopt(gradc.compile("x * k", {"x": "4", "k": ""}, wrt="x", jit=False), wrt="x").constraints(np.ones(4)),
      ArgumentError, "the argument k has no value"),
