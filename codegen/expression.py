@@ -51,7 +51,7 @@ def identity(node: Node) -> str:
             return str(-(2**63) + 1 if op == "max" else 2**63 - 1)
         return "-inf" if op == "max" else "inf"
     if node.op == "scan":
-        return "1.0" if op == "prod" else "0.0"
+        return number(1.0 if op == "prod" else 0.0, node.dtype)[0]    # in single precision a running value is rounded
     start = REDUCTIONS[node.op].identity
     assert start is not None, f"{node.op} should have been expanded"
     return number(int(start) if node.dtype == "int64" else start, node.dtype)[0]

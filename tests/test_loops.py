@@ -233,6 +233,12 @@ def test_scans_keep_their_state_where_other_axes_open_inside() -> None:
     assert run(g, np.zeros((0, 2)))[0].shape == (0, 2)
 
 
+def test_a_running_sum_in_single_precision_equals_what_is_stored_of_it() -> None:
+    f = gradc.compile(lambda x: np.sum(np.maximum(np.cumsum(x), np.cumsum(x))), {"x": "float32 n"}, jit=False)
+    x = RANDOM.standard_normal(5).astype("float32")
+    assert f.grad(x).tolist() == [5.0, 4.0, 3.0, 2.0, 1.0]
+
+
 def test_linear_recurrences_run_both_ways() -> None:
     g = Graph(fold=fold)
     a, b = g.input("a", shape=["n"]), g.input("b", shape=["n"])
