@@ -87,9 +87,11 @@ class MemoryPrinter(ValuePrinter):
             kind = "empty" if self.plain[node] or node in self.filled else "zeros"
             self.top.append(f"{self.arrays[node]} = np.{kind}({self._shape(node.shape)}{self._dtype(node)})")
         elif not self.plain[node] and node not in self.filled:
-            start = starts_as(node)
-            first = "0.0" if start is None else self.variables[start]
-            whole = [f"{self.arrays[node]}[{':' if node.shape else '...'}] = {first}"]
+            start, text = starts_as(node), self.arrays[node]
+            whole = [f"{text}[{':' if node.shape else '...'}] = {'0.0' if start is None else self.variables[start]}"]
+            if start is not None and len(node.shape) == 1:      # Numba copies an array to a slice more slowly
+                at = self.names.fresh("at")
+                whole = [f"for {at} in range({text}.shape[0]):", f"    {text}[{at}] = {self.variables[start]}[{at}]"]
             alone = [chain for chain in self.program.chains if chain.alone and chain.items[0].node is node]
             self.zeroed += alone[0].zeroed(self.arrays[node], self.dims) if alone else whole
 
