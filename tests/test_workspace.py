@@ -157,8 +157,8 @@ def test_workspaces_that_will_not_do_are_refused(jit: bool) -> None:
     fixed.flags.writeable = False
     kind = ("workspace must be a vector of float64 that is C-contiguous, aligned and writeable: give what "
             "value_and_grad.workspace(...) returns")
-    for wrong in (3, [0.0] * 5000, work.astype(np.float32), work.reshape(1, -1), np.r_[work, work][::2], fixed,
-                  np.zeros(work.nbytes + 1, np.uint8)[1:].view(np.float64), work.astype(">f8")):
+    for wrong in (3, [0.0] * 5000, np.zeros(work.size, np.float32), work.reshape(1, -1), np.r_[work, work][::2], fixed,
+                  np.zeros(work.nbytes + 1, np.uint8)[1:].view(np.float64), np.zeros(work.size, ">f8")):
         with pytest.raises(ArgumentError, match=re.escape(kind)):
             f(**arguments, workspace=wrong)
     short = (f"workspace has {work.size - 1} elements, but {work.size} are needed for these arguments: make it with "
