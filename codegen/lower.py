@@ -23,18 +23,19 @@ from .batches import length
 from .carries import Chain, chains, neighbours, rows
 from .contractions import by_axes, factors, gather, multiplied_by_axes, opened, spread
 from .items import Choices, Item, is_cheap, make_items, merged_reductions, union
+from .tiles import SHORT, is_stripped, is_tiled, strips
 
 ROUNDS = 6              # of improvement; each only removes buffers, so more are never needed in practice
-SHORT = 9               # a literal dimension below this is unrolled by LLVM
 
 
 @dataclass(eq=False)
 class Loop:
     """A loop over one axis.
 
-    carried  an iteration needs the one before it (a scan)
-    tiled    for a loop over tiles, the axis that they cut: such a loop has an axis of its own, of no value
-    tile     for a loop inside a tile, the loop over tiles
+    carried   an iteration needs the one before it (a scan)
+    tiled     for a loop over tiles or strips, the axis that they cut: such a loop has an axis of its own, of no value
+    tile      for a loop inside a tile or a strip, the loop over these
+    stripped  for a loop over strips, whose points do not run innermost
     """
 
     axis: Axis
@@ -43,13 +44,12 @@ class Loop:
     carried: bool = False
     tiled: Axis | None = None
     tile: Loop | None = None
+    stripped: bool = False
 
 
 Path = tuple[Loop, ...]
 TILES = Axis(Dim.of("tiles"), 0)                                # of the loops over tiles; no value has it
 MOST_WRITTEN_OUT = 16   # terms of a sum inside an innermost loop
-DEEP = 3                # axes of a statement beyond which its outermost loop is cut into tiles
-TILE = 64               # points: a few vectors of the widest kind, and buffers that stay in the nearest cache
 
 
 @dataclass(eq=False)
@@ -93,7 +93,7 @@ class Program:
     @property
     def is_tiled(self) -> bool:
         """Whether some loop is cut into tiles."""
-        return any(isinstance(entry, Loop) and entry.tiled is not None for entry in self.body)
+        return any(isinstance(entry, Loop) and entry.tiled is not None and not entry.stripped for entry in self.body)
 
 
 def lower(graph: Graph) -> Program:
@@ -155,6 +155,11 @@ def _lower(items: Sequence[Item], opened: Axes, tile: Loop | None = None) -> lis
         if members and not opened and tile is None and is_tiled(members, axis):
             tiles = Loop(TILES, [], tiled=axis)
             tiles.body = _lower(members, opened, tiles)
+            body.append(tiles)
+        elif members and tile is None and is_stripped(members, axis, opened):
+            tiles = Loop(TILES, [], tiled=axis, stripped=True)
+            tiles.body = [Loop(axis, _lower(part, opened | {axis}), tile=tiles)
+                          for part in strips(members, axis, opened)]
             body.append(tiles)
         elif members:
             scans = [m.direction for m in members if m.kind == "scan" and m.node.attr.axis == axis]
@@ -384,27 +389,12 @@ def _accesses(item: Item) -> list[tuple[Node, ...]]:
 
 # -- tiles ------------------------------------------------------------------------------------
 
-def is_tiled(items: Sequence[Item], axis: Axis) -> bool:
-    """Whether a loop around other loops is cut into tiles, whose points run innermost, along vector instructions.
-
-    That pays where deep and short loops lie inside, each of them too short to fill a vector.
-    """
-    size = axis.dim.constant
-    if size is not None and size < 4 * TILE:
-        return False
-    for item in items:
-        whole = item.reduces if item.node.op in ("argmax", "argmin") else NO_AXES
-        if item.kind in ("scan", "call", "dot", "check") or axis in whole or any(axis in g.axes for g in item.guards):
-            return False
-    return any(sum(a.dim.constant is None or a.dim.constant >= SHORT for a in item.domain) > DEEP for item in items)
-
-
 def strided(body: Sequence[Loop | Item]) -> set[Node]:
     """Reads inside tiles in which the tile's axis is not the last index, and is not alone."""
     found: set[Node] = set()
     products = [item.contraction for item in items_of(*body) if item.contraction is not None]
     for loop in body:
-        if isinstance(loop, Loop) and loop.tiled is not None:
+        if isinstance(loop, Loop) and loop.tiled is not None and not loop.stripped:
             for node in (n for item in items_of(loop) for n in item.inline if n.op == "read" and n.attr > 1):
                 index = node.args[1:1 + node.attr]
                 if loop.tiled in node.axes and loop.tiled not in index[-1].axes and len(node.args) == 1 + node.attr:

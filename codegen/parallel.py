@@ -21,8 +21,8 @@ from gradc.ir.table import MULTIPLY
 
 from .expression import bracket, dimension
 from .items import Item
-from .lower import TILE
 from .threads import MOST, Parallel
+from .tiles import TILE
 
 if TYPE_CHECKING:
     from .python import BodyPrinter

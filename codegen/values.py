@@ -17,8 +17,9 @@ from gradc.ir.table import AND, ATOM, OPERATIONS
 
 from .expression import Text, bracket, closure, dimension, extent, leaf, operation
 from .items import Item
-from .lower import TILE, Home, Path, Program
+from .lower import Home, Path, Program
 from .names import CALLED, Names
+from .tiles import TILE
 from .uses import repeated_values, stored_at_once
 
 WIDTH = 88                      # longer single-use expressions are given a local

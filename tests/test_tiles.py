@@ -14,6 +14,7 @@ import pytest
 import gradc
 from gradc.codegen import scratch
 from gradc.codegen.load import load
+from gradc.compiler.report import report
 from gradc.ir.interpret import evaluate
 
 RNG = np.random.default_rng(5)
@@ -86,7 +87,8 @@ def test_nothing_of_the_size_of_the_data_is_kept_and_the_points_of_a_tile_run_in
 
 
 @pytest.mark.parametrize("program", [
-    "sum(log(1 + exp(-y[i] * sum(X[i, j] * w[j] for j in range(d)))) for i in range(n))",       # one loop inside
+    "sum((y[i] - sum(X[i, j] * w[j] for j in range(d)))**2 for i in range(n))",                 # one loop inside
+    "sum(log(sum(exp(X[i, j]) * w[j] for j in range(d)) + y[i]) for i in range(n))",            # which takes the time
     "sum(x[i + 1] * x[i] for i in range(n - 1))",                                              # none
     "sum(A[k, l] * B[l, m] * C[m, k] * w[i] for i in range(3) for k in range(d) for l in range(d) for m in range(d))",
 ])
@@ -123,3 +125,39 @@ def test_the_block_of_buffers_changes_no_bit() -> None:
         value, slopes = load(module)["value_and_grad"](*arrays)
         found.append([value, *(slope.tobytes() for slope in slopes)])
     assert found[0] == found[1]
+
+
+STRIPPED = {
+    "a function after a sum": ("sum(log(1 + exp(-y[i] * sum(X[i, j] * w[j] for j in range(d)))) for i in range(n))",
+                               {"X": "n d", "y": "n", "w": "d"}),
+    "a function before a sum": ("sum(exp(y[i]) * sum(X[i, j] * w[j] for j in range(d))**2 for i in range(n))",
+                                {"X": "n d", "y": "n", "w": "d"}),
+    "functions of two sums": ("sum(sin(sum(X[i, j] * w[j] for j in range(d))) * cos(sum(X[i, j]**2 for j in range(d)))"
+                              " for i in range(n))", {"X": "n d", "w": "d"}),
+    "a sum of a function of a sum": ("sum(w[j] * tanh(sum(X[i, k] * w[k] for k in range(d))) * X[i, j]"
+                                     " for i in range(n) for j in range(d))", {"X": "n d", "w": "d"}),
+    "inside a loop": ("sum(exp(-sum((X[i, k] - X[j, k])**2 * w[k] for k in range(d))) * y[i] * y[j]"
+                      " for i in range(n) for j in range(n))", {"X": "n d", "y": "n", "w": "d"}),
+}
+
+
+@pytest.mark.parametrize("name", STRIPPED)
+@pytest.mark.parametrize("n", [0, 1, 64, 150])
+def test_functions_of_single_points_run_through_a_strip_in_a_loop_of_their_own(name: str, n: int) -> None:
+    formula, shapes = STRIPPED[name]
+    f = gradc.compile(formula, shapes, wrt=tuple(shapes), jit=False)
+    assert "for start in range(0, n, 64):" in f.value_and_grad.source
+    rng = np.random.default_rng(3)
+    sizes = {"n": n, "d": 3}
+    arrays = {key: rng.uniform(-1.0, 1.0, [sizes[dim] for dim in shape.split()]) for key, shape in shapes.items()}
+    expected = evaluate(f.value_and_grad.graph, arrays)
+    value, slopes = f.value_and_grad(**arrays)
+    for found, wanted in zip((value, *slopes), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-12)
+
+
+def test_every_loop_over_a_strip_with_functions_is_vectorised() -> None:
+    formula, shapes = STRIPPED["a function after a sum"]
+    found = report(gradc.compile(formula, shapes, wrt="w"), vectors=True)["value_and_grad"].loops
+    lines = [loop.lanes for loop in found if loop.lanes is not None and loop.lanes > 1]
+    assert len(lines) == 3                                      # the sums over j of a point, the functions, the gradient
