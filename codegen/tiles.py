@@ -35,8 +35,8 @@ def is_stripped(items: Sequence[Item], axis: Axis, opened: Axes) -> bool:
 
     Where the loops inside have functions of their own, it is those that take the time, and they are vectorised.
     """
-    inside = opened | {axis}
-    return _is_cut(items, axis) and not any(_depth(item, inside) and has_function(item) for item in items) \
+    nested = [item for item in items if _depth(item, opened | {axis})]
+    return bool(nested) and _is_cut(items, axis) and not any(has_function(item) for item in nested) \
         and len(strips(items, axis, opened)) > 1
 
 

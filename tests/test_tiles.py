@@ -90,6 +90,7 @@ def test_nothing_of_the_size_of_the_data_is_kept_and_the_points_of_a_tile_run_in
     "sum((y[i] - sum(X[i, j] * w[j] for j in range(d)))**2 for i in range(n))",                 # one loop inside
     "sum(log(sum(exp(X[i, j]) * w[j] for j in range(d)) + y[i]) for i in range(n))",            # which takes the time
     "sum(x[i + 1] * x[i] for i in range(n - 1))",                                              # none
+    "sum(x[i] * log(y[i]) + y[i] for i in range(n))",                                          # none, but a function
     "sum(A[k, l] * B[l, m] * C[m, k] * w[i] for i in range(3) for k in range(d) for l in range(d) for m in range(d))",
 ])
 def test_shallow_loops_and_short_axes_are_not_cut(program: str) -> None:
