@@ -36,6 +36,45 @@ def cholesky(matrix: Matrix) -> Matrix:
     return np.ascontiguousarray(np.linalg.cholesky(matrix))
 
 
+def cholesky_pullback(factor: Matrix, cotangent: Matrix) -> Matrix:
+    """What the lower triangle of a Cholesky factor's cotangent passes back to that of the matrix, 32 rows at once."""
+    passed = np.tril(cotangent)
+    for stop in range(len(factor), 0, -32):
+        start = max(stop - 32, 0)
+        size, rest = stop - start, len(factor) - stop
+        corner = np.ascontiguousarray(factor[start:stop, start:stop])
+        if rest:
+            below = np.ascontiguousarray(passed[stop:, start:stop].T)
+            for i in range(size - 1, -1, -1):
+                for k in range(rest):
+                    below[i, k] /= corner[i, i]
+                for j in range(i):
+                    for k in range(rest):
+                        below[j, k] -= corner[i, j] * below[i, k]
+            passed[stop:, start:stop] = below.T
+            passed[start:stop, start:stop] -= np.tril(np.dot(below, np.ascontiguousarray(factor[stop:, start:stop])))
+            if start:
+                passed[start:stop, :start] -= np.dot(below, np.ascontiguousarray(factor[stop:, :start]))
+                passed[stop:, :start] -= np.dot(below.T, np.ascontiguousarray(factor[start:stop, :start]))
+        block = np.ascontiguousarray(passed[start:stop, start:stop])
+        for k in range(size - 1, -1, -1):
+            for i in range(k + 1, size):
+                block[k, k] -= block[i, k] * corner[i, k] / corner[k, k]
+            for i in range(k, size):
+                block[i, k] /= corner[k, k]
+            for j in range(k):
+                block[k, j] -= block[k, k] * corner[k, j]
+            for i in range(k + 1, size):
+                for j in range(k):
+                    block[k, j] -= block[i, k] * corner[i, j]
+                    block[i, j] -= block[i, k] * corner[k, j]
+            block[k, k] *= 0.5
+        passed[start:stop, start:stop] = block
+        if start:
+            passed[start:stop, :start] -= np.dot(block + block.T, np.ascontiguousarray(factor[start:stop, :start]))
+    return passed
+
+
 def eliminated(matrix: Matrix, right: Matrix) -> tuple[Matrix, Matrix]:
     """The pivots, with the sign of their order, and the solution x of A x = b; a pivot of 0 ends it.
 

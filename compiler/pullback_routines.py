@@ -65,7 +65,21 @@ def no_rule(routine: str) -> DerivativeError:
     return DerivativeError(f"the routine {routine} has no derivative: give the operation that calls it a vjp=")
 
 
-def _symmetric(la: LinearAlgebra, full: Array) -> Array:
+def mirrored(la: LinearAlgebra, matrix: Array) -> Array:
+    """The symmetric matrix of a lower triangle."""
+    return la.apply("add", la.lower(matrix), la.transposed(la.compared(matrix, "greater", matrix)))
+
+
+def halved(la: LinearAlgebra, matrix: Array) -> Array:
+    """The lower triangle with half of the diagonal."""
+    half = la.apply("mul", matrix, Array(la.graph.const(0.5)))
+    row, column = map(la.graph.axis, matrix.axes[-2:])
+    node = la.graph.ops.select(la.graph.apply("greater", row, column), la.arrays.over(matrix, matrix.axes).node,
+                               la.compared(matrix, "eq", half).node)
+    return Array(node, matrix.axes)
+
+
+def symmetric(la: LinearAlgebra, full: Array) -> Array:
     """The cotangent of the lower triangle, which stands for both: S + S' below the diagonal, S on it."""
     both = la.compared(full, "greater", la.apply("add", full, la.transposed(full)))
     row, column = (la.graph.axis(axis) for axis in full.axes[-2:])
@@ -74,14 +88,19 @@ def _symmetric(la: LinearAlgebra, full: Array) -> Array:
 
 
 def _cholesky(use: Use) -> tuple[Array]:
-    """S = L^-T P L^-1 with P the lower triangle of L' L_, its diagonal halved (Murray, eq. 10)."""
-    la, (factor,) = use.algebra, use.results
-    product = la.matmul(la.transposed(factor), use.cotangent)
-    halved = la.compared(product, "eq", la.apply("mul", product, Array(la.graph.const(0.5))))
-    inner = Array(la.graph.ops.select(la.graph.apply("greater", *map(la.graph.axis, product.axes[-2:])),
-                                      product.node, halved.node), product.axes)
-    left = la.call("solve_lower_transposed", factor, inner)[0]
-    return (_symmetric(la, la.transposed(la.call("solve_lower_transposed", factor, la.transposed(left))[0])),)
+    """From S = L^-T P L^-1, P the lower triangle of L' L_ with half of its diagonal (Murray, eq. 10)."""
+    return (use.algebra.call("cholesky_pullback", use.results[0], use.cotangent)[0],)
+
+
+def _cholesky_pullback(use: Use) -> tuple[Array, Array]:
+    """L_ Q' - (S + S') W L^-T and L Q, W the mirrored cotangent and Q the halved L^-1 W L^-T: from S = L^-T P L^-1."""
+    la, (factor, cotangent) = use.algebra, use.operands
+    result = la.lower(use.results[0])
+    half = la.call("solve_lower", factor, mirrored(la, use.cotangent))[0]
+    inner = halved(la, la.call("solve_lower", factor, la.transposed(half))[0])
+    both = la.apply("add", result, la.transposed(result))
+    first = la.apply("sub", la.matmul(la.lower(cotangent), la.transposed(inner)), la.matmul(both, la.transposed(half)))
+    return la.lower(first), la.lower(la.matmul(la.lower(factor), inner))
 
 
 def _solution(routine: str, back: str) -> Rule:
@@ -172,10 +191,10 @@ def _eigh(use: Use) -> tuple[Array]:
     la, (values, vectors) = use.algebra, use.results
     turned = la.transposed(vectors)
     if use.number == 0:
-        return (_symmetric(la, la.matmul(la.apply("mul", vectors, la.row(use.cotangent)), turned)),)
+        return (symmetric(la, la.matmul(la.apply("mul", vectors, la.row(use.cotangent)), turned)),)
     refuse_equal(la, values, "eigenvalues", "eigenvectors")
     inner = gaps(la, values, la.matmul(turned, use.cotangent), squared=False)
-    return (_symmetric(la, la.product(vectors, inner, turned)),)
+    return (symmetric(la, la.product(vectors, inner, turned)),)
 
 
 def _svd(use: Use) -> tuple[Array]:
@@ -243,6 +262,7 @@ def _pinv(use: Use) -> tuple[Array]:
 
 _RULES: dict[str, Rule] = {
     "cholesky": _cholesky,
+    "cholesky_pullback": _cholesky_pullback,
     "solve": _solution("solve", "solve"),
     "solve_lower": _solution("solve_lower", "solve_lower_transposed"),
     "solve_lower_transposed": _solution("solve_lower_transposed", "solve_lower"),

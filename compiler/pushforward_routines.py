@@ -23,7 +23,7 @@ from .adjoint import reverse
 from .arrays import Array, Arrays
 from .inline import inline
 from .linear_algebra import LinearAlgebra
-from .pullback_routines import gaps, no_rule, refuse_equal, refuse_rank
+from .pullback_routines import gaps, halved, mirrored, no_rule, refuse_equal, refuse_rank, symmetric
 
 
 class Push(NamedTuple):
@@ -62,19 +62,29 @@ def push(graph: Graph, y: Node, tangents: Mapping[Node, Node], held: Sequence[Ax
     return algebra.stored(made._replace(axes=(*made.axes[count:], *made.axes[:count])))
 
 
-def _symmetric(la: LinearAlgebra, tangent: Array) -> Array:
-    """The lower triangle, which was read, and its mirror image."""
-    strict = la.compared(tangent, "greater", tangent)
-    return la.apply("add", la.lower(tangent), la.transposed(strict))
-
-
 def _cholesky(use: Push) -> Array:
     """L times the lower triangle of L^-1 S L^-T, its diagonal halved (Murray, eq. 8)."""
     la, (factor,) = use.algebra, use.results
-    half = la.call("solve_lower", factor, _symmetric(la, use.tangent))[0]
+    half = la.call("solve_lower", factor, mirrored(la, use.tangent))[0]
     product = la.call("solve_lower", factor, la.transposed(half))[0]            # symmetric as S is
-    halved = la.compared(product, "eq", la.apply("mul", product, Array(la.graph.const(0.5))))
-    return la.matmul(factor, la.apply("add", la.compared(product, "greater", product), halved))
+    return la.matmul(factor, halved(la, product))
+
+
+def _cholesky_pullback(use: Push) -> Array:
+    """N + N' with N = L^-T (P. L^-1 - L.' (S + S')), as the derivative of S = L^-T P L^-1; P as in its rule."""
+    la, (factor, cotangent), (turn, move) = use.algebra, use.operands, use.tangents
+    result = la.lower(use.results[0])
+    products = []
+    if turn is not None:
+        turn = la.transposed(la.lower(turn))
+        products.append(la.matmul(turn, la.lower(cotangent)))
+    if move is not None:
+        products.append(la.matmul(la.transposed(la.lower(factor)), la.lower(move)))
+    inner = halved(la, functools.reduce(functools.partial(la.apply, "add"), products))
+    right = la.transposed(la.call("solve_lower_transposed", factor, la.transposed(inner))[0])
+    if turn is not None:
+        right = la.apply("sub", right, la.matmul(turn, la.apply("add", result, la.transposed(result))))
+    return symmetric(la, la.call("solve_lower_transposed", factor, right)[0])
 
 
 def _solution(routine: str) -> Rule:
@@ -132,7 +142,7 @@ def _adjugate(use: Push) -> Array:
 def _eigh(use: Push) -> Array:
     """The diagonal of V' S V for the values, V (V' S V / (w_j - w_i)) for the vectors (Giles, section 3.1)."""
     la, (values, vectors) = use.algebra, use.results
-    product = la.product(la.transposed(vectors), _symmetric(la, use.tangent), vectors)
+    product = la.product(la.transposed(vectors), mirrored(la, use.tangent), vectors)
     if use.number == 0:
         return la.diagonal(product)
     refuse_equal(la, values, "eigenvalues", "eigenvectors")
@@ -184,6 +194,7 @@ def _pinv(use: Push) -> Array:
 
 _RULES: dict[str, Rule] = {
     "cholesky": _cholesky,
+    "cholesky_pullback": _cholesky_pullback,
     **{name: _solution(name) for name in ROUTINES if name.startswith("solve")},
     "inv": _inverse,
     "inv_or_nan": _inverse,

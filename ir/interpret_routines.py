@@ -32,6 +32,15 @@ def _triangular(*, lower: bool, transposed: bool) -> Meaning:
     return solve
 
 
+def _cholesky_pullback(factor: Any, cotangent: Any) -> tuple[Any, ...]:
+    """S + S' below the diagonal, S on it: S = L^-T P L^-1 with P the lower triangle of L' L_, its diagonal halved."""
+    lower = np.tril(factor)
+    product = np.tril(lower.T @ np.tril(cotangent))
+    half = np.linalg.solve(lower.T, product - 0.5 * np.diag(np.diag(product)))
+    full = np.linalg.solve(lower.T, half.T)
+    return (np.tril(full + full.T, -1) + np.diag(np.diag(full)),)
+
+
 def _adjugate(matrix: Any) -> tuple[Any, ...]:
     """det(A) A^-1 from the minors of the singular values."""
     if not np.isfinite(matrix).all():
@@ -68,6 +77,7 @@ def _qr(matrix: Any) -> tuple[Any, ...]:
 
 MEANINGS: dict[str, Meaning] = {
     "cholesky": lambda a: (np.linalg.cholesky(a),),
+    "cholesky_pullback": _cholesky_pullback,
     "solve": lambda a, b: (np.linalg.solve(a, b),),
     "solve_lower": _triangular(lower=True, transposed=False),
     "solve_lower_transposed": _triangular(lower=True, transposed=True),

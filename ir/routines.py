@@ -71,6 +71,8 @@ def _solution(summary: str) -> Routine:
 
 ROUTINES: dict[str, Routine] = {
     "cholesky": Routine((MATRIX,), ("factor",), _like(0), "lower Cholesky factor of a positive definite matrix"),
+    "cholesky_pullback": Routine((MATRIX, MATRIX), ("passed",), _like(0),
+                                 "what the cotangent of a Cholesky factor passes back to the lower triangle"),
     "solve": _solution("A x = b"),
     "solve_lower": _solution("L x = b with the lower triangle of L"),
     "solve_lower_transposed": _solution("L' x = b with the lower triangle of L"),

@@ -17,6 +17,7 @@ from gradc.compiler.passes import prepare
 from gradc.compiler.simplify import fold
 from gradc.ir.graph import Graph, copy_graph, whole_axes
 from gradc.ir.interpret import evaluate
+from gradc.ir.interpret_routines import MEANINGS
 from gradc.ir.text import from_text
 
 from .comparison import close
@@ -214,6 +215,16 @@ def test_one_compilation_serves_every_size_and_float32_stays() -> None:
     close(found, gradc.compile(lambda a: np.sum(np.linalg.inv(a)), {"a": "n n"}, jit=False).grad(A), 1e-5)
     several = gradc.compile(lambda a: np.linalg.det(a) + np.sum(np.linalg.inv(a)), {"a": "float32 n n"})
     assert several.grad(A.astype(np.float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize("n", [0, 1, 32, 33, 70])
+def test_what_a_cholesky_factor_passes_back_block_by_block_is_that_of_the_formula(n: int) -> None:
+    rng = np.random.default_rng(n)
+    square = rng.standard_normal((n, n))
+    factor, cotangent = np.linalg.cholesky(square @ square.T + n * np.eye(n)), rng.standard_normal((n, n))
+    (expected,) = MEANINGS["cholesky_pullback"](factor, cotangent)
+    for garbage in (0.0, 1.0):                                  # above the diagonal nothing is read
+        close(routines.cholesky_pullback(factor + np.triu(np.full((n, n), garbage), 1), cotangent), expected)
 
 
 def test_compiled_code_takes_empty_matrices_as_numpy_does() -> None:
