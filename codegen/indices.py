@@ -3,9 +3,9 @@
 Numba lets an index count from the end if it is negative, so `x[i]` is `x[i + n if i < 0 else i]` unless LLVM can tell
 that i is not. Where a loop begins at an argument, as that of a chunk does, or a size is added, it cannot: then the
 elements are gathered one by one in place of whole vectors, and a test for arrays that overlap takes neighbours for
-one array and leaves the loop scalar. In generated text no index is negative (each that comes from a user is checked
-first), so `rewrite` reads those of which LLVM could not tell as unsigned numbers. The others stay as they are: every
-call costs Numba's time.
+one array and leaves the loop scalar. In the loops of generated text no index is negative (each that comes from a user
+is checked first), so `rewrite` reads those of which LLVM could not tell as unsigned numbers. The others, and those
+outside loops, stay as they are: every call costs Numba's time.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class _Rewriter(ast.NodeTransformer):
     def __init__(self) -> None:
         self.least: dict[str, int] = {}             # the least value of the targets of the loops around
         self.starts: dict[str, str] = {}            # the name at which such a target begins
+        self.depth = 0
         self.changed = False
 
     def visit_For(self, node: ast.For) -> ast.AST:
@@ -42,7 +43,9 @@ class _Rewriter(ast.NodeTransformer):
             self.least[target] = low
         if len(call.args) > 1 and isinstance(call.args[0], ast.Name):
             self.starts[target] = call.args[0].id
+        self.depth += 1
         self.generic_visit(node)
+        self.depth -= 1
         self.least, self.starts = before
         return node
 
@@ -56,7 +59,7 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def _wrapped(self, index: ast.expr) -> ast.expr:
-        if isinstance(index, (ast.Slice, ast.Constant, ast.UnaryOp)):
+        if not self.depth or isinstance(index, (ast.Slice, ast.Constant, ast.UnaryOp)):
             return index
         low = self._at_least(index)
         if low is not None and low >= 0:
