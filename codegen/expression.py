@@ -99,6 +99,12 @@ def operation(node: Node, operands: Sequence[Text]) -> Text:
         return (f"float({operands[0][0]})", ATOM) if node.args[0].dtype == "bool" else operands[0]
     if node.dtype.startswith("float") and entry.result == "real" and all(map(is_whole, node.args)):
         operands = [(f"float({text})", ATOM) for text, _ in operands]   # or Numba would wrap around, or truncate
+    if node.dtype == "int64" and "0" in (text for text, _ in operands):     # the index of an axis of size 1
+        kept = [text for text in operands if text[0] != "0"]
+        if node.op == "mul":
+            return "0", ATOM
+        if node.op == "add" or (node.op == "sub" and operands[1][0] == "0"):
+            return kept[0] if kept else ("0", ATOM)
     if node.op == "pow" and node.args[1].op == "const":
         exponent = float(node.args[1].value)
         if exponent.is_integer() and abs(exponent) < 64:        # Numba multiplies for a whole exponent

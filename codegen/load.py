@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradc.ir.collecting import put_off
 
-from . import accumulate, blocks, cache, scratch, special, vector_maths
+from . import accumulate, blocks, cache, indices, scratch, special, vector_maths
 from .results import result_class
 
 if TYPE_CHECKING:
@@ -257,6 +257,8 @@ def _compile(
     accumulate.rewrite(tree)
     worked = [*module.chunked, *(entry.name for entry in module.entries)]
     long_runs = blocks.rewrite(tree, worked) if with_blocks else {}
+    if indices.rewrite(tree, worked):
+        replaced.update(indices.functions())
     scratch.rewrite(tree, module.buffered, module.lent)
     namespace = _execute(module, key, filename, tree, replaced).__dict__
     if not long_runs:           # Numba reads the whole text of a function, if it is there
@@ -469,8 +471,8 @@ def _own_code() -> list[str]:
     folder = Path(__file__).parent
     digest = hashlib.sha256()
     for name in ("accumulate.py", "block_expressions.py", "block_intrinsic.py", "block_llvm.py", "blocks.py",
-                 "checked.py", "lanes.py", "load.py", "polynomials.py", "results.py", "scratch.py", "special.py",
-                 "vector_kernels.py", "vector_kernels_single.py", "vector_maths.py"):
+                 "checked.py", "indices.py", "lanes.py", "load.py", "polynomials.py", "results.py", "scratch.py",
+                 "special.py", "vector_kernels.py", "vector_kernels_single.py", "vector_maths.py"):
         digest.update((folder / name).read_bytes())
     package = sys.modules[__name__.partition(".")[0]]
     return [getattr(package, "__version__", ""), digest.hexdigest()]

@@ -27,7 +27,8 @@ from .lower import Loop, Program, items_of
 from .uses import covers, stored_at_once, trailing_loop
 
 MOST = 64               # chunks: enough for many threads, and for loops whose iterations differ
-LEAST_WORK = 2**18      # operations of a chunk: `python -m tests.benchmarks.threads` measures what threads cost
+LEAST_WORK = 2**18      # operations of a chunk: `python -m tests.benchmarks.threads` measures what threads cost: two
+                        # threads of OpenMP pay from half of this up, those of Numba's workqueue from twice this up
 FUNCTION = 10           # operations that an elementary function counts as
 PER_COPIED = 8          # operations for each element that is copied, or there are fewer chunks
 MOST_COPIED = 2**22     # elements of all copies together

@@ -98,7 +98,8 @@ class ValuePrinter:
         index = []
         for axis, offset in zip(item.part.axes, item.part.offsets, strict=True):
             shift = dimension(offset, self.dims)
-            index.append(self.axes[axis] if offset == Dim.of(0) else f"{self.axes[axis]} + {bracket(shift, 11)}")
+            own = self.axes[axis]                               # "0" of an axis of size 1
+            index.append(own if offset == Dim.of(0) else shift[0] if own == "0" else f"{own} + {bracket(shift, 11)}")
         return f"{self.arrays[item.node]}[{', '.join(index) or '()'}]"
 
     def _matrix(self, node: Node, product: Item) -> tuple[str, tuple[Axis, ...]]:

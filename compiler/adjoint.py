@@ -21,7 +21,7 @@ from gradc.ir.cast import cast
 from gradc.ir.dims import Axis
 from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part
 
-from .protection import protects
+from .protection import anywhere, is_defined
 from .pullback import array_adjoint, local_pullback
 
 Guards = frozenset[Node]
@@ -105,8 +105,8 @@ def fan_in(graph: Graph, x: Node, contributions: list[Contribution], primal: int
             inside = [g for g in guards if axis in g.axes]
             value = graph.reduce("sum", axis, value, inside)
             guards = guards.difference(inside)
-            if inside and protects(inside, axis, x):            # a strong zero where none of them holds
-                guards |= {graph.reduce("any", axis, graph.const(True), inside)}
+            if inside and not is_defined(x):                    # a strong zero where none of them holds
+                guards |= {anywhere(graph, axis, inside)}
         terms.append((value, guards))
     total, common = guarded_sum(graph, terms)
     assert total.axes <= x.axes | held, f"the adjoint of {x} varies over an axis that it has not"

@@ -60,6 +60,7 @@ class Compiled:
         self._wrt = tuple(wrt)
         self._groups = tuple(groups) if groups is not None else (Group(tuple(key for key, _ in graph.outputs)),)
         self._given = prepared
+        self._inner: frozenset[str] = frozenset()           # arguments that a caller of the user's does not know
         self._lock = threading.RLock()
         self._seconds: dict[str, float] = {}
         self.__name__ = name
@@ -253,7 +254,7 @@ class Compiled:
         except (ValueError, IndexError, ArithmeticError) as error:
             from gradc.ir.interpret_routines import as_domain_error
 
-            here = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+            here = ", ".join(f"{name} = {size}" for name, size in sizes.items() if name not in self._inner)
             message = f"{error}{f' (here {here})' if here else ''}"
             raise (ShapeError(message) if isinstance(error, IndexError) else as_domain_error(error, message)) from None
         return self._assemble(flat, arrays)

@@ -82,6 +82,16 @@ def _eye(t: Trace, N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Any:
     return _where(t, t.graph.apply("eq", t.graph.apply("add", t.graph.axis(i), k), t.graph.axis(j)), (i, j), dtype)
 
 
+@known("scipy.linalg.toeplitz")
+def _toeplitz(t: Trace, c: Any, r: Any = None) -> Any:
+    """The column at i - j, above the diagonal the row at j - i."""
+    column, row = (t.value(t.lift(FUNCTIONS["ravel"](t, values))) for values in (c, c if r is None else r))
+    i, j = t.arrays.order([column.array.shape[0], row.array.shape[0]])
+    apart = t.value(Array(t.graph.apply("sub", t.graph.axis(i), t.graph.axis(j)), (i, j)))
+    below, above = column[t.apply("max", apart, 0)], row[t.apply("max", t.apply("neg", apart), 0)]
+    return FUNCTIONS["where"](t, t.apply("greater_equal", apart, 0), below, above)
+
+
 @known("identity")
 def _identity(t: Trace, n: Any, dtype: Any = None) -> Any:
     return _eye(t, n, dtype=dtype)

@@ -1,4 +1,4 @@
-"""Joining, padding and splitting of traced arrays: concatenate, stack, block, pad, split.
+"""Joining, padding and splitting of traced arrays: concatenate, stack, block, insert, delete, pad, split.
 
 What is put together from parts is a store of parts; a split is slices. Pads that repeat elements of the array read
 it at an index that is clipped, mirrored or wrapped.
@@ -15,9 +15,10 @@ import numpy as np
 from gradc.ir.cast import cast
 from gradc.ir.dims import Dim
 from gradc.ir.errors import ShapeError
-from gradc.ir.graph import Node
+from gradc.ir.graph import Check, Node
 
 from .arrays import Array
+from .numpy_dtypes import converted
 from .numpy_functions import FUNCTIONS, Function, known, positions
 from .numpy_shapes import sizes
 from .traced import Trace, Traced
@@ -91,6 +92,94 @@ def _block(t: Trace, arrays: Any) -> Any:
         return _joined(t, [join(item, level - 1) for item in value], -level)
 
     return join(arrays, levels)
+
+
+@known("scipy.linalg.block_diag")
+def _block_diag(t: Trace, *arrs: Any) -> Any:
+    blocks = t.promotion.alike([t.lift(FUNCTIONS["atleast_2d"](t, a)) for a in arrs])
+    down, right, parts = Dim.of(0), Dim.of(0), []
+    for block in blocks:
+        if len(block.axes) != 2:
+            raise t.refused(f"scipy.linalg.block_diag of an array of {len(block.axes)} dimensions",
+                            "Give matrices, or vectors, which are rows.", ShapeError)
+        own = t.arrays.plain(block)
+        parts.append((own.axes, (down, right), (), own.node))
+        down, right = down + own.shape[0], right + own.shape[1]
+    return t.value(t.whole(t.graph.store_parts((down, right), parts)))
+
+
+# -- insertions and deletions ---------------------------------------------------------------------
+
+
+def places_in(t: Trace, name: str, obj: Any, size: Dim, room: int) -> list[int]:
+    """Places of a dimension that are numbers, counted from its start where its size is known; others are refused.
+
+    room    how far behind the last element a place may lie: 1 for insertions, 0 for deletions
+    """
+    if isinstance(obj, Traced):
+        raise t.refused(f"np.{name} at places that are not known", t.or_static(obj, "Give them as numbers."))
+    known = size.constant
+    if isinstance(obj, slice):
+        if known is None:
+            raise t.refused(f"np.{name} by a slice of a dimension of {size}", "Give a list of places, or join slices.")
+        obj = range(known)[obj]
+    array = np.asarray(obj)
+    if array.dtype == bool:
+        t.run(lambda: Array(t.graph.dim(t.arrays.equal(size, Dim.of(array.size)))))
+        array = np.flatnonzero(array)
+    if array.size and array.dtype.kind not in "iu":
+        raise t.refused(f"np.{name} at places of dtype {array.dtype}", "Give whole numbers.")
+    places = [int(place) for place in array.ravel()]
+    needed = max((place + 1 - room if place >= 0 else -place for place in places), default=0)
+    message = f"np.{name} at a place outside of a dimension of {size}: it needs {needed} elements"
+    if known is not None:
+        if known < needed:
+            raise t.refused(message, "Give places inside.", ShapeError)
+        return [place + known if place < 0 else place for place in places]
+    if needed:
+        t.graph.checks.append(Check(t.graph.apply("less", t.graph.dim(size), needed), message, "IndexError"))
+    return places
+
+
+def _between(x: Traced, at: int, places: Sequence[tuple[int, int]]) -> list[Traced]:
+    """The parts of an array between some places, ascending, each of them given with where the array goes on."""
+    ends = [place for place, _ in places]
+    if len({end < 0 for end in ends}) > 1:
+        raise x.tracer.refused("np.insert or np.delete at places from both ends of a dimension whose size is not known",
+                               "Do it twice, once from each end, or declare the size.")
+    starts = [0, *(after if after or end >= 0 else x.shape[at] for end, after in places)]
+    return [x[(*[slice(None)] * at, slice(start, end))] for start, end in zip(starts, [*ends, None], strict=True)]
+
+
+@known("delete")
+def _delete(t: Trace, arr: Any, obj: Any, axis: Any = None) -> Any:
+    if axis is None:
+        arr, axis = FUNCTIONS["ravel"](t, arr), 0
+    x = t.value(t.lift(arr))
+    at = positions(t, axis, x.ndim)[0]
+    places = sorted(set(places_in(t, "delete", obj, x.array.shape[at], 0)))
+    return _joined(t, _between(x, at, [(place, place + 1) for place in places]), at)
+
+
+@known("insert")
+def _insert(t: Trace, arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
+    if axis is None:
+        arr, axis = FUNCTIONS["ravel"](t, arr), 0
+    x = t.value(t.lift(arr))
+    at = positions(t, axis, x.ndim)[0]
+    places = places_in(t, "insert", obj, x.array.shape[at], 1)
+    new = converted(t, values, x.array.dtype)
+    new = new[(None,) * (x.ndim - new.ndim)] if new.ndim < x.ndim else new
+    if np.ndim(obj) == 0 and not isinstance(obj, slice):        # all values go to one place
+        new = FUNCTIONS["moveaxis"](t, new, 0, at)
+    single = len(places) == 1
+    shape = [(new.shape[at] if single else len(places)) if k == at else size for k, size in enumerate(x.shape)]
+    new = FUNCTIONS["broadcast_to"](t, new, tuple(shape))
+    order = sorted(range(len(places)), key=places.__getitem__)
+    parts = _between(x, at, [(places[k], places[k]) for k in order])
+    for step, k in enumerate(order):
+        parts.insert(2 * step + 1, new if single else new[(*[slice(None)] * at, slice(k, k + 1))])
+    return _joined(t, parts, at)
 
 
 # -- pads -----------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import numpy as np
 from .arrays import Array
 from .linear_algebra import LinearAlgebra
 from .numpy_functions import FUNCTIONS, METHODS, known, positions, trace_of
+from .numpy_joins import places_in
 from .numpy_pointwise import number
 from .numpy_reductions import norm
 from .traced import Trace, Traced
@@ -328,6 +329,26 @@ def _along(t: Trace, x: Any, axis: Any, chosen: int) -> Any:
 def _sort(t: Trace, a: Any, axis: Any = -1, kind: Any = None, stable: Any = None) -> Any:
     del kind, stable
     return _along(t, a, axis, 0)
+
+
+@known("partition")
+def _partition(t: Trace, a: Any, kth: Any, axis: Any = -1, kind: Any = None) -> Any:
+    """The order within the parts is free: here it ascends."""
+    _check_kth(t, a, kth, axis)
+    return _sort(t, a, axis, kind)
+
+
+@known("argpartition")
+def _argpartition(t: Trace, a: Any, kth: Any, axis: Any = -1, kind: Any = None) -> Any:
+    _check_kth(t, a, kth, axis)
+    return _argsort(t, a, axis, kind)
+
+
+def _check_kth(t: Trace, a: Any, kth: Any, axis: Any) -> None:
+    """Each of the places must be one of the dimension."""
+    x = FUNCTIONS["ravel"](t, a) if axis is None else t.value(t.lift(a))
+    at = 0 if axis is None else positions(t, axis, x.ndim)[0]
+    places_in(t, "partition", kth, x.array.shape[at], 0)
 
 
 @known("argsort")

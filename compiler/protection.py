@@ -2,7 +2,8 @@
 
 sum(log(x) * a[i] for i in range(n) if x > 0) is 0 where x is negative, and so are its derivatives. A pass that moves
 a factor out of such a sum, or a rule that multiplies the sum by something, asks here first whether that is finite
-without the guards. Input is taken to be finite, and products to stay in range.
+without the guards. exp(x) may overflow, so it is not. Input is taken to be finite, and products to stay in range. A sum
+over no element at all is not looked after: its zero times infinity is NaN.
 """
 
 from __future__ import annotations
@@ -10,56 +11,59 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradc.ir.dims import Axis
-from gradc.ir.graph import Node
+from gradc.ir.graph import Graph, Node, affine
 
 FINITE = frozenset(("const", "dim", "axis", "input", "read", "store", "scatter_add", "sum", "add", "sub", "mul", "neg",
                     "real", "float32", "float64", "abs", "min", "max", "clip", "relu", "select", "sin", "cos", "tanh",
                     "sigmoid", "atan", "erf", "floor", "ceil", "sign", "less", "less_equal", "greater",
                     "greater_equal", "eq", "not_equal", "and", "or", "not"))
+UP = {"less": False, "less_equal": False, "greater": True, "greater_equal": True}   # holds for large left sides?
 LOOKED_AT = 256         # nodes under a value; of a larger one nothing is known
 
 
 def is_defined(value: Node) -> bool:
     """Whether a value is known to be finite for all finite input, and its derivatives with it."""
-    return _sources([value], None)[0]
-
-
-def protects(guards: Sequence[Node], axis: Axis, value: Node) -> bool:
-    """Whether conditions along an axis may be there because the value does not exist, or has no derivative, without.
-
-    They may if they and the value depend on something in common.
-    """
-    defined, read = _sources([value], axis)
-    if defined:
-        return False
-    conditions = _sources(guards, axis)[1]
-    return read is None or conditions is None or not read.isdisjoint(conditions)
-
-
-def _sources(nodes: Sequence[Node], axis: Axis | None) -> tuple[bool, set[object] | None]:
-    """Whether all under some nodes is finite, and what they depend on: other axes, dimensions, inputs.
-
-    None instead of these where there is too much to look at.
-    """
-    seen, waiting, defined = set(nodes), list(nodes), True
-    read: set[object] = {a for node in nodes for a in node.axes if a != axis}
+    seen, waiting = {value}, [value]
     while waiting:
         node = waiting.pop()
         if node.op in ("min", "max") and node.is_reduction:
-            defined = False                                     # of nothing there is none
-        elif node.op == "div":
-            defined = defined and node.args[1].op == "const" and bool(node.args[1].value)
-        else:
-            defined = defined and node.op in FINITE
-        if node.op == "input":
-            read.add(node)
-        elif node.op == "dim":
-            read.add(node.attr)
-        elif node.is_reduction:
-            read.add(node.attr.dim)
+            return False                                        # of nothing there is none
+        if node.op == "div":
+            if node.args[1].op != "const" or not node.args[1].value:
+                return False
+        elif node.op not in FINITE:
+            return False
         new = [arg for arg in node.args if arg not in seen]
         seen.update(new)
         waiting += new
         if len(seen) > LOOKED_AT:
-            return False, None
-    return defined, read
+            return False
+    return True
+
+
+def anywhere(graph: Graph, axis: Axis, guards: Sequence[Node]) -> Node:
+    """Whether conditions hold at some point of an axis; of an index by its ends, without a loop."""
+    at_ends = _at_ends(graph, axis, guards[0]) if len(guards) == 1 else None
+    return graph.reduce("any", axis, graph.const(True), guards) if at_ends is None else at_ends
+
+
+def _at_ends(graph: Graph, axis: Axis, guard: Node) -> Node | None:
+    """A comparison with a multiple of the index holds at one end of the axis, or nowhere."""
+    index, size = graph.axis(axis), graph.dim(axis.dim)
+    if guard.dtype != "bool" or len(guard.args) != 2 or any(arg.dtype != "int64" for arg in guard.args):
+        return None
+    left, right = (affine(arg)[0] for arg in guard.args)
+    factor = left.pop(index, 0) - right.pop(index, 0)
+    others = {*left, *right}
+    if not factor or any(axis in atom.axes for atom in others):
+        return None
+    if guard.op == "not_equal":                                 # another index differs from some if there are two
+        alike = guard.args in {(index, other) for other in others} | {(other, index) for other in others} and all(
+            other.op == "axis" and other.attr.dim == axis.dim for other in others)
+        return graph.ops.less(1, size) if alike else None
+    if guard.op not in UP:
+        return None
+    end = size - 1 if (factor > 0) == UP[guard.op] else graph.const(0)
+    holds = graph.substitute(guard, {axis: end})
+    nonempty = axis.dim.constant or any(atom.op == "axis" and atom.attr.dim == axis.dim for atom in others)
+    return holds if nonempty else graph.all_of([graph.ops.less(0, size), holds])

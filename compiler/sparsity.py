@@ -76,7 +76,8 @@ class Sparse:
     rows are the elements of the output and its columns those of the argument, both in the order of memory (C order).
     The pattern depends on sizes and on whole numbers and truth values alone: it is found at the first call, found
     again if one of these changes, and shared by the results, whose index arrays are therefore read-only. Entries that
-    happen to be 0 are stored. `out=` takes the array that receives the data (a tuple for several matrices).
+    happen to be 0 are stored. `out=` takes the array that receives the data (a tuple for several matrices),
+    `workspace=` memory for buffers, as `workspace` makes it.
 
     stacked   the same as one matrix: all outputs one below the other, all of `wrt` side by side
     csc, coo  the same in other formats
@@ -196,7 +197,9 @@ class Sparse:
                                  with_value=self._with_value, kept=kept)
             groups = [Group((key,)) for key in (*found.value, *found.data)]
             graph = per_element(refine(found.graph), fewer) if fewer else found.graph
-            self._compiled[key] = self._function._made("values", graph, groups, cast("Function", self), start)
+            made = self._function._made("values", graph, groups, cast("Function", self), start)
+            made._inner = frozenset(found.added)
+            self._compiled[key] = made
         return self._compiled[key]
 
     def places(self, /, *args: Any, **keywords: Any) -> tuple[Any, ...]:
@@ -221,7 +224,7 @@ class Sparse:
 
     # -- calls --------------------------------------------------------------------------------
 
-    def __call__(self, /, *args: Any, out: Any = None, **keywords: Any) -> Any:
+    def __call__(self, /, *args: Any, out: Any = None, workspace: Any = None, **keywords: Any) -> Any:
         """The matrices for arguments; errors are those of a Function, and ShapeError as `within` says."""
         if keywords or len(args) != len(self.args):
             args = tuple(arguments.bind(self.args, args, keywords))
@@ -230,6 +233,19 @@ class Sparse:
                                   "dense one there")
         values = arguments.normalised(self._function.graph, args)
         found = self._structure(values)
+        run, added = self._ready(found, values)
+        lent = {} if workspace is None else {"workspace": workspace}
+        given = run(*values, *added, out=out, **lent)
+        parts = list(given) if len(run.groups) > 1 else [given]
+        first = len(parts) - len(found.frames)
+        parts[first:] = map(_filled, found.models, parts[first:])
+        if len(parts) == 1:
+            return parts[0]
+        keys = [key for group in self.groups for key in group.keys]
+        return self._put_together(dict(zip(keys, parts, strict=True)))
+
+    def _ready(self, found: Structure, values: Sequence[Any]) -> tuple[Function, tuple[Any, ...]]:
+        """The Function for a structure, and what it takes after the arguments."""
         if not found.ready:
             large = sum(frame.size for frame in found.frames) >= PLAIN
             affine = tuple(large and rule is not None for rule in found.steps)
@@ -238,14 +254,20 @@ class Sparse:
             kept = sum(frame.size for frame in found.frames) <= MOST_KEPT
             found.ready[:] = self._values(affine, fewer, kept=kept), self._added(found, affine, kept=kept)
         run, added = found.ready
-        given = run(*values, *added, out=out)
-        parts = list(given) if len(run.groups) > 1 else [given]
-        first = len(parts) - len(found.frames)
-        parts[first:] = map(_filled, found.models, parts[first:])
-        if len(parts) == 1:
-            return parts[0]
-        keys = [key for group in self.groups for key in group.keys]
-        return self._put_together(dict(zip(keys, parts, strict=True)))
+        return run, added
+
+    def workspace(self, /, *args: Any, **keywords: Any) -> np.ndarray[Any, Any]:
+        """Memory for the buffers of calls with these arguments, given as `workspace=`: see `Function.workspace`.
+
+        >>> import gradc
+        >>> J = gradc.compile("x * sum(x)", args={"x": "n"}, jit=False).jacobian.sparse
+        >>> J([1.0, 2.0], workspace=J.workspace([1.0, 2.0])).toarray()
+        array([[4., 1.],
+               [2., 5.]])
+        """
+        values = arguments.normalised(self._function.graph, arguments.bind(self.args, args, keywords))
+        run, added = self._ready(self._structure(values), values)
+        return run.workspace(*values, *added)
 
     def pattern(self, /, *args: Any, **keywords: Any) -> Any:
         """The structure for arguments, True where an entry may be other than 0: sparse arrays of truth values."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.linalg
 import scipy.special
 
 
@@ -293,6 +294,26 @@ SHAPES = [
     Case("concatenate flat", lambda x, y: np.concatenate((x, y), axis=None), {"x": X, "y": V}),
     Case("concatenate numbers", lambda x: np.concatenate([x, [1.0, 2.0], np.zeros(2)]), {"x": V}),
     Case("append", lambda x, y: np.append(x, y) * np.append(x, y[::-1]), {"x": V, "y": W}),
+    Case("delete", lambda x: np.delete(x, 1) * np.delete(x, -1) + np.delete(x, 0)[::-1], {"x": V}, smallest=2),
+    Case("delete several", lambda x: np.delete(x, [2, 0, 2]) * np.delete(x, [-1, -2]) + np.delete(x, []).sum(), {"x": V},
+         smallest=3),
+    Case("delete along an axis", lambda x: np.delete(x, [0, 2], axis=1) ** 2, {"x": "n 4"}),
+    Case("delete flat", lambda x: np.delete(x, 1) ** 2, {"x": "n 4"}, smallest=1),
+    Case("delete by a mask or a slice", lambda x: np.delete(x, np.array([True, False, True, False]), 1)
+         * np.delete(x, slice(1, 3), axis=1), {"x": "n 4"}),
+    Case("insert", lambda x, y: np.insert(x, 1, y) * np.insert(x, -1, [2.0, 3.0, y[0]])[0], {"x": V, "y": W}, smallest=1),
+    Case("insert a number", lambda x: np.insert(x, [2, 0, 2], 3.0) ** 2 * np.insert(x, [-1, -2, -2], x[0]), {"x": V},
+         smallest=2),
+    Case("insert along an axis", lambda x, y: np.insert(x, 1, y, axis=1) * np.insert(x, [0], x[:, :1], axis=1),
+         {"x": "n 3", "y": V}),
+    Case("insert columns", lambda x: np.insert(x, [3, 1], x[:, :2], axis=1) ** 2, {"x": "n 3"}),
+    Case("insert rows", lambda x: np.insert(x, 1, x[:1], axis=0) * np.insert(x, 2, 7.0)[0], {"x": X}, smallest=1),
+    Case("block_diag", lambda x, y: scipy.linalg.block_diag(x, 2.0, y, x * x), {"x": X, "y": W}),
+    Case("toeplitz", lambda x, y: scipy.linalg.toeplitz(x, y) @ y + scipy.linalg.toeplitz(x) @ x, {"x": V, "y": W}),
+    Case("partition", lambda x: np.partition(x, 1)[1] * np.partition(x, (0, -1))[-1] + np.sum(np.partition(x, 1)[:1] ** 2),
+         {"x": V}, smallest=2),
+    Case("partition of rows", lambda x: np.partition(x, 2)[:, 2] + x[0, np.argpartition(x[0], 0)[0]], {"x": "n 4"},
+         smallest=1),
     Case("stack", lambda x: np.stack([x, x**2], axis=1) + np.array([1.0, 2.0]), {"x": V}),
     Case("stack at the end", lambda x: np.stack((x, 2 * x, x * x), axis=-1) + np.stack([x, x, x], -1), {"x": X}),
     Case("hstack and vstack", lambda x: np.hstack([x, x]) * np.vstack([x, -x])[:, 0].sum(), {"x": V}),

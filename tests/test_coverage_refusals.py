@@ -80,6 +80,14 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, str], str]] = [
     (lambda x: np.roll(x, (1, 2, 3), (0, 1)), M, "np.roll has 3 shifts and 2 axes"),
     (lambda x, i: np.repeat(x, i), {"x": "n", "i": "int n"}, "np.repeat by traced counts"),
     (lambda x: np.concatenate([x[0], x[1]]), N, "numbers are joined, and they have no dimension"),
+    (lambda x: np.delete(x, 3), {"x": "3"}, "np.delete at a place outside of a dimension of 3: it needs 4 elements"),
+    (lambda x: np.insert(x, -5, 1.0), {"x": "3"}, "np.insert at a place outside of a dimension of 3: it needs 5 elements"),
+    (lambda x: np.partition(x, 3), {"x": "3"}, "np.partition at a place outside of a dimension of 3: it needs 4 elements"),
+    (lambda x, i: np.delete(x, i), {"x": "n", "i": "int"}, "np.delete at places that are not known"),
+    (lambda x: np.delete(x, [0, -1]), N, "np.insert or np.delete at places from both ends of a dimension"),
+    (lambda x: np.insert(x, [1.5], 0.0), N, "np.insert at places of dtype float64"),
+    (lambda x: np.delete(x, slice(2)), N, "np.delete by a slice of a dimension of n"),
+    (lambda x: scipy.linalg.block_diag(x), {"x": "n n n"}, "scipy.linalg.block_diag of an array of 3 dimensions"),
     (lambda x: np.pad(x, ((1, 1), (2, 2))), N, "np.pad: pad_width does not fit an array of 1 dimensions"),
     (lambda x: np.split(x, 0), N, "an array is split into 0 parts"),
     (lambda x: np.indices((x.shape[0],), sparse=True), N, "np.indices(..., sparse=True) has no meaning here"),
@@ -190,6 +198,10 @@ def test_sizes_that_numpy_would_read_otherwise_are_refused_when_called() -> None
     g = gradc.compile(lambda x, y: np.convolve(x, y, "valid"), {"x": "n", "y": "m"}, jit=False)
     with pytest.raises(gradc.GradcError, match="a first array shorter than the second: exchange them"):
         g([1.0], [1.0, 2.0])
+    for edited in (lambda x: np.delete(x, 2), lambda x: np.delete(x, -3), lambda x: np.insert(x, [0, 3], 1.0),
+                   lambda x: np.partition(x, 2)):
+        with pytest.raises(gradc.ShapeError, match=r"at a place outside of a dimension of n: it needs 3 .*\(here n = 2\)"):
+            gradc.compile(edited, {"x": "n"}, jit=False)([1.0, 2.0])
 
 
 def test_masks_index_arrays_and_running_sums_compile_once_for_every_size() -> None:

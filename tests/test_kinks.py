@@ -164,6 +164,13 @@ PROTECTED = [
     ("sum(sum(log(x) * a[i] for i in range(k)) for k in range(n) if k < 0)", -1.0),
     ("sum(a[i] * mean(log(x) for k in range(n) if x > 0) for i in range(n) if x > 0)", -1.0),
     ("sum(sum(mean(a[i] for k in range(n) if x > 0) for j in range(i) if j >= i) for i in range(n))", -1.0),
+    ("sum(exp(1000 * x) * a[i] for i in range(n) if i > 100)", 1.0),
+    ("sum(exp(1000 * x) * a[i] for i in range(n) if i < n - 3)", 1.0),
+    ("sum(exp(1000 * x) * a[i] for i in range(n) if 2 * i + 1 < 0)", 1.0),
+    ("sum(log(x) * a[i] for i in range(n) if i >= n)", 0.0),
+    ("sum(a[i] / x for i in range(n) if a[i] > 5)", 0.0),
+    ("sum(sum(exp(1000 * x * a[i]) * a[k] for k in range(n) if k > n + i) for i in range(n))", 1.0),
+    ("sum(sum(sqrt(x) * a[k] for k in range(n) if k != i and k > 2) for i in range(n))", -1.0),
 ]
 
 
@@ -176,6 +183,20 @@ def test_a_guard_protects_the_factors_of_its_sum(text: str, x: float) -> None:
     assert np.array_equal(gradient(text, x, a, args={"x": "", "a": "n"}), np.zeros(4))
     assert f.jvp(x, a, 1.0, ONES) == 0.0
     assert np.array_equal(np.hstack([np.ravel(part) for part in f.hvp(x, a, 1.0, ONES)]), np.zeros(4))
+
+
+@pytest.mark.parametrize("condition", ["i > k", "k < i", "k >= i", "2 * i <= k", "i != k", "n - i > k + 2"])
+def test_an_index_guard_that_holds_somewhere_passes_the_derivative_on(condition: str) -> None:
+    """A comparison of indices is asked at the ends of its axis: the answer is that of all points."""
+    text = f"sum(sum(exp(1000 * x * (1 - b[k])) * a[i] for i in range(n) if {condition}) for k in range(n))"
+    f = gradc.compile(text, {"x": "", "a": "n", "b": "n"}, jit=False, wrt="x")
+    for n in (1, 2, 4):
+        a = np.arange(1.0, n + 1)
+        for only in range(n):
+            b = np.ones(n)
+            b[only] = 0.0                                       # the exponential of this point alone overflows
+            some = any(eval(condition, {"i": i, "k": only, "n": n}) for i in range(n))
+            assert f.grad(1.0, a, b) == (math.inf if some else 0.0)
 
 
 def test_a_factor_that_is_always_finite_still_leaves_a_guarded_sum() -> None:

@@ -312,8 +312,8 @@ def test_sizes_may_be_zero_or_one_and_float32_stays() -> None:
 def test_kinks_are_refused_in_sparse_ones_too() -> None:
     f = gradc.compile("abs(x) * x[0]", {"x": "n"}, kinks="raise", jit=False)
     assert f.jacobian.sparse([1.0, -2.0]).nnz == 3
-    with pytest.raises(gradc.DomainError, match=r"abs\(x\) stands on a kink"):
-        f.jacobian.sparse([1.0, 0.0])
+    with pytest.raises(gradc.DomainError, match=r"abs\(x\) stands on a kink.*\(here n = 2\)$"):
+        f.jacobian.sparse([1.0, 0.0])                           # no size is named that the user does not know
 
 
 COMPILED: dict[str, tuple[Any, dict[str, str], int]] = {

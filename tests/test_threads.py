@@ -19,6 +19,7 @@ import pytest
 
 import gradc
 from gradc.codegen import threads
+from gradc.codegen.load import optimised
 from gradc.ir.errors import FormulaError
 from gradc.ir.interpret import evaluate
 
@@ -153,6 +154,7 @@ SCRIPT = """
 import json, sys
 import numba
 from gradc.codegen import threads
+from gradc.codegen.load import optimised
 threads.LEAST_WORK, threads.PER_COPIED = 1, 0
 import numpy as np
 import gradc
@@ -248,6 +250,20 @@ def test_the_number_of_chunks_depends_on_the_work_and_on_what_is_copied() -> Non
     assert chunks(n=1000) == 1
     assert chunks(m=10**6) < 20
     assert chunks(m=10**7) == 1
+
+
+@pytest.mark.usefixtures("small")
+def test_a_chunk_and_a_shifted_index_have_the_vectors_of_a_plain_loop() -> None:
+    for formula, shapes, parallel in (("sum(sin(x[i]) for i in range(n))", {"x": "n"}, True),
+                                      ("sum(x[i + k]**2 for i in range(m))", {"x": "n", "k": "int", "m": "int"}, False)):
+        f = gradc.compile(formula, shapes, parallel=parallel).value_and_grad
+        code = optimised(f.printed.module)
+        assert "vector.body" in code
+        assert "masked.gather" not in code
+        assert "masked.scatter" not in code
+        loops = gradc.report(f).parts[-1].loops
+        assert any((loop.lanes or 1) > 1 for loop in loops if loop.text in ("for i in range(start, stop)",
+                                                                             "for i in range(m)"))
 
 
 def test_the_report_says_which_loop_runs_in_threads() -> None:

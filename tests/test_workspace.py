@@ -183,6 +183,24 @@ def test_workspaces_that_will_not_do_are_refused(jit: bool) -> None:
         f.workspace(arguments["x"], arguments["y"], arguments["V"])
 
 
+@pytest.mark.parametrize("jit", [False, True], ids=["plain", "compiled"])
+def test_sparse_derivatives_take_a_workspace(jit: bool) -> None:
+    f = gradc.compile(lambda x, w: np.cumsum(np.exp(x * w))[1:] * x[:-1], {"x": "n", "w": "n"}, wrt=("x", "w"), jit=jit)
+    x, w = np.linspace(0.0, 1.0, 7), np.linspace(1.0, 2.0, 7)
+    for derivative in (f.jacobian.sparse.stacked, f.jacobian.sparse.stacked.csc):
+        work = derivative.workspace(x, w=w)
+        assert work.size > 0
+        work[:] = np.nan                                        # what was there before does not count
+        wanted, data = derivative(x, w), np.empty(derivative(x, w).nnz)
+        assert derivative(x, w, workspace=work).data.tobytes() == wanted.data.tobytes()
+        assert derivative(x, w=w, out=data, workspace=work).data is data
+        assert data.tobytes() == wanted.data.tobytes()
+        with pytest.raises(ArgumentError, match="are needed for these arguments"):
+            derivative(x, w, workspace=work[1:])
+    value, _ = f.value_and_jacobian.sparse(x, w, workspace=f.value_and_jacobian.sparse.workspace(x, w))
+    assert value.tobytes() == f(x, w).tobytes()
+
+
 def test_a_workspace_of_a_kind_is_wanted_by_functions_without_buffers_too() -> None:
     f = gradc.compile("sum(x)", {"x": "n"})
     with pytest.raises(ArgumentError, match=r"give what value.workspace\(\.\.\.\) returns"):
