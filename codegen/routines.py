@@ -271,12 +271,11 @@ def matmul(left: Matrix, right: Matrix, out: Matrix) -> None:
     if inner > 1 and rows * inner * (columns + 20) > 1500 and out.flags.c_contiguous:  # a loop's start counts as 20
         np.dot(left, right, out)
     elif right.flags.c_contiguous and inner > 0:
-        for i in range(rows):           # an outer product ends here: its memory is written once
+        for i in range(rows):           # a row of the result is written once, then added to: an outer product ends here
             factor = left[i, 0]
             for j in range(columns):
                 out[i, j] = factor * right[0, j]
-        for k in range(1, inner):
-            for i in range(rows):
+            for k in range(1, inner):
                 factor = left[i, k]
                 for j in range(columns):
                     out[i, j] += factor * right[k, j]
