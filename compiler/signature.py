@@ -25,8 +25,8 @@ from .function import Function
 
 REFUSALS = (TypeError, ValueError, IndexError, FloatingPointError, AttributeError, OverflowError)
 SCOPE: dict[str, Any] = {"_direct": None, "_borrow": None, "_names": (), "_missing": MISSING, "_refusals": REFUSALS,
-                         "_empty": np.empty, "_scalar": scalar, "_tuple": tuple.__new__,    # what the text calls
-                         **{f"_{name}": np.dtype(name) for name in ("float32", "int64", "bool")}}    # and does not spell
+                         "_empty": np.empty, "_scalar": scalar, "_tuple": tuple.__new__,    # what the text calls;
+                         **{f"_{name}": np.dtype(name) for name in ("float32", "int64", "bool")}}   # names are slower
 EXACT = {"float64": "float", "float32": "float", "int64": "int", "bool": "bool"}    # what compiled code takes as it is
 
 
