@@ -59,6 +59,13 @@ class Entry:
     name: str
     argument_types: tuple[str, ...]
 
+    @property
+    def written(self) -> dict[int, str]:
+        """The dtypes of the arrays among its arguments that it may write, by position."""
+        given = ((k, spelling.removeprefix(CHECKED)) for k, spelling in enumerate(self.argument_types))
+        return {k: spelling.partition("[")[0] for k, spelling in given
+                if "[" in spelling and not spelling.startswith("const ")}
+
 
 @dataclass(frozen=True)
 class Module:
@@ -250,7 +257,10 @@ def _compile(
     short, threaded = _short(tree), _callers(tree, module.chunked)
     # Bound before any compiled code is loaded: an unresolved symbol ends the process.
     replaced = {local: special.bind([name])[name] for local, name in special.imported(tree).items()}
-    replaced.update(accumulate.functions())
+    replaced.update({**accumulate.functions(), scratch.EMPTY: importlib.import_module("numpy").empty})
+    for entry in module.entries:
+        if entry.name != module.lent:
+            scratch.keep(tree, entry.name, entry.written)
     check = _check_arguments(module, tree, replaced)
     in_loops = vector_maths.rewrite(tree, module.helpers)
     replaced.update(in_loops.functions())

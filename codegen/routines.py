@@ -309,10 +309,12 @@ def matmul(left: Matrix, right: Matrix, out: Matrix) -> None:
     columns = right.shape[1]
     if inner > 1 and rows * inner * (columns + 20) > 1500 and out.flags.c_contiguous:  # a loop's start counts as 20
         np.dot(left, right, out)
-    elif right.flags.c_contiguous:
-        out[:] = 0.0
-        for k in range(inner):
-            for i in range(rows):
+    elif right.flags.c_contiguous and inner > 0:
+        for i in range(rows):           # a row of the result is written once, then added to: an outer product ends here
+            factor = left[i, 0]
+            for j in range(columns):
+                out[i, j] = factor * right[0, j]
+            for k in range(1, inner):
                 factor = left[i, k]
                 for j in range(columns):
                     out[i, j] += factor * right[k, j]

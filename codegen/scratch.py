@@ -9,19 +9,26 @@ tried: LLVM vectorised half as many loops then. Functions without tiles gained n
 
 A function may also be lent the block, as its last argument, so that calls reuse it: `lend` adds the argument, and then
 buffers of all dtypes are parts of it, those that begin with zeros too. `room` says how long the block must be.
+
+Buffers and results are freed one by one, and the system takes their memory back and hands it out anew at each call,
+page by page, which can take longer than the function. glibc keeps twice the largest block that was ever freed, at most
+64 megabytes, so `keep` allocates and frees a block that nobody writes: of twice their size, as it may lie behind them.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 LINE = 8                # float64 in a cache line, and in the widest vector
 BLOCK = "_gradc_memory"
 PLACE = "_gradc_place"
+EMPTY = "_gradc_empty"                                  # numpy.empty: not every module has it under a name
 ROOM = "room"
-IN_A_WORD = {"float64": 1, "float32": 2, "int64": 1, "bool_": 8}        # elements in the place of a float64
+LARGE = 1 << 14         # float64 of a block that glibc asks the system for
+LARGEST = (1 << 22) - (1 << 14)                 # of one that it counts; its limit is 32 megabytes
+IN_A_WORD = {"float64": 1, "float32": 2, "int64": 1, "bool_": 8, "bool": 8}        # elements in the place of a float64
 
 
 class Buffer(NamedTuple):
@@ -73,6 +80,25 @@ def rewrite(tree: ast.Module, names: Collection[str], lent: str = "") -> None:
         if isinstance(function, ast.FunctionDef) and function.name in {*names, lent}:
             changed |= _rewrite(function, lent=function.name == lent)
     if changed:
+        ast.fix_missing_locations(tree)
+
+
+def keep(tree: ast.Module, name: str, written: Mapping[int, str]) -> None:
+    """Let a function of a module's syntax tree keep memory from call to call; changes the tree in place.
+
+    written  the dtypes of its arguments that are arrays of results, by position
+    """
+    function = _function(tree, name)
+    found = buffers(function, lent=True)
+    results = {function.args.args[k].arg: dtype for k, dtype in written.items()}
+    sizes = [*(buffer.room for buffer in found.values()),
+             *(f"{result}.size // {IN_A_WORD.get(dtype, 1)}" for result, dtype in results.items())]
+    if len(sizes) > 1:
+        place, total = next(iter(found), function.body[-1]), " + ".join(sizes)
+        made = ast.parse(f"if {LARGE} < {total} < {LARGEST}:\n    {EMPTY}(min(2 * ({total}), {LARGEST}))").body[0]
+        for inner in ast.walk(made):
+            ast.copy_location(inner, place)
+        function.body.insert(function.body.index(place), made)
         ast.fix_missing_locations(tree)
 
 

@@ -25,7 +25,8 @@ from .function import Function
 
 REFUSALS = (TypeError, ValueError, IndexError, FloatingPointError, AttributeError, OverflowError)
 SCOPE: dict[str, Any] = {"_direct": None, "_borrow": None, "_names": (), "_missing": MISSING, "_refusals": REFUSALS,
-                         "_empty": np.empty, "_scalar": scalar, "_tuple": tuple.__new__}    # what the text calls
+                         "_empty": np.empty, "_scalar": scalar, "_tuple": tuple.__new__,    # what the text calls;
+                         **{f"_{name}": np.dtype(name) for name in ("float32", "int64", "bool")}}   # names are slower
 EXACT = {"float64": "float", "float32": "float", "int64": "int", "bool": "bool"}    # what compiled code takes as it is
 
 
@@ -113,7 +114,7 @@ class _Ways:
         for k, ((_, node), shape) in enumerate(zip(printed.arrays, printed.shapes, strict=True)):
             size = f"({', '.join(_renamed(text, inner) for text in shape)},)" if shape else "()"
             whole = [name for name, other in inputs.items() if other.shape == node.shape]
-            dtype = "" if node.dtype == "float64" else f", {node.dtype!r}"
+            dtype = "" if node.dtype == "float64" else f", _{node.dtype}"
             lines.append(f"_a{k} = _empty({f'{whole[0]}.shape' if whole and shape else size}{dtype})")
         lines += self._call([f"_a{k}" for k in range(len(self.arrays))])
         self.allocating = _indented(lines)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import re
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -135,3 +138,25 @@ def test_elements_of_what_nobody_else_needs_are_computed_alone() -> None:
         return np.sum((x @ W)[np.arange(len(y)), y])
 
     assert not allocated(gradc.compile(f, {"x": "n d", "W": "d c", "y": "int n"}, jit=False).source)
+
+
+PAGES = """
+import resource
+import numpy as np
+import gradc
+
+f = gradc.compile("sum(a[i] * b[i] * c[i] * d[i] for i in range(n))", {name: "n" for name in "abcd"}).grad
+given = [np.ones(250_000) for _ in range(4)]
+for _ in range(3):
+    f(*given)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    f(*given)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what other libraries keep is theirs")
+def test_large_results_come_from_memory_that_the_process_has() -> None:
+    run = subprocess.run([sys.executable, "-c", PAGES], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 20 * 4 * 250_000 * 8 / 4096 / 10, "most pages were asked for anew"

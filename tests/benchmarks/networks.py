@@ -2,8 +2,9 @@
 
 The loss of networks of two and three layers (named by their widths) and of a convolutional one on images of 28 x 28,
 forward and with the gradient by all layers, for several batches and dtypes. Each library has the network in its own
-words, on its own arrays, with one thread; a library that is not installed is left out with a note. Times are the least process CPU time of calls that
-take turns (`timing`), and every gradient must agree with that of the first library.
+words, on its own arrays, with one thread; a library that is not installed is left out with a note. Beside them stands
+the best that loops by hand do, where there are any: what memory allows. Times are the least process CPU time of calls
+that take turns (`timing`), and every gradient must agree with that of the first library.
 """
 
 from __future__ import annotations
@@ -114,8 +115,22 @@ def in_jax(network: str, given: list[Any]) -> Calls:
             tuple(map(jnp.asarray, given)))
 
 
+def by_hand(network: str, given: list[Any]) -> Calls:
+    """Loops for Numba."""
+    from .cases import neural_by_hand as written
+
+    loss, both = (written.two, written.two_and_grad) if len(given) == 4 else (written.three, written.three_and_grad)
+    return loss, both, tuple(given)
+
+
 LIBRARIES: dict[str, tuple[str, Callable[[str, list[Any]], Calls]]] = {
-    "gradc": ("gradc", in_gradc), "PyTorch": ("torch", in_pytorch), "JAX": ("jax", in_jax)}
+    "gradc": ("gradc", in_gradc), "by hand (Numba)": ("numba", by_hand), "PyTorch": ("torch", in_pytorch),
+    "JAX": ("jax", in_jax)}
+
+
+def written(library: str, network: str) -> bool:
+    """Whether a library has a network."""
+    return library != "by hand (Numba)" or network != "convolutional"
 
 
 # -- the table ------------------------------------------------------------------------------------
@@ -142,6 +157,7 @@ def measured(network: str, batch: int, dtype: str, libraries: list[str], rounds:
     from .timing import minimum_times
 
     given = arguments(network, batch, dtype)
+    libraries = [name for name in libraries if written(name, network)]
     built = {name: LIBRARIES[name][1](network, given) for name in libraries}
     results = {name: both(*args) for name, (_, both, args) in built.items()}
     wrong = [name for name in libraries if not agree(results[name], results[libraries[0]], TOLERANCE[dtype])]
@@ -153,8 +169,9 @@ def measured(network: str, batch: int, dtype: str, libraries: list[str], rounds:
     lines = []
     for at, name in enumerate(libraries):
         value, gradient = times[2 * at:2 * at + 2]
-        lines.append(f"{network:15} {dtype:8} {batch:5}  {name:8} {value * 1e6:12,.0f} {gradient * 1e6:12,.0f} "
-                     f"{own[0] / value:9.2f} {own[1] / gradient:9.2f}{'  DIFFERS' if name in wrong else ''}")
+        lines.append(f"{network:15} {dtype:8} {batch:5}  {name:15} {value * 1e6:12,.1f} {gradient * 1e6:12,.1f} "
+                     f"{gradient / value:9.2f} {own[0] / value:9.2f} {own[1] / gradient:9.2f}"
+                     f"{'  DIFFERS' if name in wrong else ''}")
     return lines, not wrong
 
 
@@ -179,7 +196,8 @@ def main() -> int:
             except ModuleNotFoundError:
                 print(f"{name} is not installed")
         print("Microseconds a call, least process CPU time, one thread; the last columns: gradc's time over this one's")
-        print(f"{'network':15} {'dtype':8} {'batch':>5}  {'':8} {'loss':>12} {'and gradient':>12} {'loss':>9} {'gradient':>9}")
+        print(f"{'network':15} {'dtype':8} {'batch':>5}  {'':15} {'loss':>12} {'and gradient':>12} {'ratio':>9} "
+              f"{'loss':>9} {'gradient':>9}")
         for network in options.network or SHAPES:
             for dtype in options.dtype or TOLERANCE:
                 for batch in options.batch or (1, 32, 1024):

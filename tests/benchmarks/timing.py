@@ -23,8 +23,10 @@ class Time(NamedTuple):
     drift: float
 
 
-def minimum_times(calls: list[Call], rounds: int, allowance: float = ALLOWANCE) -> list[Time]:
-    """The times of the calls."""
+def minimum_times(
+    calls: list[Call], rounds: int, allowance: float = ALLOWANCE, *, warm: bool = False
+) -> list[Time]:
+    """The times of the calls; `warm`: each after a call that is not counted, which fills the caches again."""
     timers = [_timer(call) for call in calls]
     repeats = [_repeats(timer) for timer in timers]
     taken: list[list[float]] = [[] for _ in calls]
@@ -32,6 +34,8 @@ def minimum_times(calls: list[Call], rounds: int, allowance: float = ALLOWANCE) 
         for at, (timer, (repeat, block)) in enumerate(zip(timers, repeats, strict=True)):
             part = min(rounds, max(3, int(allowance / block)))
             if round_ * part // rounds != (round_ + 1) * part // rounds:
+                if warm:
+                    timer.timeit(1)
                 seconds = timer.timeit(repeat)
                 taken[at].append(seconds / repeat)
     return [Time(min(times), _drift(times)) for times in taken]
