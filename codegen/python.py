@@ -62,6 +62,7 @@ class BodyPrinter(MemoryPrinter):
         self.index_names = {n.attr: names for n, names in self.graph.names.items() if n.op == "axis"}
         self.chains = {item: chain for chain in program.chains for item in chain.items}
         self.stencils = {item: stencil for stencil in program.stencils for item in stencil.shifts}
+        self.silent: set[Item] = set()                          # whose value another statement has kept
         self.sections = sections(program)
 
     # -- the whole body -----------------------------------------------------------------------
@@ -121,6 +122,7 @@ class BodyPrinter(MemoryPrinter):
             self._prepare_chain(chain)
         for stencil in self.program.stencils:
             stencil.name_rows(self.names.fresh, self.arrays[stencil.node])
+            self.silent |= stencil.repeated
             self.top.append(f"{stencil.ring} = np.zeros({self._shape(stencil.shape())}{self._dtype(stencil.node)})")
 
     def _prepare_accumulator(self, item: Item, home: Home) -> None:
@@ -248,6 +250,8 @@ class BodyPrinter(MemoryPrinter):
             if before:
                 block = ""
                 self._lines(before, pad)
+            if entry in self.silent:
+                continue
             guards = [g for g in self._guards(entry, path) if g not in implied]
             lines: list[str] = []
             first = entry if isinstance(entry, Item) else items_of(entry)[0]
@@ -297,6 +301,8 @@ class BodyPrinter(MemoryPrinter):
 
     def _conditions(self, item: Item) -> tuple[Node, ...]:
         """The guards of a statement; one that fills an array writes 0 where they fail."""
+        if item in self.stencils:
+            return self.stencils[item].terms[item][1]
         return () if item.kind == "scatter" and self.plain[item.node] else item.guards
 
     def _implied(self, path: Path) -> set[Node]:
@@ -428,8 +434,7 @@ class BodyPrinter(MemoryPrinter):
         else:
             added = self._expression(item, item.body, path, lines)
             if item in self.stencils:
-                kept = self.stencils[item].statement(item, added[0], self.axes)
-                return [*lines, *(f"{line}{note}" for line in kept)] if kept else []
+                return [*lines, self.stencils[item].statement(item, added[0], self.axes) + note]
             target = self.partial.get(item, "")
             if not target:
                 target, more = self._target(item, path)

@@ -21,11 +21,13 @@ from gradc.ir.graph import Node, affine
 
 from .expression import dimension
 from .items import Item, starts_as
+from .loop_bounds import bound_of
 
 if TYPE_CHECKING:
     from .lower import Loop, Program
 
 MOST = 32                                       # shifts: the sum of a row is one expression
+Term = tuple[Node, tuple[Node, ...]]            # a value, and the conditions without which it is zero
 
 
 @dataclass(eq=False)
@@ -35,18 +37,20 @@ class Stencil:
     loop     the loop over rows
     axes     of the nest, in the order of the array's dimensions
     shifts   of each scatter, along each axis
+    terms    of each scatter, those that are alike once
     alone    whether nothing else writes the array: then all of it is written here
     ring     the name of the rows
-    row      the names of the ring's rows by value and by how many iterations ago they were filled
+    row      the names of the ring's rows by term and by how many iterations ago they were filled
     """
 
     loop: Loop
     node: Node
     axes: tuple[Axis, ...]
     shifts: dict[Item, tuple[int, ...]]
+    terms: dict[Item, Term]
     alone: bool
     ring: str = ""
-    row: dict[tuple[Node, int], str] = field(default_factory=dict)
+    row: dict[tuple[Term, int], str] = field(default_factory=dict)
 
     @property
     def low(self) -> int:
@@ -56,49 +60,57 @@ class Stencil:
     @property
     def reach(self) -> tuple[int, ...]:
         """The largest shift along each axis: where the terms of a row begin in the ring."""
-        return tuple(map(max, zip(*self.shifts.values(), strict=True)))
+        return tuple(max(0, *along) for along in zip(*self.shifts.values(), strict=True))
 
-    def depths(self) -> dict[Node, int]:
-        """How many rows are kept of each value."""
-        found: dict[Node, int] = {}
+    @property
+    def repeated(self) -> set[Item]:
+        """The scatters whose term another one has kept before."""
+        first: dict[Term, Item] = {}
+        return {item for item, term in self.terms.items() if first.setdefault(term, item) is not item}
+
+    def depths(self) -> dict[Term, int]:
+        """How many rows are kept of each term."""
+        found: dict[Term, int] = {}
         for item, shift in self.shifts.items():
-            found[item.body] = max(found.get(item.body, 0), shift[0] - self.low + 1)
+            found[self.terms[item]] = max(found.get(self.terms[item], 0), shift[0] - self.low + 1)
         return found
 
     def shape(self) -> list[Dim]:
-        """The shape of the ring: rows of all values, each with room for the shifts."""
-        wide = [dim + reach for dim, reach in zip(self.node.shape[1:], self.reach[1:], strict=True)]
+        """The shape of the ring: rows of all terms, each with room for the shifts."""
+        back = [min(0, *along) for along in zip(*self.shifts.values(), strict=True)]
+        wide = [dim + (reach - less) for dim, reach, less in zip(
+            self.node.shape[1:], self.reach[1:], back[1:], strict=True)]
         return [Dim.of(sum(self.depths().values())), *wide]
 
     def name_rows(self, fresh: Callable[[str], str], array: str) -> None:
         """Names for the ring and its rows."""
         self.ring = fresh(f"{array}_rows")
-        for value, depth in self.depths().items():
+        for term, depth in self.depths().items():
             for ago in range(depth):
-                if not ago or any(item.body is value and shift[0] - self.low == ago
+                if not ago or any(self.terms[item] == term and shift[0] - self.low == ago
                                   for item, shift in self.shifts.items()):
-                    self.row[value, ago] = fresh(f"{array}_row")
+                    self.row[term, ago] = fresh(f"{array}_row")
 
     def zeroed(self, array: str) -> list[str]:
         """The statement that clears the rows that no term goes to, before the others."""
-        return [f"{array}[:{self.low}] = 0.0"] if self.low else []
+        return [f"{array}[:{self.low}] = 0.0"] if self.low > 0 else []
 
-    def statement(self, item: Item, added: str, names: Mapping[Axis, str]) -> list[str]:
-        """The statement that keeps a scatter's value, if it is the first of that value."""
-        if next(one for one in self.shifts if one.body is item.body) is not item:
-            return []
+    def statement(self, item: Item, added: str, names: Mapping[Axis, str]) -> str:
+        """The statement that keeps a scatter's value."""
         index = [_plus(names[axis], reach) for axis, reach in zip(self.axes[1:], self.reach[1:], strict=True)]
-        return [f"{self.row[item.body, 0]}[{', '.join(index)}] = {added}"]
+        return f"{self.row[self.terms[item], 0]}[{', '.join(index)}] = {added}"
 
-    def rows(self, names: Mapping[Axis, str]) -> list[str]:
-        """The statements that say which rows of the ring an iteration has to do with."""
+    def rows(self, names: Mapping[Axis, str], *, inside: bool = True) -> list[str]:
+        """The statements that say which rows of the ring an iteration has to do with, `inside` the loop or after it."""
         lines, first, at = [], 0, names[self.axes[0]]
-        for value, depth in self.depths().items():
+        for term, depth in self.depths().items():
             for ago in range(depth):
-                if (value, ago) in self.row:
+                if (term, ago) in self.row:
                     place = f"({at} + {depth - ago}) % {depth}" if ago else f"{at} % {depth}"
                     place = str(first) if depth == 1 else f"{first} + {place}" if first else place
-                    lines.append(f"{self.row[value, ago]} = {self.ring}[{place}]")
+                    lines.append(f"{self.row[term, ago]} = {self.ring}[{place}]")
+            if term[1] or not inside:                           # zero where the conditions fail
+                lines.append(f"{self.row[term, 0]}[:] = 0.0")
             first += depth
         return lines
 
@@ -110,25 +122,26 @@ class Stencil:
         for item, shift in self.shifts.items():
             index = [_plus(names[axis], reach - one) for axis, reach, one in zip(
                 self.axes[1:], self.reach[1:], shift[1:], strict=True)]
-            terms.append(f"{self.row[item.body, shift[0] - self.low]}[{', '.join(index)}]")
+            terms.append(f"{self.row[self.terms[item], shift[0] - self.low]}[{', '.join(index)}]")
         target = [_plus(names[self.axes[0]], self.low), *(names[axis] for axis in self.axes[1:])]
         lines.append(f"{'    ' * len(lines)}{array}[{', '.join(target)}] {'=' if self.alone else '+='} "
                      f"{' + '.join(terms)}")
+        if self.low < 0:
+            return [f"if {names[self.axes[0]]} >= {-self.low}:", *(f"    {line}" for line in lines)]
         return lines
 
     def rest(self, array: str, names: Mapping[Axis, str], dims: Mapping[str, str]) -> list[str]:
         """The loop after the loop over rows: no terms come any more, and the last rows are written."""
         size, whole = self.axes[0].dim, self.node.shape[0]
         begin = dimension(size, dims)[0] if size.constant is not None else f"max({dimension(size, dims)[0]}, 0)"
-        end = whole - self.low if self.alone else size + (self.reach[0] - self.low)
-        inside = [*self.rows(names), *(f"{row}[:] = 0.0" for (_, ago), row in self.row.items() if not ago),
-                  *self.finished(array, names, dims)]
-        return [f"for {names[self.axes[0]]} in range({begin}, {dimension(end, dims)[0]}):  # rows after the last terms",
-                *(f"    {line}" for line in inside)]
+        lines = [*self.rows(names, inside=False), *self.finished(array, names, dims)]
+        end = dimension(whole - self.low, dims)[0]
+        return [f"for {names[self.axes[0]]} in range({begin}, {end}):  # rows after the last terms",
+                *(f"    {line}" for line in lines)]
 
 
 def _plus(name: str, shift: int) -> str:
-    return f"{name} + {shift}" if shift else name
+    return f"{name} + {shift}" if shift > 0 else f"{name} - {-shift}" if shift else name
 
 
 def stencils(program: Program, least: int) -> list[Stencil]:
@@ -161,7 +174,8 @@ def _stencil(program: Program, items: Sequence[Item], least: int) -> Stencil | N
             return None
     if axes != tuple(one.axis for one in path):
         return None
-    return Stencil(path[0], items[0].node, axes, found, alone=False)
+    terms = {item: (item.body, _conditions(item, axes, found[item])) for item in items}
+    return Stencil(path[0], items[0].node, axes, found, terms, alone=False)
 
 
 def shifts(items: Sequence[Item], least: int) -> tuple[tuple[Axis, ...], dict[Item, tuple[int, ...]]] | None:
@@ -175,13 +189,47 @@ def shifts(items: Sequence[Item], least: int) -> tuple[tuple[Axis, ...], dict[It
         own = tuple(atom.attr for factors, _ in at for atom, factor in factors.items()
                     if atom.op == "axis" and factor == 1 and len(factors) == 1)
         axes = axes or own
-        if item.guards or len(own) < len(node.shape) or own != axes or item.domain != frozenset(axes):
+        if len(own) < len(node.shape) or own != axes or item.domain != frozenset(axes):
             return None
-        found[item] = tuple(-1 if offset.constant is None else offset.constant for _, offset in at)
+        shift = tuple(offset.constant for _, offset in at if offset.constant is not None)
+        if len(shift) < len(axes) or not all(_is_inside(item, *one) for one in zip(
+                axes, node.shape, shift, strict=True)):
+            return None
+        found[item] = shift
     for axis, dim, along in zip(axes, node.shape, zip(*found.values(), strict=True), strict=True):
         room, size = (dim - axis.dim).constant, axis.dim.constant
-        if room is None or min(along) < 0 or room < max(along) or (size is not None and size < least):
+        if room is None or room < min(0, *along) or (size is not None and size < least):
             return None
-    if not axes or len(axes) < 2 or not 1 < len(items) <= MOST or len({shift[0] for shift in found.values()}) == 1:
+    if len(axes) < 2 or not 1 < len(items) <= MOST or len({shift[0] for shift in found.values()}) == 1:
         return None
+    if set(items[0].guards).intersection(*(item.guards for item in items)):
+        return None                                             # the bounds of a loop
     return axes, found
+
+
+def _is_inside(item: Item, axis: Axis, dim: Dim, shift: int) -> bool:
+    """Whether an index stays in its dimension, by its axis or by conditions that say so."""
+    ends = {end for end, slack in (_end(guard, axis, dim, shift) for guard in item.guards) if slack >= 0}
+    room = (dim - axis.dim).constant
+    return room is not None and (shift >= 0 or "low" in ends) and (shift <= room or "high" in ends)
+
+
+def _end(guard: Node, axis: Axis, dim: Dim, shift: int) -> tuple[str, int]:
+    """The end of its dimension, "low" or "high", from which a condition keeps an index that far; else "" and -1."""
+    bound = bound_of(guard, axis)
+    factors, offset = affine(bound[1]) if bound is not None else ({}, Dim.of(0))
+    if bound is None or factors:
+        return "", -1
+    slack = (offset + shift if bound[0] == "low" else dim - shift - offset).constant
+    return ("", -1) if slack is None else (bound[0], slack)
+
+
+def _conditions(item: Item, axes: Sequence[Axis], shift: Sequence[int]) -> tuple[Node, ...]:
+    """The conditions of a scatter's value but for those that only keep it in the array, where no row is gathered.
+
+    Only a value that is computed at every point is kept at every point.
+    """
+    if not any(dep.node is item.body and not dep.guards for dep in item.deps):
+        return item.guards
+    return tuple(guard for guard in item.guards if all(_end(guard, axis, dim, one)[1] for axis, dim, one in zip(
+        axes, item.node.shape, shift, strict=True)))

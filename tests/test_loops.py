@@ -465,6 +465,16 @@ LAPLACE = "A[i-1,j] + A[i+1,j] + A[i,j-1] + A[i,j+1] - 4*A[i,j]"
      {"A": "m n", "B": "m n"}, True),
     ("sum((A[i,j,k] * A[i+1,j,k] + A[i,j+1,k+2] * A[i+2,j,k+1])**2 for i in range(m - 2) for j in range(n - 1) "
      "for k in range(l - 2))", {"A": "m n l"}, True),
+    ("sum((A[i,j] - (A[i-1,j] if i > 0 else 0) - (A[i+1,j] if i < m-1 else 0) + 2*(A[i,j-1] if j > 0 else 1)"
+     " - (A[i,j+1] if j < n-1 else 0))**2 for i in range(m) for j in range(n))", {"A": "m n"}, True),
+    ("sum(((A[i+1,j] - A[i,j])**2 if i < m-1 else 0) + (sin(A[i,j+1] - A[i,j])**2*A[i,j] if j < n-1 else 0)"
+     " for i in range(m) for j in range(n))", {"A": "m n"}, True),
+    ("sum(sin(A[i-3,j] * B[i,j]) + A[i-2,j-2]**2 * B[i,j] for i in range(m) for j in range(n) if i > 2 and j > 1)",
+     {"A": "m n", "B": "m n"}, None),                                                                # bounds of loops
+    ("sum((sin(A[i-3,j]) if i > 2 else 0) + ((A[i-2,j-2]*A[i,j])**2 if i > 1 and j > 1 else A[i,j]) + "
+     "(exp(A[i-3,j]) if i > 4 else 0) for i in range(m) for j in range(n))", {"A": "m n"}, True),
+    ("sum((A[i-1,j] if i > 0 else 0) * (A[i-2,j] if i > 1 else 0) * A[i,j]**2 for i in range(m) for j in range(n) "
+     "if A[i,j] > 1)", {"A": "m n"}, None),
     ("sum((A[i,j,k] - A[i+1,j,k])**2 for i in range(m - 1) for j in range(n) for k in range(3))", {"A": "m n 3"}, None),
     ("sum((A[i,j] - A[i,j+1])**2 for i in range(m) for j in range(n - 1))", {"A": "m n"}, None),    # one row
     ("sum((A[i,j] - A[i+1,j])**2 for i in range(3) for j in range(n - 1))", {"A": "4 n"}, None),    # few rows
