@@ -4,9 +4,10 @@ Where a loop reads u[i, j] and u[i + 2, j], its adjoint adds to two rows of d_u,
 zeros, then read and written once for each shift. Instead the terms of a row are written into a ring of rows, as many
 as the shifts reach over, with zeros beyond their ends. When a row of d_u has all its terms it is written once, as the
 sum of shifted rows of the ring. A shift costs a load from the nearest cache then, not a load and a store, and nothing
-is computed twice: it pays whenever more than one row is added to. The rows of all terms are one piece of memory: with
-two, loops were slower by half, as LLVM checks more often whether they overlap. Rows are planes where an array has three
-axes.
+is computed twice. It pays where more than one row is added to, until the terms are so many that their rows leave that
+cache: a product of nine neighbours, all terms different, was slower at a thousand elements a row. The rows of all terms
+are one piece of memory: with two, loops were slower by half, as LLVM checks more often whether they overlap. Rows are
+planes where an array has three axes.
 Here such scatters are found and worded; in chunks that run in threads they stay scatters (see `threads`).
 """
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .lower import Loop, Program
 
 MOST = 32                                       # shifts: the sum of a row is one expression
+MOST_ROWS = 16                                  # of the ring: with more, those of a thousand elements leave the cache
 Term = tuple[Node, tuple[Node, ...]]            # a value, and the conditions without which it is zero
 
 
@@ -68,24 +70,17 @@ class Stencil:
         first: dict[Term, Item] = {}
         return {item for item, term in self.terms.items() if first.setdefault(term, item) is not item}
 
-    def depths(self) -> dict[Term, int]:
-        """How many rows are kept of each term."""
-        found: dict[Term, int] = {}
-        for item, shift in self.shifts.items():
-            found[self.terms[item]] = max(found.get(self.terms[item], 0), shift[0] - self.low + 1)
-        return found
-
     def shape(self) -> list[Dim]:
         """The shape of the ring: rows of all terms, each with room for the shifts."""
         back = [min(0, *along) for along in zip(*self.shifts.values(), strict=True)]
         wide = [dim + (reach - less) for dim, reach, less in zip(
             self.node.shape[1:], self.reach[1:], back[1:], strict=True)]
-        return [Dim.of(sum(self.depths().values())), *wide]
+        return [Dim.of(sum(depths(self.shifts, self.terms).values())), *wide]
 
     def name_rows(self, fresh: Callable[[str], str], array: str) -> None:
         """Names for the ring and its rows."""
         self.ring = fresh(f"{array}_rows")
-        for term, depth in self.depths().items():
+        for term, depth in depths(self.shifts, self.terms).items():
             for ago in range(depth):
                 if not ago or any(self.terms[item] == term and shift[0] - self.low == ago
                                   for item, shift in self.shifts.items()):
@@ -103,7 +98,7 @@ class Stencil:
     def rows(self, names: Mapping[Axis, str], *, inside: bool = True) -> list[str]:
         """The statements that say which rows of the ring an iteration has to do with, `inside` the loop or after it."""
         lines, first, at = [], 0, names[self.axes[0]]
-        for term, depth in self.depths().items():
+        for term, depth in depths(self.shifts, self.terms).items():
             for ago in range(depth):
                 if (term, ago) in self.row:
                     place = f"({at} + {depth - ago}) % {depth}" if ago else f"{at} % {depth}"
@@ -144,6 +139,15 @@ def _plus(name: str, shift: int) -> str:
     return f"{name} + {shift}" if shift > 0 else f"{name} - {-shift}" if shift else name
 
 
+def depths(shifts: Mapping[Item, tuple[int, ...]], terms: Mapping[Item, Term]) -> dict[Term, int]:
+    """How many rows are kept of each term: as many as lie between it and the row that is complete first."""
+    low = min(shift[0] for shift in shifts.values())
+    found: dict[Term, int] = {}
+    for item, shift in shifts.items():
+        found[terms[item]] = max(found.get(terms[item], 0), shift[0] - low + 1)
+    return found
+
+
 def stencils(program: Program, least: int) -> list[Stencil]:
     """The stencils of a program, in loops of at least that literal size or of an unknown one."""
     found: list[Stencil] = []
@@ -168,18 +172,18 @@ def _stencil(program: Program, items: Sequence[Item], least: int) -> Stencil | N
     path, made = program.homes[items[0]].path, shifts(items, least)
     if made is None or any(one.reverse or one.carried or one.tile is not None or one.tiled is not None for one in path):
         return None
-    axes, found = made
+    axes, found, terms = made
     for item in items:
         if program.homes[item].path != path or any(program.homes[user].path[:1] == path[:1] for user in item.users):
             return None
     if axes != tuple(one.axis for one in path):
         return None
-    terms = {item: (item.body, _conditions(item, axes, found[item])) for item in items}
     return Stencil(path[0], items[0].node, axes, found, terms, alone=False)
 
 
-def shifts(items: Sequence[Item], least: int) -> tuple[tuple[Axis, ...], dict[Item, tuple[int, ...]]] | None:
-    """Scatters into one array whose indices are axes with literal shifts, to different rows: these axes, the shifts."""
+def shifts(items: Sequence[Item], least: int) -> tuple[
+        tuple[Axis, ...], dict[Item, tuple[int, ...]], dict[Item, Term]] | None:
+    """Scatters into one array whose indices are axes with literal shifts, to a few rows: the axes, shifts and terms."""
     node = items[0].node
     axes: tuple[Axis, ...] = ()
     found: dict[Item, tuple[int, ...]] = {}
@@ -204,7 +208,8 @@ def shifts(items: Sequence[Item], least: int) -> tuple[tuple[Axis, ...], dict[It
         return None
     if set(items[0].guards).intersection(*(item.guards for item in items)):
         return None                                             # the bounds of a loop
-    return axes, found
+    terms = {item: (item.body, _conditions(item, axes, found[item])) for item in items}
+    return (axes, found, terms) if sum(depths(found, terms).values()) <= MOST_ROWS else None
 
 
 def _is_inside(item: Item, axis: Axis, dim: Dim, shift: int) -> bool:

@@ -477,6 +477,8 @@ LAPLACE = "A[i-1,j] + A[i+1,j] + A[i,j-1] + A[i,j+1] - 4*A[i,j]"
      "if A[i,j] > 1)", {"A": "m n"}, None),
     ("sum((A[i,j,k] - A[i+1,j,k])**2 for i in range(m - 1) for j in range(n) for k in range(3))", {"A": "m n 3"}, None),
     ("sum((A[i,j] - A[i,j+1])**2 for i in range(m) for j in range(n - 1))", {"A": "m n"}, None),    # one row
+    ("sum((A[i,j]*A[i,j+1]*A[i,j+2]*A[i+1,j]*A[i+1,j+1]*A[i+1,j+2]*A[i+2,j]*A[i+2,j+1]*A[i+2,j+2])**2"
+     " for i in range(m - 2) for j in range(n - 2))", {"A": "m n"}, None),                           # too many terms
     ("sum((A[i,j] - A[i+1,j])**2 for i in range(3) for j in range(n - 1))", {"A": "4 n"}, None),    # few rows
     ("sum((A[i,j] - A[i+k,j])**2 for i in range(m - 4) for j in range(n))", {"A": "m n", "k": "int"}, None),
 ])
