@@ -121,9 +121,11 @@ class Stencil:
         target = [_plus(names[self.axes[0]], self.low), *(names[axis] for axis in self.axes[1:])]
         lines.append(f"{'    ' * len(lines)}{array}[{', '.join(target)}] {'=' if self.alone else '+='} "
                      f"{' + '.join(terms)}")
-        if self.low < 0:
-            return [f"if {names[self.axes[0]]} >= {-self.low}:", *(f"    {line}" for line in lines)]
-        return lines
+        at, room = names[self.axes[0]], (self.node.shape[0] - self.axes[0].dim).constant
+        inside = f"{at} >= {-self.low}" if self.low < 0 else ""
+        if room is None or self.low > room:                     # conditions keep the last terms from the array
+            inside = f"{at} < {dimension(self.node.shape[0] - self.low, dims)[0]}"
+        return [f"if {inside}:", *(f"    {line}" for line in lines)] if inside else lines
 
     def rest(self, array: str, names: Mapping[Axis, str], dims: Mapping[str, str]) -> list[str]:
         """The loop after the loop over rows: no terms come any more, and the last rows are written."""

@@ -473,6 +473,8 @@ LAPLACE = "A[i-1,j] + A[i+1,j] + A[i,j-1] + A[i,j+1] - 4*A[i,j]"
      {"A": "m n", "B": "m n"}, None),                                                                # bounds of loops
     ("sum((sin(A[i-3,j]) if i > 2 else 0) + ((A[i-2,j-2]*A[i,j])**2 if i > 1 and j > 1 else A[i,j]) + "
      "(exp(A[i-3,j]) if i > 4 else 0) for i in range(m) for j in range(n))", {"A": "m n"}, True),
+    ("sum(((A[i+2,j+2] if i < m-2 and j < n-2 else 0) - (A[i+1,j] if i < m-1 else 1))**2 for i in range(m) "
+     "for j in range(n))", {"A": "m n"}, True),
     ("sum((A[i-1,j] if i > 0 else 0) * (A[i-2,j] if i > 1 else 0) * A[i,j]**2 for i in range(m) for j in range(n) "
      "if A[i,j] > 1)", {"A": "m n"}, None),
     ("sum((A[i,j,k] - A[i+1,j,k])**2 for i in range(m - 1) for j in range(n) for k in range(3))", {"A": "m n 3"}, None),
