@@ -127,6 +127,7 @@ def chains(program: Program, least: int) -> list[Chain]:
     """The chains of a program, in loops of at least that literal size or of an unknown one; put in their order."""
     found: list[Chain] = []
     written: dict[Node, int] = {}
+    gathered = {item for stencil in program.stencils for item in stencil.shifts}
     stack: list[tuple[Loop | Item, bool]] = [(entry, True) for entry in program.body]
     for item in program.homes:
         if item.kind in ("scatter", "store"):
@@ -141,7 +142,8 @@ def chains(program: Program, least: int) -> list[Chain]:
             continue
         groups: dict[Node, list[Item]] = {}
         for entry in loop.body:
-            if isinstance(entry, Item) and entry.kind == "scatter" and not entry.guards and not entry.users:
+            if (isinstance(entry, Item) and entry.kind == "scatter" and not entry.guards and not entry.users
+                    and entry not in gathered):
                 groups.setdefault(entry.node, []).append(entry)
         for node, members in ((node, row) for node, group in groups.items() for row in rows(group)):
             ordered = neighbours(members, loop.axis)

@@ -65,7 +65,8 @@ def _of_item(item: Item, program: Program) -> Counter[str]:
 
 def _is_plain(item: Item, program: Program) -> bool:
     """Whether a scatter assigns its value, to an array or to a local that carries it, where others add it."""
-    return covers(program, item.node) or any(chain.alone and item is chain.items[-1] for chain in program.chains)
+    return (covers(program, item.node) or any(chain.alone and item is chain.items[-1] for chain in program.chains)
+            or any(stencil.alone and item is next(iter(stencil.shifts)) for stencil in program.stencils))
 
 
 def _is_counted(node: Node) -> bool:

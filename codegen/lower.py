@@ -23,6 +23,7 @@ from .batches import length
 from .carries import Chain, chains, neighbours, rows
 from .contractions import by_axes, factors, gather, multiplied_by_axes, opened, spread
 from .items import Choices, Item, is_cheap, make_items, merged_reductions, union
+from .stencils import Stencil, shifts, stencils
 from .tiles import SHORT, is_stripped, is_tiled, strips
 
 ROUNDS = 6              # of improvement; each only removes buffers, so more are never needed in practice
@@ -89,6 +90,7 @@ class Program:
     homes: dict[Item, Home] = field(default_factory=dict)
     recomputed: set[Node] = field(default_factory=set)
     chains: list[Chain] = field(default_factory=list)
+    stencils: list[Stencil] = field(default_factory=list)
 
     @property
     def is_tiled(self) -> bool:
@@ -117,8 +119,17 @@ def lower(graph: Graph) -> Program:
         if not _recompute_cheap(graph, program, items, choices) and improved is None:
             break
         graph = improved or graph
+    program.stencils = stencils(program, SHORT)
     program.chains = chains(program, SHORT)
     return program
+
+
+def without_stencils(program: Program, loops: Collection[int]) -> None:
+    """Let what is added to arrays in some loops, by their identity, be scatters again: chunks share the rows."""
+    kept = [stencil for stencil in program.stencils if id(stencil.loop) not in loops]
+    if len(kept) < len(program.stencils):
+        program.stencils = kept
+        program.chains = chains(program, SHORT)
 
 
 def _checks_of_indices(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
@@ -261,6 +272,8 @@ def _part_scatters(items: Sequence[Item], axis: Axis, opened: Axes, phase: dict[
         if item.kind == "scatter" and item.domain - opened == {axis} and not item.guards and not item.users:
             groups.setdefault((item.node, phase[item]), []).append(item)
     for group in groups.values():
+        if group[0].domain == opened | {axis} and shifts(group, SHORT) is not None:
+            continue                                            # rows gather them, all from one loop
         first, *others = [unit for row in rows(group)
                           for unit in ([row] if neighbours(row, axis) else [[item] for item in row])]
         for unit in others:

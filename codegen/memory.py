@@ -78,15 +78,16 @@ class MemoryPrinter(ValuePrinter):
         return self.arrays[node] if node.is_array else self.buffers[node]
 
     def _allocate_array(self, node: Node, label: str) -> None:
+        rows = next((stencil for stencil in self.program.stencils if stencil.alone and stencil.node is node), None)
         self.plain[node] = node not in self.filled and (node.op == "call" or covers(self.program, node))
         if node not in self.arrays:
             self.arrays[node] = self.names.fresh(label or self._array_name(node))
             if node.op == "call" and not node.attr.batch:
                 self.fresh.add(node)
                 return                                          # the routine makes it
-            kind = "empty" if self.plain[node] or node in self.filled else "zeros"
+            kind = "empty" if self.plain[node] or node in self.filled or rows is not None else "zeros"
             self.top.append(f"{self.arrays[node]} = np.{kind}({self._shape(node.shape)}{self._dtype(node)})")
-        elif not self.plain[node] and node not in self.filled:
+        elif rows is None and not self.plain[node] and node not in self.filled:
             start, text = starts_as(node), self.arrays[node]
             whole = [f"{text}[{':' if node.shape else '...'}] = {'0.0' if start is None else self.variables[start]}"]
             if start is not None and len(node.shape) == 1:      # Numba copies an array to a slice more slowly
@@ -94,6 +95,8 @@ class MemoryPrinter(ValuePrinter):
                 whole = [f"for {at} in range({text}.shape[0]):", f"    {text}[{at}] = {self.variables[start]}[{at}]"]
             alone = [chain for chain in self.program.chains if chain.alone and chain.items[0].node is node]
             self.zeroed += alone[0].zeroed(self.arrays[node], self.dims) if alone else whole
+        if rows is not None:
+            self.zeroed += rows.zeroed(self.arrays[node])
 
     def _allocate_value(self, item: Item, home: Home, label: str, memory: str) -> None:
         """Names of the local that a statement computes and of the buffer that keeps it: `memory`, if it is there."""

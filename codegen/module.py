@@ -21,7 +21,7 @@ from gradc.ir.table import OPERATIONS
 from . import kernels, routines
 from .expression import dimension, extent, is_whole
 from .load import CHECKED, Entry, Module
-from .lower import Program, lower
+from .lower import Program, lower, without_stencils
 from .names import CALLED, Names
 from .parallel import PRANGE
 from .python import BodyPrinter
@@ -142,6 +142,7 @@ class _ModulePrinter:
         for (_, node), text in zip(self.arrays, self.given, strict=True):
             receivers.setdefault(node, text)
         in_chunks = parallel_loops(program) if parallel else {}
+        without_stencils(program, in_chunks)
         for chain in program.chains:                            # a chunk adds to what the one before it wrote
             chain.alone = chain.alone and id(chain.loop) not in in_chunks
         self.printer = BodyPrinter(program, self.names, self.inputs, self.dims, receivers, name, in_chunks)

@@ -61,6 +61,8 @@ class BodyPrinter(MemoryPrinter):
         self.states: dict[Node, str] = {}
         self.index_names = {n.attr: names for n, names in self.graph.names.items() if n.op == "axis"}
         self.chains = {item: chain for chain in program.chains for item in chain.items}
+        self.stencils = {item: stencil for stencil in program.stencils for item in stencil.shifts}
+        self.silent: set[Item] = set()                          # whose value another statement has kept
         self.sections = sections(program)
 
     # -- the whole body -----------------------------------------------------------------------
@@ -114,10 +116,14 @@ class BodyPrinter(MemoryPrinter):
         for item, home in self.program.homes.items():
             if item.kind in ("acc", "scan"):
                 self._prepare_accumulator(item, home)
-            elif item.kind == "scatter" and not self.plain[item.node]:
+            elif item.kind == "scatter" and not self.plain[item.node] and item not in self.stencils:
                 self._prepare_scatter(item, home)
         for chain in self.program.chains:
             self._prepare_chain(chain)
+        for stencil in self.program.stencils:
+            stencil.name_rows(self.names.fresh, self.arrays[stencil.node])
+            self.silent |= stencil.repeated
+            self.top.append(f"{stencil.ring} = np.zeros({self._shape(stencil.shape())}{self._dtype(stencil.node)})")
 
     def _prepare_accumulator(self, item: Item, home: Home) -> None:
         name = self.locals[item.node]
@@ -244,6 +250,8 @@ class BodyPrinter(MemoryPrinter):
             if before:
                 block = ""
                 self._lines(before, pad)
+            if entry in self.silent:
+                continue
             guards = [g for g in self._guards(entry, path) if g not in implied]
             lines: list[str] = []
             first = entry if isinstance(entry, Item) else items_of(entry)[0]
@@ -293,6 +301,8 @@ class BodyPrinter(MemoryPrinter):
 
     def _conditions(self, item: Item) -> tuple[Node, ...]:
         """The guards of a statement; one that fills an array writes 0 where they fail."""
+        if item in self.stencils:
+            return self.stencils[item].terms[item][1]
         return () if item.kind == "scatter" and self.plain[item.node] else item.guards
 
     def _implied(self, path: Path) -> set[Node]:
@@ -350,7 +360,14 @@ class BodyPrinter(MemoryPrinter):
             last = f"{stop} - 1" if stop.isidentifier() else f"({stop}) - 1"
             span = f"{last}, {'-1' if low is None else f'{low} - 1'}, -1"
         self.lines.append(f"{pad}for {self.axes[loop.axis]} in range({span}):")
+        own = [(stencil, self.arrays[stencil.node]) for stencil in self.program.stencils if stencil.loop is loop]
+        for stencil, _ in own:
+            self._lines(stencil.rows(self.axes), f"{pad}    ")
         self._emit(loop.body, depth + 1, (*path, loop), implied | frozenset(kept))
+        for stencil, array in own:
+            self._lines(stencil.finished(array, self.axes, self.dims), f"{pad}    ")
+        for stencil, array in own:
+            self._lines(stencil.rest(array, self.axes, self.dims), pad)
 
     def _bounds(self, loop: Loop, guards: Sequence[Node], path: Path) -> tuple[str | None, str | None, list[Node]]:
         """Affine guards `axis < e`, `axis > e` as loop bounds: (low, high, guards used)."""
@@ -416,6 +433,8 @@ class BodyPrinter(MemoryPrinter):
             lines.append(f"{self._store_target(item)} = {value}{note}")
         else:
             added = self._expression(item, item.body, path, lines)
+            if item in self.stencils:
+                return [*lines, self.stencils[item].statement(item, added[0], self.axes) + note]
             target = self.partial.get(item, "")
             if not target:
                 target, more = self._target(item, path)

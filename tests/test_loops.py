@@ -422,9 +422,8 @@ def test_an_adjoint_that_is_a_sum_is_finished_before_it_is_multiplied_by_another
     ("sum(x[i] * x[2*i+1] for i in range(n - 4) if 2*i + 1 < n)", {"x": "n"}, 0),
     ("sum(x[i+k] * x[i+k+1] for i in range(n - 4))", {"x": "n", "k": "int"}, 1),
     ("sum(x[i] * x[i+1] for i in range(n - 1))", {"x": "float32 n"}, 1),
-    ("sum(A[i,j] * A[i,j+1] + A[i+1,j]**2 for i in range(m - 1) for j in range(n - 1))", {"A": "m n"}, 1),
-    ("sum((A[i-1,j] + A[i+1,j] + A[i,j-1] + A[i,j+1] - 4*A[i,j])**3 for i in range(1, m-1) for j in range(1, n-1))",
-     {"A": "m n"}, 2),
+    ("sum(A[i,j] * A[i,j+1]**2 for i in range(m) for j in range(n - 1))", {"A": "m n"}, 1),
+    ("sum(A[i,j] * A[i,j+1] + A[i+1,j]**2 for i in range(m - 1) for j in range(n - 1))", {"A": "m n"}, 0),     # rows
 ])
 def test_what_goes_to_the_next_element_is_carried_there(formula: str, args: Any, carried: int) -> None:
     f = plain(formula, args)
@@ -450,6 +449,71 @@ def test_compiled_carries_give_what_the_text_gives() -> None:
         close(value, plain(str(f.graph.title), {"x": "n"})(x))
         close(found, plain(str(f.graph.title), {"x": "n"}).grad(x))
         close(f.value_and_grad.jit(x)[1], found)
+
+
+LAPLACE = "A[i-1,j] + A[i+1,j] + A[i,j-1] + A[i,j+1] - 4*A[i,j]"
+
+
+@pytest.mark.parametrize(("formula", "args", "alone"), [
+    ("sum(A[i,j] * A[i,j+1] + A[i+1,j]**2 for i in range(m - 1) for j in range(n - 1))", {"A": "m n"}, True),
+    (f"sum(({LAPLACE})**3 for i in range(1, m-1) for j in range(1, n-1))", {"A": "m n"}, True),
+    (f"sum(({LAPLACE})**2 for i in range(1, m-1) for j in range(1, n-1))", {"A": "float32 m n"}, True),
+    (f"sum(({LAPLACE})**2 for i in range(1, m-1) for j in range(1, n-1)) + sum(A[i,j]**2 for i in range(m) for j in "
+     "range(n))", {"A": "m n"}, False),
+    ("sum((A[i+2,j+1] * A[i+4,j])**2 for i in range(m - 5) for j in range(n - 3))", {"A": "m n"}, True),
+    ("sum(sin(A[i,j] * A[i+2,j+3]) * B[i+1,j]**2 / B[i,j+1] for i in range(m - 3) for j in range(n - 3))",
+     {"A": "m n", "B": "m n"}, True),
+    ("sum((A[i,j,k] * A[i+1,j,k] + A[i,j+1,k+2] * A[i+2,j,k+1])**2 for i in range(m - 2) for j in range(n - 1) "
+     "for k in range(l - 2))", {"A": "m n l"}, True),
+    ("sum((A[i,j] - (A[i-1,j] if i > 0 else 0) - (A[i+1,j] if i < m-1 else 0) + 2*(A[i,j-1] if j > 0 else 1)"
+     " - (A[i,j+1] if j < n-1 else 0))**2 for i in range(m) for j in range(n))", {"A": "m n"}, True),
+    ("sum(((A[i+1,j] - A[i,j])**2 if i < m-1 else 0) + (sin(A[i,j+1] - A[i,j])**2*A[i,j] if j < n-1 else 0)"
+     " for i in range(m) for j in range(n))", {"A": "m n"}, True),
+    ("sum(sin(A[i-3,j] * B[i,j]) + A[i-2,j-2]**2 * B[i,j] for i in range(m) for j in range(n) if i > 2 and j > 1)",
+     {"A": "m n", "B": "m n"}, None),                                                                # bounds of loops
+    ("sum((sin(A[i-3,j]) if i > 2 else 0) + ((A[i-2,j-2]*A[i,j])**2 if i > 1 and j > 1 else A[i,j]) + "
+     "(exp(A[i-3,j]) if i > 4 else 0) for i in range(m) for j in range(n))", {"A": "m n"}, True),
+    ("sum(((A[i+2,j+2] if i < m-2 and j < n-2 else 0) - (A[i+1,j] if i < m-1 else 1))**2 for i in range(m) "
+     "for j in range(n))", {"A": "m n"}, True),
+    ("sum((A[i-1,j] if i > 0 else 0) * (A[i-2,j] if i > 1 else 0) * A[i,j]**2 for i in range(m) for j in range(n) "
+     "if A[i,j] > 1)", {"A": "m n"}, None),
+    ("sum((A[i,j,k] - A[i+1,j,k])**2 for i in range(m - 1) for j in range(n) for k in range(3))", {"A": "m n 3"}, None),
+    ("sum((A[i,j] - A[i,j+1])**2 for i in range(m) for j in range(n - 1))", {"A": "m n"}, None),    # one row
+    ("sum((A[i,j]*A[i,j+1]*A[i,j+2]*A[i+1,j]*A[i+1,j+1]*A[i+1,j+2]*A[i+2,j]*A[i+2,j+1]*A[i+2,j+2])**2"
+     " for i in range(m - 2) for j in range(n - 2))", {"A": "m n"}, None),                           # too many terms
+    ("sum((A[i,j] - A[i+1,j])**2 for i in range(3) for j in range(n - 1))", {"A": "4 n"}, None),    # few rows
+    ("sum((A[i,j] - A[i+k,j])**2 for i in range(m - 4) for j in range(n))", {"A": "m n", "k": "int"}, None),
+])
+def test_rows_gather_the_terms_of_a_stencil(formula: str, args: Any, alone: bool | None) -> None:
+    f = plain(formula, args)
+    text, rank = f.value_and_grad.source, len(args["A"].removeprefix("float32 ").split())
+    assert ("d_A_rows" in text) == (alone is not None)
+    if alone is not None:
+        assert ("d_A[:] = 0" not in text) is alone
+    narrow = "float32" in args["A"]
+    for shape in [(m, n) for m in (0, 1, 2, 3, 7) for n in (0, 1, 2, 3, 8)]:
+        whole = {1: shape, 2: shape, 3: (*shape, 3 if args["A"].endswith("3") else 5)}[rank]
+        whole = (4, *whole[1:]) if args["A"].startswith("4") else whole
+        given: list[Any] = [RANDOM.uniform(0.5, 1.5, whole).astype("float32" if narrow else float)
+                            for name in args if name in "AB"]
+        given += [3] if "k" in args else []
+        if "k" in args and whole[0] < 4:
+            continue
+        wanted = evaluate(f.value_and_grad.graph, dict(zip(args, given, strict=True)))
+        out = tuple(np.full_like(one, np.nan) for one in given if isinstance(one, np.ndarray))
+        found = f.value_and_grad(*given, out=out[0] if len(out) == 1 else out)
+        for one, other in zip((found[0], *out), wanted, strict=True):
+            close(one, other, 1e-5 if narrow else 1e-12)
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_compiled_stencils_give_what_the_text_gives(parallel: bool) -> None:
+    formula = f"sum(sin({LAPLACE})**2 for i in range(1, m-1) for j in range(1, n-1))"
+    f = gradc.compile(formula, {"A": "m n"}, parallel=parallel)
+    for shape in ((0, 0), (1, 4), (2, 2), (3, 3), (2, 40), (40, 2), (37, 70)):
+        a = RANDOM.standard_normal(shape)
+        _, found = f.value_and_grad(a, out=np.full(shape, np.nan))
+        close(found, plain(formula, {"A": "m n"}).grad(a))
 
 
 def test_what_takes_work_is_computed_once_for_the_axes_that_it_does_not_have() -> None:
