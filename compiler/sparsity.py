@@ -232,8 +232,10 @@ class Sparse:
 
     def _compiled_for(self, found: Structure, sizes: Mapping[str, int]) -> tuple[Function, tuple[Any, ...]]:
         """The compiled function, and what it takes after the arguments."""
-        now = tuple(Statements(once, tuple(write._replace(rule=_rule(write, once)) for write, _ in own))
-                    for once, own in zip(found.once, found.written, strict=True))
+        literal = [once and all(write.rule is not None or not write.entries for write, _ in own)     # one kind of loop
+                   for once, own in zip(found.once, found.written, strict=True)]
+        now = tuple(Statements(once, tuple(write._replace(rule=_rule(write, plain)) for write, _ in own))
+                    for once, plain, own in zip(found.once, literal, found.written, strict=True))
         shape = tuple(own._replace(writes=tuple(map(_opened, own.writes))) for own in now)
         settled = tuple(own._replace(writes=tuple(map(_agreed, own.writes, before.writes)))
                         for own, before in zip(now, self._settled.get(shape, now), strict=True))
@@ -394,9 +396,9 @@ def _is_shown(entry: Entry) -> bool:
     return len(entry.shown) == len(entry.guards)
 
 
-def _rule(write: Write, once: bool) -> tuple[int | None, ...] | None:
+def _rule(write: Write, literal: bool) -> tuple[int | None, ...] | None:
     """The rule of a statement with the numbers that are literal in its code."""
-    return write.rule and tuple(number if once and number is not None and abs(number) <= LITERAL else None
+    return write.rule and tuple(number if literal and number is not None and abs(number) <= LITERAL else None
                                 for number in write.rule)
 
 
