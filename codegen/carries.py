@@ -143,7 +143,7 @@ def chains(program: Program, least: int) -> list[Chain]:
         groups: dict[Node, list[Item]] = {}
         for entry in loop.body:
             if (isinstance(entry, Item) and entry.kind == "scatter" and not entry.guards and not entry.users
-                    and entry not in gathered):
+                    and entry not in gathered and not entry.node.attr.once):
                 groups.setdefault(entry.node, []).append(entry)
         for node, members in ((node, row) for node, group in groups.items() for row in rows(group)):
             ordered = neighbours(members, loop.axis)

@@ -401,7 +401,7 @@ def _whole(array: Node) -> tuple[StorePart, Node, tuple[Node, ...]]:
 
 def starts_as(node: Node) -> Node | None:
     """The argument of which an output starts as a copy, where all else is added to it at places that are read."""
-    if node.op != "scatter_add" or all(node is not output for _, output in node.graph.outputs):
+    if node.op != "scatter_add" or node.attr.once or all(node is not output for _, output in node.graph.outputs):
         return None
     parts = scatter_parts(node.attr, node.args)
     if len(parts) < 2:

@@ -269,7 +269,8 @@ def _part_scatters(items: Sequence[Item], axis: Axis, opened: Axes, phase: dict[
     last = max(phase.values())
     groups: dict[tuple[Node, int], list[Item]] = {}
     for item in items:                                          # an array that is read must be complete before
-        if item.kind == "scatter" and item.domain - opened == {axis} and not item.guards and not item.users:
+        if item.kind == "scatter" and item.domain - opened == {axis} and not item.guards and not item.users and \
+                not item.node.attr.once:                        # its elements are apart
             groups.setdefault((item.node, phase[item]), []).append(item)
     for group in groups.values():
         if group[0].domain == opened | {axis} and shifts(group, SHORT) is not None:
@@ -488,7 +489,7 @@ def _scatter_directly(graph: Graph, program: Program, items: Sequence[Item]) -> 
     accumulated = {item.node: item for item in items if item.kind == "acc" and item.node.op == "sum"}
     outputs, changed = [], False
     for key, array in graph.outputs:
-        if array.op == "scatter_add" and array not in used:
+        if array.op == "scatter_add" and not array.attr.once and array not in used:
             parts = [(part, _direct(part, accumulated, program))
                      for part in scatter_parts(array.attr, array.args)]
             if any(new is not None for _, new in parts):

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from gradc.ir.dims import Dim
-from gradc.ir.graph import Axes, Node
+from gradc.ir.graph import Axes, Node, on_values
 from gradc.ir.table import AND, TERNARY
 
 from .carries import Chain
@@ -300,10 +300,12 @@ class BodyPrinter(MemoryPrinter):
         return common or []
 
     def _conditions(self, item: Item) -> tuple[Node, ...]:
-        """The guards of a statement; one that fills an array writes 0 where they fail."""
+        """The guards of a statement; one that fills an array writes 0 where those on values fail."""
         if item in self.stencils:
             return self.stencils[item].terms[item][1]
-        return () if item.kind == "scatter" and self.plain[item.node] else item.guards
+        if item.kind == "scatter" and self.plain[item.node]:
+            return tuple(guard for guard in item.guards if not on_values(guard))
+        return item.guards
 
     def _implied(self, path: Path) -> set[Node]:
         """The guards that hold inside some loops because they are the loops' bounds."""
@@ -443,7 +445,7 @@ class BodyPrinter(MemoryPrinter):
             if chain is not None:
                 lines.append(chain.statement(item, target, added) + note)
             elif self.plain[item.node]:
-                condition = self._condition(item, item.guards, path, lines)
+                condition = self._condition(item, list(filter(on_values, item.guards)), path, lines)
                 text = f"{bracket(added, TERNARY + 1)} if {condition} else 0.0" if condition else added[0]
                 lines.append(f"{target} = {text}{note}")
             else:

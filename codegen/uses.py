@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from gradc.ir.dims import Axis, Dim
-from gradc.ir.graph import Node
+from gradc.ir.graph import Node, on_values
 from gradc.ir.routines import ROUTINES
 
 from .items import Item, fills, starts_as
@@ -105,10 +105,12 @@ def stored_at_once(program: Program, item: Item) -> Item | None:
 
 
 def covers(program: Program, node: Node) -> bool:
-    """Whether one plain assignment writes every element of an array, so that nothing need be zeroed first.
+    """Whether plain assignments write every element of an array once, so that nothing need be zeroed first.
 
     Where a condition on values fails it writes 0.
     """
+    if node.op == "scatter_add" and node.attr.once:
+        return True
     items = [i for i in program.homes if i.node is node and i.kind in ("store", "scatter")]
     if len(items) != 1 or starts_as(node) is not None:
         return False
@@ -117,7 +119,7 @@ def covers(program: Program, node: Node) -> bool:
         part = item.part
         return (part is not None and tuple(a.dim for a in part.axes) == node.shape and not item.guards
                 and not node.attr.base and all(o == Dim.of(0) for o in part.offsets))
-    if not all(any(arg.dtype.startswith("float") for arg in guard.args) for guard in item.guards):
+    if not all(map(on_values, item.guards)):
         return False                                            # a guard of indices is the bound of a loop
     indices = item.roots[1:1 + len(node.shape)]
     return fills(indices, node.shape) and item.domain == frozenset(a for i in indices for a in i.axes)

@@ -20,6 +20,7 @@ from gradc.ir.graph import Graph, Node, Part, copy_graph, part_axes, promoted, s
 
 from .jacobian import Block, at_once, below, chosen, cost, free, points
 from .simplify import fold
+from .slots import Write
 
 
 class Entry(NamedTuple):
@@ -179,14 +180,21 @@ def pattern_graph(found: Entries) -> tuple[Graph, tuple[str, ...]]:
     return pattern, tuple(name for name in pattern.inputs if name in needed)
 
 
+class Statements(NamedTuple):
+    """What writes the data of one matrix: statements that add to their slots, or that write each slot `once`."""
+
+    once: bool
+    writes: tuple[Write, ...]
+
+
 class Values(NamedTuple):
     """The graph of the values of matrices: its outputs, and what it takes after the arguments.
 
     value   names of the outputs that are the function's value
     data    names of the outputs that are the data of a matrix
     added   names of the added arguments: the number of slots of each matrix, for each matrix with fixed values the sum
-            of these in every slot, the places of all affine entries (for each a first slot and a step along each axis),
-            and an array of slots for each other entry
+            of these in every slot, the numbers that rules leave open, and an array of slots for each statement without
+            a rule
     """
 
     graph: Graph
@@ -195,22 +203,23 @@ class Values(NamedTuple):
     added: tuple[str, ...]
 
 
-def values_graph(found: Entries, matrices: Mapping[tuple[int, int], int], affine: Sequence[bool], *,
+def values_graph(found: Entries, matrices: Mapping[tuple[int, int], int], statements: Sequence[Statements], *,
                  with_value: bool, kept: bool) -> Values:
     """The graph that writes the data of some matrices.
 
     matrices    the number of the matrix in which a block stands
-    affine      for each entry whether its slots are a first one and a step along each axis
-    kept        whether the values of fixed entries are given, added up, and not computed again
+    statements  for each matrix
+    kept        whether the values of fixed entries are given, added up, and not written by any statement
     with_value  whether the function's value is given too, the work shared
     """
-    outputs = found.graph.outputs if with_value else []
-    written = [(entry, plain) for entry, plain in zip(found.entries, affine, strict=True) if not (kept and entry.fixed)]
-    new, images = _copied(found.graph, [
-        *(node for _, node in outputs), *(node for entry, _ in written for node in (entry.value, *entry.guards))])
+    outputs, count = found.graph.outputs if with_value else [], len(statements)
+    numbers = sorted({number for own in statements for write in own.writes for number, _ in write.entries})
+    new, images = _copied(found.graph, [*(node for _, node in outputs), *(
+        node for number in numbers for node in (found.entries[number].value, *found.entries[number].guards))])
+    rest = iter(images[len(outputs):])
+    terms = {number: [next(rest) for _ in range(1 + len(found.entries[number].guards))] for number in numbers}
     taken = {*new.inputs, *(name for node in new.inputs.values() for dim in node.shape for name in dim.names()),
              *(key for key, _ in outputs)}
-    count = 1 + max(matrices.values(), default=-1)
     sizes = [new.input(free("slots" if count == 1 else f"slots_{k}", taken), "int64") for k in range(count)]
     dtypes = [promoted([found.dtypes[b] for b, m in matrices.items() if m == k]) for k in range(count)]
     parts: list[list[Part]] = [[] for _ in range(count)]
@@ -219,25 +228,40 @@ def values_graph(found: Entries, matrices: Mapping[tuple[int, int], int], affine
         base = new.input(free("base" if count == 1 else f"base_{k}", taken), dtypes[k], [dim])
         own = new.axis(Axis(dim, 0))
         parts[k].append(Part(new.read(base, [own]), (own,)))
-    places = new.input(free("places", taken), "int64", [sum(1 + len(entry.axes) for entry, plain in written if plain)])
-    rest, at = iter(images[len(outputs):]), 0
-    for k, (entry, plain) in enumerate(written):
-        value, guards = next(rest), tuple(next(rest) for _ in entry.guards)
-        index = list(map(new.axis, entry.axes))
-        if plain:
-            slot = new.read(places, [at])
-            for step, own in enumerate(index, at + 1):
-                slot = slot + new.read(places, [step]) * own
-            at += 1 + len(index)
+    left = sum(number is None for own in statements for write in own.writes for number in write.rule or ())
+    places = new.input(free("places", taken), "int64", [left])
+    at = iter(range(left))
+    for number, (k, write) in enumerate((k, write) for k, own in enumerate(statements) for write in own.writes):
+        axes = write.axes
+        if write.rule is None:
+            axes = axes if write.entries else (Axis(Dim.of(free("rest", taken)), 0),)
+            given = new.input(free(f"slot_{number}", taken), "int64", [axis.dim for axis in axes])
+            slot = new.read(given, list(map(new.axis, axes))) if axes else given
         else:
-            given = new.input(free(f"slot_{k}", taken), "int64", [axis.dim for axis in entry.axes])
-            slot = new.read(given, index) if index else given
-        parts[matrices[entry.block]].append(Part(cast(value, found.dtypes[entry.block]), (slot,), guards))
-    data = [(free("data" if count == 1 else f"data_{k}", taken), new.scatter_add([Dim.of(size.attr.name)], own, dtype))
-            for k, (size, own, dtype) in enumerate(zip(sizes, parts, dtypes, strict=True))]
+            first, *steps = [new.read(places, [next(at)]) if n is None else new.const(n) for n in write.rule]
+            slot = sum((step * new.axis(axis) for step, axis in zip(steps, axes, strict=True)), first)
+        value, guards = _sum(new, found, terms, write)
+        parts[k].append(Part(new.const(0.0, dtypes[k]) if value is None else value, (slot,), guards))
+    data = [(free("data" if count == 1 else f"data_{k}", taken),
+             new.scatter_add([Dim.of(sizes[k].attr.name)], parts[k], dtypes[k], once=statements[k].once))
+            for k in range(count)]
     value_keys = tuple(key for key, _ in outputs)
     new.outputs = [*zip(value_keys, images, strict=False), *data]
     return Values(new, value_keys, tuple(key for key, _ in data), tuple(new.inputs)[len(found.graph.inputs):])
+
+
+def _sum(graph: Graph, found: Entries, terms: Mapping[int, Sequence[Node]],
+         write: Write) -> tuple[Node | None, tuple[Node, ...]]:
+    """What a statement writes, None for 0, and the guards: of entries that are all there those on values alone."""
+    total, guards = None, list[Node]()
+    for number, place in write.entries:
+        entry, (value, *guards) = found.entries[number], terms[number]
+        if write.whole:
+            guards = [guard for guard, own in zip(guards, entry.guards, strict=True) if own not in entry.shown]
+        literal = {axis: graph.const(at) for axis, at in zip(entry.axes, place, strict=True) if at is not None}
+        value, *guards = graph.substitute_all((cast(value, found.dtypes[entry.block]), *guards), literal)
+        total = value if total is None else total + value
+    return total, tuple(guards)
 
 
 def _copied(graph: Graph, nodes: Sequence[Node]) -> tuple[Graph, list[Node]]:

@@ -80,7 +80,7 @@ def _over(graph: Graph, node: Node, args: Sequence[Node], attr: Any, held: Seque
         return graph.store_parts((*attr.shape, *dims), parts, base)
     if node.op == "scatter_add":
         sums = [Part(part.value, (*part.indices, *axes), part.guards) for part in scatter_parts(attr, args)]
-        return graph.scatter_add((*attr.shape, *dims), sums, node.dtype)
+        return graph.scatter_add((*attr.shape, *dims), sums, node.dtype, once=attr.once)
     if node.op == "call":
         algebra, ranks = LinearAlgebra(Arrays(graph)), [len(own.shape) - attr.batch for own in node.args]
         operands = [algebra.leading(arg, len(held) if wider else 0) for arg, wider in zip(args, wide, strict=True)]

@@ -4,7 +4,8 @@
 columns of all entries (see `entries`), makes of them the structure of one SciPy array for each block, and finds the
 slot of every entry in its data; this `Structure` is kept. Each call compares sizes and index arrays with those kept,
 and runs compiled code that writes the values into their slots. Where the slots of an entry are a first one and a step
-along each axis, as in most large problems, no array of them is read.
+along each axis, as in most large problems, no array of them is read; small steps are literal numbers of the code until
+another structure has others.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ import numpy as np
 
 from gradc.codegen.module import Group, safe_fields
 from gradc.codegen.results import result_class
+from gradc.ir.dims import Axis
 from gradc.ir.errors import ArgumentError, DerivativeError
-from gradc.ir.graph import Graph, promoted
+from gradc.ir.graph import Graph, on_values, promoted
 from gradc.ir.interpret import evaluate
 
 from . import arguments
-from .entries import Entries, hessian_entries, jacobian_entries, pattern_graph, values_graph
+from .entries import Entries, Entry, Statements, hessian_entries, jacobian_entries, pattern_graph, values_graph
 from .passes import refine
 from .per_element import Pair, pairs, per_element
-from .slots import Frame, Places, frame_of, placed, refuse_outside, steps_of
+from .slots import Entered, Frame, Places, Write, Written, frame_of, placed, refuse_outside, steps_of, written_once
 
 if TYPE_CHECKING:
     from .function import Function
@@ -37,6 +39,7 @@ OWNERS = ("jacobian", "hessian", "value_and_jacobian")
 KEPT = 8                # structures
 MOST_KEPT = 2**17       # slots up to which fixed values are copied: a larger array would come from memory
 PLAIN = 4096            # slots from which on a compilation of its own for steps in place of arrays is worth while
+LITERAL = 64            # up to which a first slot or a step is taken to be the same for other sizes
 
 
 class Structure(NamedTuple):
@@ -44,8 +47,9 @@ class Structure(NamedTuple):
 
     shapes  of all arguments, whole numbers as they are; `indices` copies of the arguments that places depend on
     frames  the matrices; `models` SciPy arrays of them, for copies, `bases` the fixed values of those that have some
-    slots   for each entry its slots; `steps` a first slot and a step along each axis, or None where
-            these are no rule
+    slots   for each entry its slots
+    once    for each matrix whether the statements of `written` write each slot once, or add to it
+    written the statements of each matrix with their slots; fixed values that are `kept` are in none
     ready   the compiled function and what it takes after the arguments, once they are known
     """
 
@@ -55,8 +59,14 @@ class Structure(NamedTuple):
     models: list[Any]
     bases: list[np.ndarray[Any, Any]]
     slots: list[np.ndarray[Any, Any]]
-    steps: list[list[int] | None]
+    once: list[bool]
+    written: list[Written]
     ready: list[Any]
+
+    @property
+    def size(self) -> int:
+        """The number of slots."""
+        return sum(frame.size for frame in self.frames)
 
     def holds(self, graph: Graph, values: Sequence[Any]) -> bool:
         """Whether it is that of these arguments."""
@@ -101,7 +111,8 @@ class Sparse:
         self._owner, self._function = owner, owner.primal
         self._format, self._stacked, self._given, self._source = format, stacked, given, source
         self._structures: list[Structure] = []
-        self._compiled: dict[tuple[tuple[bool, ...], tuple[Pair, ...], bool], Function] = {}
+        self._compiled: dict[tuple[tuple[Statements, ...], tuple[Pair, ...], bool], Function] = {}
+        self._settled: dict[tuple[Statements, ...], tuple[Statements, ...]] = {}
         self.__name__ = "sparse"
 
     # -- what it is ---------------------------------------------------------------------------
@@ -185,15 +196,19 @@ class Sparse:
     @property
     def values(self) -> Function:
         """The Function of the data, which takes an array of slots for each entry after the arguments."""
-        return self._values(tuple(False for _ in self._found[0].entries))
+        found: list[list[Write]] = [[] for _ in range(self._count)]
+        for number, entry in enumerate(self._found[0].entries):
+            found[self._matrix(entry.block)].append(_alone(number, entry.axes))
+        return self._values(tuple(Statements(False, tuple(own)) for own in found))
 
-    def _values(self, affine: tuple[bool, ...], fewer: tuple[Pair, ...] = (), *, kept: bool = False) -> Function:
-        """Compiled for the entries whose slots are a rule, and for elements that are fewer than places gather them."""
-        key = affine, fewer, kept
+    def _values(self, statements: tuple[Statements, ...], fewer: tuple[Pair, ...] = (), *,
+                kept: bool = False) -> Function:
+        """Compiled for these statements, and for elements that are fewer than places gather them."""
+        key = statements, fewer, kept
         if key not in self._compiled:
             start, entries = time.perf_counter(), self._found[0]
             blocks = [(i, j) for i in range(len(entries.rows)) for j in range(len(entries.columns))]
-            found = values_graph(entries, {block: self._matrix(block) for block in blocks}, affine,
+            found = values_graph(entries, {block: self._matrix(block) for block in blocks}, statements,
                                  with_value=self._with_value, kept=kept)
             groups = [Group((key,)) for key in (*found.value, *found.data)]
             graph = per_element(refine(found.graph), fewer) if fewer else found.graph
@@ -211,16 +226,31 @@ class Sparse:
         array([2., 4.])
         """
         found = self._structure(arguments.normalised(self._function.graph, arguments.bind(self.args, args, keywords)))
-        return self._added(found, tuple(False for _ in found.slots), kept=False)
+        order = sorted(range(len(found.slots)), key=lambda k: self._matrix(self._found[0].entries[k].block))
+        return self._added(found, [], [found.slots[k] for k in order], kept=False)
 
-    def _added(self, found: Structure, affine: tuple[bool, ...], *, kept: bool) -> tuple[Any, ...]:
-        written = [not (kept and entry.fixed) for entry in self._found[0].entries]
-        steps = [number for rule, plain, own in zip(found.steps, affine, written, strict=True) if plain and own
-                 for number in rule or ()]
-        slots = [array if array.ndim else int(array) for array, plain, own in zip(
-            found.slots, affine, written, strict=True) if own and not plain]
-        bases = found.bases if kept else []
-        return (*(frame.size for frame in found.frames), *bases, np.array(steps, np.int64), *slots)
+    def _added(self, found: Structure, numbers: Sequence[int], slots: Sequence[Any], *, kept: bool) -> tuple[Any, ...]:
+        bases, given = found.bases if kept else [], [array if array.ndim else int(array) for array in slots]
+        return (*(frame.size for frame in found.frames), *bases, np.array(numbers, np.int64), *given)
+
+    def _compiled_for(self, found: Structure, sizes: Mapping[str, int]) -> tuple[Function, tuple[Any, ...]]:
+        """The compiled function, and what it takes after the arguments."""
+        literal = [once and all(write.rule is not None or not write.entries for write, _ in own)     # one kind of loop
+                   for once, own in zip(found.once, found.written, strict=True)]
+        now = tuple(Statements(once, tuple(write._replace(rule=_rule(write, plain)) for write, _ in own))
+                    for once, plain, own in zip(found.once, literal, found.written, strict=True))
+        shape = tuple(own._replace(writes=tuple(map(_opened, own.writes))) for own in now)
+        settled = tuple(own._replace(writes=tuple(map(_agreed, own.writes, before.writes)))
+                        for own, before in zip(now, self._settled.get(shape, now), strict=True))
+        self._settled[shape] = settled
+        open_ = [(full, write) for own, left in zip(found.written, settled, strict=True)
+                 for full, write in zip(own, left.writes, strict=True)]
+        numbers = [number for (full, _), write in open_ for number, kept in zip(
+            full.rule or (), write.rule or (), strict=True) if kept is None and number is not None]
+        large, kept = found.size >= PLAIN, found.size <= MOST_KEPT
+        fewer = tuple(pair for pair in pairs(self._found[0].graph) if _is_fewer(pair, sizes)) if large else ()
+        slots = [slots for (_, slots), write in open_ if write.rule is None]
+        return self._values(settled, fewer, kept=kept), self._added(found, numbers, slots, kept=kept)
 
     # -- calls --------------------------------------------------------------------------------
 
@@ -247,12 +277,7 @@ class Sparse:
     def _ready(self, found: Structure, values: Sequence[Any]) -> tuple[Function, tuple[Any, ...]]:
         """The Function for a structure, and what it takes after the arguments."""
         if not found.ready:
-            large = sum(frame.size for frame in found.frames) >= PLAIN
-            affine = tuple(large and rule is not None for rule in found.steps)
-            sizes = arguments.check_dimensions(self._function.graph, values)
-            fewer = tuple(pair for pair in pairs(self._found[0].graph) if _is_fewer(pair, sizes)) if large else ()
-            kept = sum(frame.size for frame in found.frames) <= MOST_KEPT
-            found.ready[:] = self._values(affine, fewer, kept=kept), self._added(found, affine, kept=kept)
+            found.ready[:] = self._compiled_for(found, arguments.check_dimensions(self._function.graph, values))
         run, added = found.ready
         return run, added
 
@@ -346,12 +371,30 @@ class Sparse:
                 for k, (_, _, there) in own:
                     if k in fixed:
                         np.add.at(bases[-1], slots[k][there], np.broadcast_to(fixed[k], there.shape)[there])
-        count = range(len(entries.entries))
-        whole = {k: there.all() for own in members for k, (_, _, there) in own}
-        steps = [steps_of(slots[k]) if whole[k] else None for k in count]
         numbers = map(list(graph.inputs).index, read)
+        total = sum(frame.size for frame in frames)
+        entered = [[Entered(k, entries.entries[k].axes, slots[k], there, not _is_shown(entries.entries[k]))
+                    for k, (_, _, there) in own] for own in members]
+        once, written = zip(*(self._written(own, frame.size, total)
+                              for own, frame in zip(entered, frames, strict=True)), strict=True)
         return Structure(_shapes(graph, values), {k: np.array(values[k]) for k in numbers}, frames, models,
-                         bases, [slots[k] for k in count], steps, [])
+                         bases, [slots[k] for k in range(len(entries.entries))], list(once), list(written), [])
+
+    def _written(self, entered: Sequence[Entered], size: int, total: int) -> tuple[bool, Written]:
+        """Whether each slot of a matrix is written once, and the statements; `total` is the size of all matrices."""
+        entries = self._found[0].entries
+        own = [one for one in entered if not (total <= MOST_KEPT and entries[one.number].fixed)]
+        conditions = [guard for one in own for guard in entries[one.number].guards
+                      if guard not in entries[one.number].shown]
+        if total >= PLAIN and len(own) == len(entered) and all(map(on_values, conditions)):
+            once = written_once(own, size)
+            if once is not None:
+                return True, once
+        found: Written = []
+        for one in own:
+            rule = steps_of(one.slots) if total >= PLAIN and one.there.all() else None
+            found.append((_alone(one.number, one.axes, rule), one.slots))
+        return False, found
 
     def __repr__(self) -> str:
         return f"<gradc sparse {self._owner.__name__}({', '.join(self.args)})>"
@@ -364,6 +407,31 @@ def _is_fewer(pair: Pair, sizes: Mapping[str, int]) -> bool:
     """Whether elements that are gathered are at most half of the places that gather them."""
     element, places = pair
     return 2 * element.evaluate(sizes) <= math.prod(dim.evaluate(sizes) for dim in places)
+
+
+def _alone(number: int, axes: Sequence[Axis], rule: Sequence[int] | None = None) -> Write:
+    """A statement for one entry."""
+    return Write(((number, (None,) * len(axes)),), tuple(axes), None if rule is None else tuple(rule), rule is not None)
+
+
+def _is_shown(entry: Entry) -> bool:
+    return len(entry.shown) == len(entry.guards)
+
+
+def _rule(write: Write, literal: bool) -> tuple[int | None, ...] | None:
+    """The rule of a statement with the numbers that are literal in its code."""
+    return write.rule and tuple(number if literal and number is not None and abs(number) <= LITERAL else None
+                                for number in write.rule)
+
+
+def _opened(write: Write) -> Write:
+    return write._replace(rule=write.rule and (None,) * len(write.rule))
+
+
+def _agreed(one: Write, other: Write) -> Write:
+    """A statement with the numbers that two have in common."""
+    return one._replace(rule=one.rule and tuple(a if a == b else None for a, b in zip(
+        one.rule, other.rule or (), strict=True)))
 
 
 def _filled(model: Any, data: Any) -> Any:

@@ -45,6 +45,7 @@ from .nodes import (
     is_kept,
     is_shared,
     leaves_its_axis,
+    on_values,
     pack,
     part_axes,
     promoted,
@@ -60,8 +61,8 @@ from .table import OPERATIONS, REDUCTIONS, RESULTS
 __all__ = [
     "ARRAYS", "DTYPES", "NO_AXES", "Axes", "CallAttr", "Check", "Fold", "Graph", "InputAttr", "Node",
     "Operand", "Part", "RuledAttr", "ScanAttr", "ScatterAttr", "Span", "StoreAttr", "StorePart", "Vocabulary",
-    "affine", "apart", "copy_graph", "follow", "is_shared", "pack", "part_axes", "promoted", "scatter_parts",
-    "sorted_axes", "store_parts", "unpack", "whole_axes",
+    "affine", "apart", "copy_graph", "follow", "is_shared", "on_values", "pack", "part_axes", "promoted",
+    "scatter_parts", "sorted_axes", "store_parts", "unpack", "whole_axes",
 ]
 
 
@@ -336,8 +337,9 @@ class Graph:
         attr = RuledAttr(name, rule, tuple(passes), value.shape, tangent)
         return self._make("ruled", (value, *operands), attr, NO_AXES, value.dtype)
 
-    def scatter_add(self, shape: Sequence[Dim], parts: Sequence[Part], dtype: str = "float64") -> Node:
-        """The array that starts at 0 and to which every part adds its value at its indices."""
+    def scatter_add(self, shape: Sequence[Dim], parts: Sequence[Part], dtype: str = "float64", *,
+                    once: bool = False) -> Node:
+        """The array that starts at 0 and to which every part adds its value at its indices; `once`: see ScatterAttr."""
         args: list[Node] = []
         guards: list[int] = []
         for part in parts:
@@ -346,8 +348,7 @@ class Graph:
                 continue
             args += [part.value, *part.indices, *kept]
             guards.append(len(kept))
-        return self._make("scatter_add", tuple(args), ScatterAttr(tuple(shape), tuple(guards)),
-                          NO_AXES, dtype)
+        return self._make("scatter_add", tuple(args), ScatterAttr(tuple(shape), tuple(guards), once), NO_AXES, dtype)
 
     def call(self, routine: str, arrays: Sequence[Node], result: int = 0, batch: int = 0) -> Node:
         """A result of a library routine on whole arrays, run for each point of `batch` leading dimensions."""
@@ -412,7 +413,7 @@ class Graph:
                      for part, value, guards in store_parts(attr, args)]
             return self.store_parts(attr.shape, parts, args[0] if attr.base else None)
         if node.op == "scatter_add":
-            return self.scatter_add(attr.shape, scatter_parts(attr, args), node.dtype)
+            return self.scatter_add(attr.shape, scatter_parts(attr, args), node.dtype, once=attr.once)
         if node.op == "ruled":
             return self.ruled(attr.name, args[0], args[1:], attr.rule, attr.passes, attr.tangent)
         if node.op == "call":

@@ -17,7 +17,7 @@ import numpy as np
 
 from .dims import Axis, Dim
 from .errors import ArgumentError, DomainError, GradcError, GraphError, ShapeError, UnsupportedError
-from .graph import Axes, Graph, Node, ScanAttr, part_axes, scatter_parts, sorted_axes, store_parts
+from .graph import Axes, Graph, Node, ScanAttr, on_values, part_axes, scatter_parts, sorted_axes, store_parts
 from .implicit import equations
 from .interpret_demand import demanded
 from .interpret_implicit import solution
@@ -360,8 +360,14 @@ class Run:
 
     def _scatter_add(self, node: Node) -> Any:
         array = self.numbers.zeros(self._array_shape(node.attr.shape), node.dtype)
+        written = np.zeros(array.shape, np.int64)
         for part in scatter_parts(node.attr, node.args):
             axes = part_axes(part)
+            if node.attr.once:
+                points = np.nonzero(np.atleast_1d(self.mask([g for g in part.guards if not on_values(g)], axes)))
+                places = [np.atleast_1d(self._full(i, axes))[points].astype(np.int64) for i in part.indices]
+                self._inside_store(node, places, array.shape)
+                np.add.at(written, tuple(places), 1)
             where = np.nonzero(np.atleast_1d(self.mask(part.guards, axes)))
             target = [np.atleast_1d(self._full(i, axes))[where].astype(np.int64) for i in part.indices]
             self._inside_store(node, target, array.shape)
@@ -370,6 +376,10 @@ class Run:
                 np.add.at(array, tuple(target), values)
             else:  # an array without dimensions has one element
                 array[()] = np.add.reduce(values, initial=array[()])
+        if node.attr.once and (written != 1).any():
+            place = tuple(map(int, np.argwhere(written != 1)[0]))
+            raise GraphError(f"{self._name_of(node)} promises to write each element once, and writes that at "
+                             f"{list(place)} {int(written[place])} times: make it without `once`")
         return array
 
     def _call(self, node: Node) -> Any:

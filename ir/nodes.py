@@ -42,10 +42,15 @@ class StoreAttr(NamedTuple):
 
 
 class ScatterAttr(NamedTuple):
-    """Shape of a `scatter_add` node and the number of guards of each of its parts."""
+    """Shape of a `scatter_add` node and the number of guards of each of its parts.
+
+    once  a promise: each element is the place of exactly one point of one part, of the points where the guards that
+          are not `on_values` hold. So nothing need be zeroed or added; where a guard on values fails it is 0.
+    """
 
     shape: tuple[Dim, ...]
     guards: tuple[int, ...]
+    once: bool = False
 
 
 class ScanAttr(NamedTuple):
@@ -321,6 +326,11 @@ def scatter_parts(attr: ScatterAttr, args: Sequence[Node]) -> list[Part]:
         found.append(Part(args[at], tuple(args[at + 1:stop]), tuple(args[stop:stop + guards])))
         at = stop + guards
     return found
+
+
+def on_values(guard: Node) -> bool:
+    """Whether a guard compares numbers; the others, of indices, say which points there are."""
+    return any(arg.dtype.startswith("float") for arg in guard.args)
 
 
 def part_axes(part: Part) -> Axes:

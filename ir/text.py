@@ -153,7 +153,7 @@ def _body(node: Node, numbers: dict[Node, str]) -> str:
             f" {{[{listed(p.indices)}] += {numbers[p.value]}{guarded(p.guards)}}}"
             for p in scatter_parts(attr, args)
         )
-        return f"scatter_add {_shape_text(attr.shape)}{sums}"
+        return f"scatter_add {_shape_text(attr.shape)}{' once' if attr.once else ''}{sums}"
     if op == "ruled":
         passes = ", ".join(map(str, attr.passes))
         along = f" along {_quoted(attr.tangent)}" if attr.tangent else ""
@@ -491,6 +491,7 @@ class _Line:
 
     def _scatter_add(self, _dtype: str) -> tuple[list[Node], Any]:
         shape, args, counts = self.shape(), [], []
+        once = self.accept("once")
         while self.accept("{"):
             self.expect("[")
             indices = [] if self.peek("]") else self.node_list()
@@ -503,7 +504,7 @@ class _Line:
             if len(indices) != len(shape):
                 self.fail(f"{len(indices)} indices for {len(shape)} dimensions")
             self.expect("}")
-        return args, ScatterAttr(shape, tuple(counts))
+        return args, ScatterAttr(shape, tuple(counts), once)
 
     def _ruled(self, _dtype: str) -> tuple[list[Node], Any]:
         name = self.string()

@@ -379,6 +379,21 @@ def test_a_scatter_adds_every_part_also_at_equal_positions(exact: object) -> Non
         evaluate(graph, {"k": [7], "x": [1]}, exact=exact)
 
 
+@pytest.mark.parametrize("exact", EXACT)
+def test_a_scatter_that_promises_to_write_each_element_once_is_held_to_it(exact: object) -> None:
+    graph = Graph()
+    k, x = graph.input("k", "int64", ("n",)), graph.input("x", "float64", ("n",))
+    i = graph.axis(ROW)
+    at, value = graph.read(k, [i]), graph.read(x, [i])
+    guards = (graph.ops.greater(value, 0.0), graph.ops.greater(at, 0))
+    parts = [Part(value, (at - 1,), guards), Part(graph.const(0.5), (graph.const(2),))]
+    graph.outputs = [("y", graph.scatter_add((Dim.of(3),), parts, once=True))]
+    assert as_floats(evaluate(graph, {"k": [0, 2, 1], "x": [1, -9, 3]}, exact=exact)[0]) == [3, 0, 0.5]
+    for places, wrong in (([2, 2, 1], r"that at \[1\] 2 times"), ([0, 0, 1], r"that at \[1\] 0 times")):
+        with pytest.raises(GraphError, match=wrong):
+            evaluate(graph, {"k": places, "x": [1, 2, 3]}, exact=exact)
+
+
 # -- arguments, sizes, checks -----------------------------------------------------------------------
 
 

@@ -284,6 +284,18 @@ def test_a_scattered_array_may_be_read_again() -> None:
     same_as_interpreter(g, w=RANDOM.standard_normal(6), k=np.array([0, 2, 2, 1, 0, 0]), b=np.zeros(3))
 
 
+def test_what_is_written_once_is_assigned_where_guards_of_indices_hold_and_0_where_those_on_values_fail() -> None:
+    g = Graph(fold=fold)
+    x, k = g.input("x", shape=["n"]), g.input("k", "int64", ["n"])
+    i = g.axis(Axis(Dim.of("n"), 0))
+    guards = (g.ops.greater(g.read(x, [i]), 0.0), g.ops.greater(i, 0))
+    parts = [Part(g.read(x, [i]), (g.read(k, [i]),), guards), Part(g.const(7.0), (g.read(k, [g.const(0)]),))]
+    g.outputs = [("y", g.scatter_add([Dim.of("n")], parts, once=True))]
+    same_as_interpreter(g, x=np.array([9.0, 1.0, -2.0, 3.0]), k=np.array([2, 0, 3, 1]))
+    source = print_module(g, "f", (Group(("y",)),)).module.source
+    assert "+=" not in source and "zeros" not in source and "] = 0.0" not in source
+
+
 def test_a_sum_that_counts_points_without_using_them_is_not_scattered() -> None:
     f = plain("logsumexp(sum((n + a[i]) for j in range(1, n)) for i in range(n))", {"a": "n"})
     close(np.sum(f.grad([1.0, 3.0, 2.0])), 2.0)

@@ -8,6 +8,7 @@ and compiled where compiling is the point.
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -405,3 +406,52 @@ def test_entries_of_one_place_are_one() -> None:
     entries = f.jacobian.sparse._found[0].entries
     places = [(entry.block, entry.row, entry.column, entry.guards) for entry in entries]
     assert len(places) == len(set(places)) > 5
+
+
+# -- each slot once ------------------------------------------------------------------------------------
+
+
+def turned_pairs(x: Any, w: Any) -> Any:
+    """Two residuals a point, each with terms of its own at one place."""
+    u = np.sum(x**2, axis=1, keepdims=True)
+    return w[:, None] * x[:, :2] * u + np.cross(x, x[:, ::-1])[:, :2], np.sin(w)
+
+
+def test_each_slot_of_a_large_jacobian_is_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradc.compiler.sparsity.PLAIN", 8)
+    f = gradc.compile(turned_pairs, {"x": "n 3", "w": "n"}, jit=False)
+    J = f.jacobian.sparse.stacked
+    for n in (5, 40, 3):
+        x, w = np.random.default_rng(n).normal(size=(n, 3)), np.linspace(0.2, 1.0, n)
+        dense = np.vstack([np.hstack([block.reshape(size, -1) for block in row])
+                           for row, size in zip(f.jacobian(x, w), (2 * n, n), strict=True)])
+        shapes = (((2, 3), (2, 1)), ((1, 3), (1, 1)))
+        whole = sparse.csr_array(np.block([[np.kron(np.eye(n), np.ones(shape)) for shape in row] for row in shapes]))
+        for derivative in (J, J.within(whole)):                 # the second has places without entries
+            close(derivative(x, w).toarray(), dense)
+            run, added = derivative._structures[0].ready
+            body = run.source[run.source.index("def values_into"):]
+            assert "data[:] = 0.0" not in body and not re.search(r"data\[.*\] [-+]=", body)
+            given = dict(zip(run.args, (x, w, *added), strict=True))
+            close(evaluate(run.graph, given)[-1], derivative(x, w).data)    # refuses a promise that is not kept
+
+
+def test_numbers_of_slots_that_another_size_changes_are_given_at_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradc.compiler.sparsity.PLAIN", 8)
+    f = gradc.compile(lambda A, x: np.exp(A * x), {"A": "m n", "x": "n"}, wrt=("x",), jit=False)
+    for m, n in ((3, 4), (5, 4), (3, 7), (6, 9)):
+        A, x = np.random.default_rng(m).normal(size=(m, n)), np.linspace(0.1, 1.0, n)
+        close(f.jacobian.sparse(A, x).toarray(), f.jacobian(A, x).reshape(m * n, n))
+    assert len(f.jacobian.sparse._compiled) <= 2
+
+
+def test_entries_under_conditions_are_written_once_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradc.compiler.sparsity.PLAIN", 8)
+
+    def chosen(x: Any, y: Any) -> Any:
+        return np.where(x > 0.5, np.sqrt(np.abs(x)) * y, y**2)
+
+    f = gradc.compile(chosen, {"x": "n", "y": "n"}, jit=False)
+    x, y = np.linspace(-1.0, 1.0, 20), np.linspace(1.0, 2.0, 20)
+    for found, dense in zip(f.jacobian.sparse(x, y), f.jacobian(x, y), strict=True):
+        close(found.toarray(), dense)

@@ -48,6 +48,7 @@ def everything() -> Graph:
             ),
         ),
         ("scatter", g.scatter_add((N, 2 * M), [Part(e, (i, g.const(0)), (first,))])),
+        ("once", g.scatter_add((N,), [Part(e, (i,))], once=True)),
         ("running", g.store((ROW,), g.scan("sum", ROW, [e], inclusive=True, reverse=True))),
         ("largest", g.store((ROW,), g.scan("max", ROW, [e], inclusive=True))),
         ("recurrence", g.store((ROW,), g.scan("linrec", ROW, [e, before]))),
@@ -105,7 +106,7 @@ def test_the_parsed_graph_computes_the_same() -> None:
     graph = everything()
     arguments = {"x": [1.0, 2.0, 3.0], "A": np.ones((3, 2), dtype="float32"), "k": 4}
     before, after = evaluate(graph, arguments), evaluate(from_text(to_text(graph)), arguments)
-    assert len(before) == len(after) == 11
+    assert len(before) == len(after) == 12
     for a, b in zip(before, after, strict=True):
         assert np.array_equal(a, b)
 
