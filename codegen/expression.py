@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from gradc.ir.dims import Axis, Dim
+from gradc.ir.dims import Axis, Dim, Minimum
 from gradc.ir.errors import GraphError
 from gradc.ir.graph import Graph, Node
 from gradc.ir.table import ADD, ATOM, COMPARE, MULTIPLY, NOT, OPERATIONS, POWER, REDUCTIONS, TERNARY, UNARY, Operation
@@ -79,10 +79,17 @@ def extent(dim: Dim, names: Mapping[str, str], graph: Graph) -> str:
     text, _ = dimension(dim, names)
     argument = graph.inputs.get(dim.name or "")
     bound = dim.name is not None and (argument is None or bool(argument.shape))
-    atoms = {atom for monomial, _ in dim.terms for atom in monomial}
-    sizes = all(isinstance(atom, str) and (atom not in graph.inputs or graph.inputs[atom].shape) for atom in atoms)
-    known = bound or (sizes and all(factor >= 0 for _, factor in dim.terms))
-    return text if known else f"max({text}, 0)"
+    return text if bound or _is_size(dim, graph) else f"max({text}, 0)"
+
+
+def _is_size(dim: Dim, graph: Graph) -> bool:
+    """Whether a dimension is made of sizes of arrays so that it cannot be negative."""
+    def is_size(atom: object) -> bool:
+        if isinstance(atom, Minimum):
+            return all(_is_size(part, graph) for part in atom.parts())
+        return isinstance(atom, str) and (atom not in graph.inputs or bool(graph.inputs[atom].shape))
+
+    return all(factor >= 0 for _, factor in dim.terms) and all(map(is_size, dim.atoms()))
 
 
 def bracket(text: Text, least: int) -> str:

@@ -390,7 +390,8 @@ def _within(index: Node, axis: Axis) -> float:
 def _accesses(item: Item) -> list[tuple[Node, ...]]:
     if item.kind == "def" and item.node.op == "read":
         return []                                               # packed: it counts where it is used
-    reads = [n for n in (*item.inline, *(dep.node for dep in item.deps)) if n.op == "read"]
+    reads = [n for n in (*item.inline, *(dep.node for dep in item.deps)) if n.op == "read"
+             and not (n.args[0].op == "call" and n.dtype == "int64")]       # places: what lies there counts
     found = [n.args[1:1 + n.attr] for n in reads]
     found += [tuple(kept.node.graph.axis(axis) for axis in kept.layout) for kept in (item, *item.deps) if kept.layout]
     if item.kind == "scatter":

@@ -303,6 +303,32 @@ def argsort(x: Matrix) -> Matrix:
     return np.argsort(x, kind="mergesort")
 
 
+def elements(places: Matrix, counted: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+    """The elements that places name, each in a row: the element of each row, the row of each place, how many rows.
+
+    They stand in the order in which places name them first; rows left over repeat the first one. Where places are no
+    more than all elements, the length of `counted`, each place has a row instead. A place outside is not looked at.
+    """
+    flat, size = places.reshape(-1), counted.shape[0]
+    total, found = flat.shape[0], 0
+    each = total <= size
+    rows, row = np.zeros(min(total, size), np.int64), np.zeros(total, np.int64)
+    known = np.full(0 if each else size, -1, np.int64)
+    for i in range(total):
+        element = flat[i]
+        inside = element >= 0 and element < size
+        if each:
+            rows[i], row[i] = element if inside else 0, i
+        elif inside:
+            if known[element] < 0:
+                rows[found], known[element] = element, found
+                found += 1
+            row[i] = known[element]
+    if not each and found > 0:
+        rows[found:] = rows[0]
+    return rows, row.reshape(places.shape), np.full(1, total if each else found)
+
+
 def matmul(left: Matrix, right: Matrix, out: Matrix) -> None:
     """Write left @ right into `out`: by the library if the matrices are large, in loops if they are small."""
     rows, inner = left.shape

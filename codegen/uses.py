@@ -17,7 +17,7 @@ from .lower import Loop, Path, Program, items_of
 
 def reads_worth_a_local(program: Program, implied: Callable[[Path], Collection[Node]],
                         ) -> Iterator[tuple[Node, int, Loop | Item, Path]]:
-    """Reads of inputs that are used twice in a body, or stay the same in a loop inside it.
+    """Reads of inputs and of routines' results that are used twice in a body, or stay the same in a loop inside it.
 
     A guarded read is one where the bounds of the loops around the local `implied` its guards.
 
@@ -28,7 +28,7 @@ def reads_worth_a_local(program: Program, implied: Callable[[Path], Collection[N
     found: dict[tuple[int, Node], list[tuple[Item, Path, int]]] = {}
     for item, home in program.homes.items():
         for node in item.inline:
-            if node.op != "read" or node.args[0].op != "input":
+            if node.op != "read" or node.args[0].op not in ("input", "call"):
                 continue
             depth = 0
             while depth <= len(home.path) and not node.axes <= {loop.axis for loop in home.path[:depth]}:

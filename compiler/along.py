@@ -28,13 +28,13 @@ class Beside(Function):
     """A function whose derivatives, and whose `forward`, give the results of another function along."""
 
     def __init__(self, plain: Function, other: Function) -> None:
-        super().__init__(plain.graph, plain.wrt, plain.options, groups=plain.groups, prepared=plain.prepared)
+        super().__init__(plain.graph, plain.wrt, plain.options, groups=plain.groups, prepared=plain.unshared)
         self._plain, self._other = plain, other
 
     @property
     def _gradient(self) -> Function:
         """The gradient alone, from which second derivatives are taken."""
-        return self._plain.grad
+        return self._plain.plain.grad
 
     def _made(self, name: str, graph: Graph, groups: Sequence[Group], owner: Function, start: float) -> Function:
         return super()._made(name, graph, (*groups, *self._put_into(graph)), owner, start)
@@ -48,7 +48,7 @@ class Beside(Function):
         return gate, forward, backward
 
     def _put_into(self, graph: Graph) -> tuple[Group, ...]:
-        names = derive.beside(graph, self._other.prepared)
+        names = derive.beside(graph, self._other.unshared)
         return tuple(group.changed(names.__getitem__) for group in self._other.groups)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -114,7 +114,7 @@ def _parts(shell: Structured) -> tuple[Tree, Tree]:
 def _restricted(function: Function, keys: Sequence[str]) -> Function:
     """The function with some of its outputs."""
     graphs = []
-    for graph in (function.graph, function.prepared):
+    for graph in (function.graph, function.unshared):
         new = copy_graph(graph)
         new.outputs = [(key, node) for key, node in new.outputs if key in keys]
         graphs.append(new)

@@ -81,12 +81,13 @@ def nested(function: Function, args: Sequence[Any], keywords: Mapping[str, Any])
     assert trace is not None
     algebra = LinearAlgebra(trace.arrays)
     operands: dict[str, Node] = {}
-    for (name, declared), value in zip(function.prepared.inputs.items(), bind(function.args, args, keywords),
+    called = function.plain.prepared
+    for (name, declared), value in zip(called.inputs.items(), bind(function.args, args, keywords),
                                        strict=True):
         operands[name] = _operand(trace, algebra, name, declared, trace.lift(value))
-    outputs = inline(trace.graph, function.prepared, operands)
+    outputs = inline(trace.graph, called, operands)
     found = {key: trace.value(algebra.whole(node) if node.is_array else Array(node))
-             for (key, _), node in zip(function.prepared.outputs, outputs, strict=True)}
+             for (key, _), node in zip(called.outputs, outputs, strict=True)}
     return function.assembled(found)
 
 

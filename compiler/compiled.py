@@ -26,6 +26,7 @@ from gradc.ir.errors import ShapeError
 from gradc.ir.graph import Graph
 
 from .passes import finish, prepare
+from .per_element import FEWER, Counts, in_rows
 from .settled import settled
 
 KINK_POLICY = {
@@ -55,11 +56,11 @@ class Compiled:
     """A graph with the names of its arguments, and how its outputs make up what a call returns."""
 
     def __init__(self, graph: Graph, wrt: Sequence[str], options: Options, name: str,
-                 groups: Sequence[Group] | None, prepared: Graph | None) -> None:
+                 groups: Sequence[Group] | None, prepared: Graph | None, rows: Sequence[Counts] = ()) -> None:
         self._graph, self._options, self._name = graph, options, name
         self._wrt = tuple(wrt)
         self._groups = tuple(groups) if groups is not None else (Group(tuple(key for key, _ in graph.outputs)),)
-        self._given = prepared
+        self._given, self._counts = prepared, tuple(rows)
         self._inner: frozenset[str] = frozenset()           # arguments that a caller of the user's does not know
         self._lock = threading.RLock()
         self._seconds: dict[str, float] = {}
@@ -92,9 +93,30 @@ class Compiled:
         """How the function is compiled."""
         return self._options
 
-    @functools.cached_property
+    @property
     def prepared(self) -> Graph:
-        """The graph after the passes of `prepare`, from which derivatives are taken."""
+        """The graph after the passes of `prepare`, with values in rows: derivatives are taken from it."""
+        return self._shared[0]
+
+    @property
+    def rows(self) -> tuple[Counts, ...]:
+        """The numbers by which a call goes to code with values in rows (see `per_element`); () if there are none.
+
+        Of a derivative these are its function's.
+        """
+        return self._shared[1]
+
+    @functools.cached_property
+    def _shared(self) -> tuple[Graph, tuple[Counts, ...]]:
+        unshared = self.unshared
+        if self._given is not None or self._options.kinks == "raise":
+            return unshared, self._counts
+        with self.timed("prepare"):
+            return in_rows(unshared)
+
+    @functools.cached_property
+    def unshared(self) -> Graph:
+        """The same without values in rows: each is computed where it is used."""
         if self._given is not None:
             return self._given
         with self.timed("prepare"):
@@ -144,6 +166,9 @@ class Compiled:
         lines = [f"{kind} of {shown}" if shown else kind, "", f"Arguments: {self._signature()}"]
         if self._name != "value":
             lines += [f"By: {', '.join(map(in_a_comment, self._wrt))}", KINK_POLICY[self._options.kinks]]
+        if self.rows:
+            lines.append(f"Values of gathered elements stand in rows. Calls from Python with under {FEWER} places an "
+                         "element go to .plain, where each place has its own.")
         return lines
 
     def _signature(self) -> str:

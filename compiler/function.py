@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .compressed import Compressed
     from .draw import Drawing
     from .explain import Explanation
+    from .per_element import Counts
     from .sparsity import Sparse
     from .spy import Spy
 
@@ -58,6 +59,8 @@ class Function(Compiled, Adapters):
              with a vector; each of them has `many`, the same for several directions at once
     jacobian all first derivatives, `hessian` all second ones, as arrays; each of them has `sparse`, the same as SciPy
              sparse arrays, `pattern` and `draw_pattern`; `value_and_jacobian` shares work
+    plain    the same with work on gathered values done at every place, where it would be once for each element: calls
+             choose by their sizes
 
     Calling it raises ArgumentError (missing, extra or unknown argument, dtype), ShapeError (rank, or two
     dimensions that disagree) or DomainError (an empty reduction, a kink under kinks="raise"), all of
@@ -72,12 +75,13 @@ class Function(Compiled, Adapters):
 
     def __init__(self, graph: Graph, wrt: Sequence[str], options: Options, *, name: str = "value",
                  groups: Sequence[Group] | None = None, prepared: Graph | None = None,
-                 primal: Function | None = None) -> None:
+                 primal: Function | None = None, rows: Sequence[Counts] = ()) -> None:
         if options.parallel and primal is None and not _has_loops(graph):
             raise FormulaError("parallel=True means nothing here, where no loop goes over an array or a range: leave "
                                "it out")
-        super().__init__(graph, wrt, options, name, groups, prepared)
+        super().__init__(graph, wrt, options, name, groups, prepared, rows)
         self._primal = primal
+        self._twin: Function | None = None                      # with values in rows
         self._once: dict[tuple[str, Any], Function] = {}
 
     @property
@@ -250,10 +254,13 @@ class Function(Compiled, Adapters):
 
         derive.scalar_output(self.prepared, "Hessian")
         start = time.perf_counter()
-        graph, names = hessian(self._gradient.prepared, self._differentiated(), self._options.kinks)
+        base = self.plain if self.rows else self                # elements of it meet by many ways through rows
+        graph, names = hessian(base._gradient.prepared, self._differentiated(), self._options.kinks)
         rows = tuple(self._by_argument("Row", row) for row in names)
         groups = [Group(rows, "Hessian", self._wrt) if len(rows) > 1 else rows[0]]
-        return self._made("hessian", graph, groups, self, start)
+        made = self._made("hessian", graph, groups, self, start)
+        made._counts = ()
+        return made
 
     @functools.cached_property
     def many(self) -> Function:
@@ -298,6 +305,23 @@ class Function(Compiled, Adapters):
             return self
         return Function(self._graph, names, self._options, name=self._name, groups=self._groups, prepared=self._given)
 
+    @functools.cached_property
+    def plain(self) -> Function:
+        """The same function with no values in rows: each is computed where it is used; see `rows`.
+
+        Calls go there whose places are not many times as many as their elements, and sparse derivatives are taken
+        from it.
+        """
+        if not self.rows:
+            return self
+        if self._primal is not None:
+            made: Function = getattr(self._primal.plain, self._name)
+            return made
+        made = Function(self._graph, self._wrt, self._options, name=self._name, groups=self._groups,
+                        prepared=self.unshared)
+        made._twin = self
+        return made
+
     @property
     def _gradient(self) -> Function:
         """The gradient from which second derivatives are taken."""
@@ -306,7 +330,7 @@ class Function(Compiled, Adapters):
     @functools.cached_property
     def summed(self) -> Function:
         """The sum of all that the function returns: its gradient is taken element by element, as of a ufunc."""
-        return Function(derive.total(self._graph), self._wrt, self._options, prepared=derive.total(self.prepared))
+        return Function(derive.total(self._graph), self._wrt, self._options, prepared=derive.total(self.unshared))
 
     def along(self, how: tuple[Any, bool, bool]) -> Any:
         """A derivative and other results beside it: see `along`."""
@@ -336,7 +360,8 @@ class Function(Compiled, Adapters):
         """A derivative with the options of its function; a pickle asks the owner for it."""
         derived = time.perf_counter()
         graph = refine(graph)
-        made = Function(graph, self._wrt, self._options, name=name, groups=groups, prepared=graph, primal=owner)
+        made = Function(graph, self._wrt, self._options, name=name, groups=groups, prepared=graph, primal=owner,
+                        rows=owner.rows)
         made._seconds.update(derive=derived - start, simplify=time.perf_counter() - derived)
         return made
 
@@ -363,7 +388,7 @@ class Function(Compiled, Adapters):
 
     @functools.cached_property
     def _gate(self) -> tuple[derive.Gate, Function, Function]:
-        gate = derive.gate(self.prepared, self._wrt, self._options.kinks)
+        gate = derive.gate(self.unshared, self._wrt, self._options.kinks)
         shown = self._groups[0] if len(self._groups) == 1 else Group(tuple(key for key, _ in self._graph.outputs))
         forward = Function(gate.forward, self._wrt, self._options, name="forward", prepared=gate.forward,
                            groups=(shown, *(Group((key,)) for key in gate.saved)))
@@ -410,6 +435,11 @@ class Function(Compiled, Adapters):
 
     def __call__(self, /, *args: Any, out: Any = None, workspace: Any = None, **keywords: Any) -> Any:
         """The value; see the class for arguments and errors."""
+        if type(self) is Function and self.rows:
+            from .signature import choosing_class
+
+            self.__class__ = choosing_class(self)
+            return self(*args, out=out, **({} if workspace is None else {"workspace": workspace}), **keywords)
         if type(self) is Function and not isinstance(self._direct, functools.partial):
             from .signature import call_class
 
@@ -481,6 +511,8 @@ class Function(Compiled, Adapters):
         save(self, path)
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self._twin is not None:
+            return getattr, (self._twin, "plain")
         if self._primal is not None:                            # derived again where it arrives
             return getattr, (self._primal, self._name)
         groups = tuple((g.outputs, g.result, g.fields) for g in self._groups)

@@ -134,4 +134,4 @@ def _chain(function: Function) -> Sequence[Function]:
 def _plain(function: Function, name: str) -> Function:
     """The Function under a name of its own, its results in no named tuple."""
     graph, groups = function.graph, [Group((key,)) for key, _ in function.graph.outputs]
-    return Function(graph, function.wrt, function.options, name=name, groups=groups, prepared=function.prepared)
+    return Function(graph, function.wrt, function.options, name=name, groups=groups, prepared=function.unshared)

@@ -7,7 +7,7 @@ nothing else.
 
 from __future__ import annotations
 
-from gradc.ir.graph import Graph, copy_graph
+from gradc.ir.graph import Graph, Node, copy_graph
 
 RULED = ("stop_gradient", "with_partials", "ruled")      # their derivatives are not those of their values, on purpose
 
@@ -16,7 +16,13 @@ def settled(graph: Graph) -> Graph:
     """The graph with every value in place of the node that gave it a derivative of its own."""
     if not has_rules(graph):
         return graph
-    return copy_graph(graph, change=lambda new, node, args: args[0] if node.op in RULED else None)
+
+    def change(_: Graph, node: Node, args: list[Node]) -> Node | None:
+        if node.op == "select" and args[1] is args[2]:          # of which one had a derivative
+            return args[1]
+        return args[0] if node.op in RULED else None
+
+    return copy_graph(graph, change=change)
 
 
 def has_rules(graph: Graph) -> bool:

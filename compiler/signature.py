@@ -17,11 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from gradc.codegen.expression import dimension
 from gradc.codegen.module import Group, tuple_text
 from gradc.codegen.names import Names
+from gradc.ir.errors import GradcError
 
-from .arguments import MISSING, bind, check_workspace, is_traced, normalised, scalar
+from .arguments import MISSING, bind, check_dimensions, check_workspace, is_traced, normalised, scalar
 from .function import Function
+from .per_element import FEWER, are_fewer
 
 REFUSALS = (TypeError, ValueError, IndexError, FloatingPointError, AttributeError, OverflowError)
 SCOPE: dict[str, Any] = {"_direct": None, "_borrow": None, "_names": (), "_missing": MISSING, "_refusals": REFUSALS,
@@ -39,6 +42,76 @@ def call_class(function: Function, direct: Callable[..., Any], classes: Mapping[
     scope["_borrow"] = functools.partial(_borrowing_first, scope)
     body = {"__call__": _call(function, scope), "__module__": Function.__module__, "__doc__": Function.__doc__}
     return type("Function", (_Compiled,), body)
+
+
+def choosing_class(function: Function) -> type[Function]:
+    """A subclass of Function whose call goes to the compiled code with values in rows, or to `plain`, by the sizes.
+
+    Of the two only what calls need is compiled. A call with a workspace, whose length is that for rows, has rows.
+    """
+    names = Names()
+    names.taken |= {"self", "out", "extra", "unknown", "_few", "_rows", "_plain", "_pays", "_missing", "_refusals"}
+    own = [names.fresh(name) for name in function.args]
+    origin: dict[str, str] = {}
+    for node, name in zip(function.graph.inputs.values(), own, strict=True):
+        if not node.shape and node.dtype == "int64":
+            origin[node.attr.name] = name
+        for k, dim in enumerate(node.shape):
+            if dim.name is not None:
+                origin.setdefault(dim.name, f"{name}.shape[{k}]")
+    elements, places = (" + ".join(f"({dimension(dim, origin)[0]})" for dim in dims) for dims in zip(
+        *function.rows, strict=True))
+    parameters, given = "".join(f"{name}=_missing, " for name in own), ", ".join(own)
+    text = f"""\
+def __call__(self, {parameters}/, *extra, out=None, **unknown):
+    try:
+        _few = {FEWER} * ({elements}) <= {places}
+    except _refusals:
+        _few = _pays(self, ({given},), extra, unknown)
+    if _few or "workspace" in unknown:
+        return _rows(self, {given}, *extra, out=out, **unknown)
+    return _plain(self, {given}, *extra, out=out, **unknown)
+"""
+    scope: dict[str, Any] = {"_missing": MISSING, "_refusals": REFUSALS, "_pays": _pays, "_plain": _to_plain}
+    scope["_rows"] = functools.partial(_rows_first, scope)
+    exec(compile(text, "<gradc call>", "exec"), scope)  # noqa: S102  (fixed text around checked identifiers)
+    body = {"__call__": scope["__call__"], "__module__": Function.__module__, "__doc__": Function.__doc__}
+    return type("Function", (_Compiled,), body)
+
+
+def _pays(function: _Compiled, given: tuple[Any, ...], extra: tuple[Any, ...], unknown: Mapping[str, Any]) -> bool:
+    """Whether rows pay for arguments that are no arrays yet; what is wrong with them is said later."""
+    try:
+        named = {name: value for name, value in unknown.items() if name != "workspace"}
+        values = normalised(function.graph, bind(function.args, _leading(given, extra), named))
+        return are_fewer(function.rows, check_dimensions(function.graph, values))
+    except GradcError:
+        return True
+
+
+def _leading(given: tuple[Any, ...], extra: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments by position."""
+    kept = len(given)
+    while kept and given[kept - 1] is MISSING:
+        kept -= 1
+    return (*given[:kept], *extra)
+
+
+def _to_plain(function: _Compiled, *given: Any, **keywords: Any) -> Any:
+    return function.plain(*_leading(given, ()), **keywords)
+
+
+def _rows_first(scope: dict[str, Any], function: _Compiled, *given: Any, **keywords: Any) -> Any:
+    """The first call that needs the code with values in rows, which makes the way of the later ones."""
+    way: Callable[..., Any] = _slowly
+    if not isinstance(function._direct, functools.partial):
+        way = call_class(function, function._direct, function._classes).__call__
+    scope["_rows"] = way
+    return way(function, *given, **keywords)
+
+
+def _slowly(function: _Compiled, *given: Any, out: Any = None, workspace: Any = None, **keywords: Any) -> Any:
+    return function._checked(_leading(given, ()), out, keywords, workspace)
 
 
 def _call(function: Function, scope: dict[str, Any], *, lent: bool = False) -> Callable[..., Any]:
@@ -185,10 +258,7 @@ class _Compiled(Function):
                      workspace: Any = None) -> Any:
         """What the compiled code refused: convert and call again, or say what is wrong."""
         workspace = unknown.pop("workspace", workspace)
-        kept = len(given)
-        while kept and given[kept - 1] is MISSING:
-            kept -= 1
-        given = (*given[:kept], *extra)
+        given = _leading(given, extra)
         if unknown:                                             # of other names, or given twice
             given = tuple(bind(self.args, given, unknown))
         if len(given) == len(self.args) and not any(value is MISSING or is_traced(value) for value in given):

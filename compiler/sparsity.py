@@ -108,7 +108,7 @@ class Sparse:
         if owner.primal is None or owner.__name__ not in OWNERS:
             raise DerivativeError(f"{owner.__name__} has no sparse form and no pattern: sparse, pattern and "
                                   "draw_pattern belong to f.jacobian, f.hessian and f.value_and_jacobian")
-        self._owner, self._function = owner, owner.primal
+        self._owner, self._function = owner, owner.primal.plain
         self._format, self._stacked, self._given, self._source = format, stacked, given, source
         self._structures: list[Structure] = []
         self._compiled: dict[tuple[tuple[Statements, ...], tuple[Pair, ...], bool], Function] = {}
@@ -119,6 +119,7 @@ class Sparse:
 
     args = property(lambda self: self._function.args, doc="Names of the arguments, in order.")
     wrt = property(lambda self: self._function.wrt, doc="Names of the arguments by which derivatives are taken.")
+    rows = property(lambda self: (), doc="None: `values` is compiled for the sizes.")
     options = property(lambda self: self._function.options, doc="How the function is compiled.")
     graph = property(lambda self: self.values.graph, doc="The graph of `values`.")
     source = property(lambda self: self.values.source, doc="The generated Python text of `values`.")

@@ -307,7 +307,7 @@ def _is_affine(function: Function) -> bool:
 
     The latter is not so for what has derivative zero by definition: floor(x) + x is no straight line.
     """
-    graph, written = function.jacobian.prepared, function.graph
+    graph, written = function.plain.jacobian.prepared, function.graph
     if not {graph.inputs[name] for name in function.wrt}.isdisjoint(graph.reachable()):
         return False
     dependent = {written.inputs[name] for name in function.wrt}

@@ -22,7 +22,7 @@ from .implicit import equations
 from .interpret_demand import demanded
 from .interpret_implicit import solution
 from .interpret_numbers import ExactNumbers, FloatNumbers
-from .interpret_routines import MEANINGS, as_domain_error
+from .interpret_routines import MEANINGS, WHOLE, as_domain_error
 from .table import OPERATIONS, REDUCTIONS
 
 ERRORS: dict[str, type[GradcError]] = {"ShapeError": ShapeError, "ArgumentError": ArgumentError}
@@ -387,7 +387,7 @@ class Run:
         solved = equations(attr.routine)
         meaning = MEANINGS[attr.routine] if solved is None else functools.partial(solution, solved)
         leading = operands[0].shape[:attr.batch]
-        if isinstance(self.numbers, ExactNumbers):
+        if isinstance(self.numbers, ExactNumbers) and attr.routine not in WHOLE:
             raise UnsupportedError(f"the routine {attr.routine} has no value in high precision: "
                                    "evaluate the graph without a context")
         made = self.numbers.zeros(self._array_shape(attr.shape), node.dtype)

@@ -12,6 +12,7 @@ import numpy as np
 
 from .errors import DomainError
 
+WHOLE = frozenset(("elements",))        # those of whole numbers alone, which have values in any precision
 Meaning = Callable[..., tuple[Any, ...]]
 
 
@@ -75,6 +76,20 @@ def _qr(matrix: Any) -> tuple[Any, ...]:
     return np.full_like(matrix[:, :rank], np.nan), np.triu(np.full_like(matrix[:rank], np.nan))
 
 
+def _elements(places: Any, counted: Any) -> tuple[Any, ...]:
+    """The elements in the order in which places name them first; places that name none have the first row."""
+    size, flat = len(counted), places.ravel()
+    outside = (flat < 0) | (flat >= size)
+    if flat.size <= size:
+        return np.where(outside, 0, flat), np.arange(flat.size).reshape(places.shape), np.array([flat.size])
+    order = list(dict.fromkeys(flat[~outside].tolist()))
+    rank = {element: row for row, element in enumerate(order)}
+    rows = np.full(size, order[0] if order else 0, np.int64)
+    rows[:len(order)] = order
+    row = np.array([rank.get(element, 0) for element in flat.tolist()], np.int64)
+    return rows, row.reshape(places.shape), np.array([len(order)])
+
+
 MEANINGS: dict[str, Meaning] = {
     "cholesky": lambda a: (np.linalg.cholesky(a),),
     "cholesky_pullback": _cholesky_pullback,
@@ -93,4 +108,5 @@ MEANINGS: dict[str, Meaning] = {
     "svd": _finite(lambda a: tuple(np.linalg.svd(a, full_matrices=False)), what="SVD"),
     "pinv": _finite(lambda a: (np.linalg.pinv(a, rcond=max(a.shape) * np.finfo(a.dtype).eps),), what="SVD"),
     "argsort": lambda x: (np.argsort(x, kind="stable"),),
+    "elements": _elements,
 }

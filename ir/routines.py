@@ -38,7 +38,7 @@ class Routine(NamedTuple):
     definition: str = ""
 
 
-MATRIX, EITHER, VECTOR = (2,), (1, 2), (1,)
+MATRIX, EITHER, VECTOR, ANY = (2,), (1, 2), (1,), (1, 2, 3, 4)
 
 
 def _like(position: int) -> Callable[[Sequence[Shape]], tuple[Shape, ...]]:
@@ -63,6 +63,14 @@ def _factors(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
     rows, columns = shapes[0]
     rank = rows.minimum(columns)
     return (rows, rank), (rank, columns)
+
+
+def _elements(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
+    places, counted = shapes
+    total = Dim.of(1)
+    for dim in places:
+        total = total * dim
+    return (total.minimum(counted[0]),), places, (Dim.of(1),)
 
 
 def _solution(summary: str) -> Routine:
@@ -91,4 +99,7 @@ ROUTINES: dict[str, Routine] = {
     "pinv": Routine((MATRIX,), ("inverse",), _transposed, "Moore-Penrose inverse"),
     "argsort": Routine((VECTOR,), ("order",), _like(0), "indices that sort a vector, equal elements in their order",
                        "int64", real=False),
+    "elements": Routine((ANY, ANY), ("rows", "row", "used"), _elements,
+                        "elements along the first dimension of the second array that the places of the first name: a "
+                        "row for each, for each place its row, and how many rows these are", "int64", real=False),
 }
