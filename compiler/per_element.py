@@ -45,9 +45,7 @@ def per_element(graph: Graph, fewer: Collection[Pair]) -> Graph:
     """The graph with such values in arrays, one for each; `fewer` are those of `pairs` where elements are fewer."""
     if not fewer:
         return graph
-    needed: dict[Node, Needed] = {}
-    for node in graph.reachable():
-        needed[node] = _needed(node, needed)
+    needed = all_needed(graph)
     found = {node: own for node in needed if (own := _gathered(node, needed[node], fewer)) is not None}
     users: dict[Node, list[Node]] = {}
     for node in needed:
@@ -76,6 +74,14 @@ def per_element(graph: Graph, fewer: Collection[Pair]) -> Graph:
         return made[node]
 
     return copy_graph(graph, change=change)
+
+
+def all_needed(graph: Graph) -> dict[Node, Needed]:
+    """What each value depends on."""
+    needed: dict[Node, Needed] = {}
+    for node in graph.reachable():
+        needed[node] = _needed(node, needed)
+    return needed
 
 
 def _needed(node: Node, needed: dict[Node, Needed]) -> Needed:

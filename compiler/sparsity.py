@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -24,7 +24,9 @@ from gradc.ir.graph import Graph, promoted
 from gradc.ir.interpret import evaluate
 
 from . import arguments
+from .collect import FAR, collected
 from .entries import Entries, hessian_entries, jacobian_entries, pattern_graph, values_graph
+from .literal import written_out
 from .passes import refine
 from .per_element import Pair, pairs, per_element
 from .slots import Frame, Places, frame_of, placed, refuse_outside, steps_of
@@ -100,7 +102,7 @@ class Sparse:
         self._owner, self._function = owner, owner.primal
         self._format, self._stacked, self._given, self._source = format, stacked, given, source
         self._structures: list[Structure] = []
-        self._compiled: dict[tuple[tuple[bool, ...], tuple[Pair, ...], bool], Function] = {}
+        self._compiled: dict[tuple[tuple[bool, ...], tuple[Pair, ...], tuple[Pair, ...], bool], Function] = {}
         self.__name__ = "sparse"
 
     # -- what it is ---------------------------------------------------------------------------
@@ -186,16 +188,17 @@ class Sparse:
         """The Function of the data, which takes an array of slots for each entry after the arguments."""
         return self._values(tuple(False for _ in self._found[0].entries))
 
-    def _values(self, affine: tuple[bool, ...], fewer: tuple[Pair, ...] = (), *, kept: bool = False) -> Function:
-        """Compiled for the entries whose slots are a rule, and for elements that are fewer than places gather them."""
-        key = affine, fewer, kept
+    def _values(self, affine: tuple[bool, ...], fewer: tuple[Pair, ...] = (), far: tuple[Pair, ...] = (), *,
+                kept: bool = False) -> Function:
+        """Compiled for the entries whose slots are a rule, and for elements that are (far) fewer than places."""
+        key = affine, fewer, far, kept
         if key not in self._compiled:
             start, entries = time.perf_counter(), self._found[0]
             blocks = [(i, j) for i in range(len(entries.rows)) for j in range(len(entries.columns))]
             found = values_graph(entries, {block: self._matrix(block) for block in blocks}, affine,
                                  with_value=self._with_value, kept=kept)
             groups = [Group((key,)) for key in (*found.value, *found.data)]
-            graph = per_element(refine(found.graph), fewer) if fewer else found.graph
+            graph = _once_each(refine(found.graph), fewer, far) if fewer else found.graph
             self._compiled[key] = self._function._made("values", graph, groups, cast("Function", self), start)
         return self._compiled[key]
 
@@ -235,8 +238,9 @@ class Sparse:
             affine = tuple(large and rule is not None for rule in found.steps)
             sizes = arguments.check_dimensions(self._function.graph, values)
             fewer = tuple(pair for pair in pairs(self._found[0].graph) if _is_fewer(pair, sizes)) if large else ()
+            far = tuple(pair for pair in fewer if _is_fewer(pair, sizes, FAR))
             kept = sum(frame.size for frame in found.frames) <= MOST_KEPT
-            found.ready[:] = self._values(affine, fewer, kept=kept), self._added(found, affine, kept=kept)
+            found.ready[:] = self._values(affine, fewer, far, kept=kept), self._added(found, affine, kept=kept)
         run, added = found.ready
         given = run(*values, *added, out=out)
         parts = list(given) if len(run.groups) > 1 else [given]
@@ -338,10 +342,15 @@ class Sparse:
         return rebuild, (self._owner, self._format, self._stacked, self._given)
 
 
-def _is_fewer(pair: Pair, sizes: Mapping[str, int]) -> bool:
-    """Whether elements that are gathered are at most half of the places that gather them."""
+def _is_fewer(pair: Pair, sizes: Mapping[str, int], share: int = 2) -> bool:
+    """Whether elements that are gathered are at most such a share (half, a third) of the places that gather them."""
     element, places = pair
-    return 2 * element.evaluate(sizes) <= math.prod(dim.evaluate(sizes) for dim in places)
+    return share * element.evaluate(sizes) <= math.prod(dim.evaluate(sizes) for dim in places)
+
+
+def _once_each(graph: Graph, fewer: Collection[Pair], far: Collection[Pair]) -> Graph:
+    """The graph with the work on gathered values done once for each element, and more of it made such work."""
+    return per_element(collected(written_out(graph), far) if far else graph, fewer)
 
 
 def _filled(model: Any, data: Any) -> Any:
