@@ -162,11 +162,16 @@ def stencils(program: Program, least: int) -> list[Stencil]:
         if item.kind == "scatter" and home.path:
             groups.setdefault((id(home.path[0]), item.node), []).append(item)
     for (_, node), items in groups.items():
-        made = _stencil(program, items, least) if starts_as(node) is None else None
+        made = _stencil(program, items, least) if starts_as(node) is None and not _is_once(node) else None
         if made is not None:
             made.alone = written[node] == len(items) and node not in filled
             found.append(made)
     return found
+
+
+def _is_once(node: Node) -> bool:
+    """Whether nothing is added up in an array: each element is written once."""
+    return node.op == "scatter_add" and bool(node.attr.once)
 
 
 def _stencil(program: Program, items: Sequence[Item], least: int) -> Stencil | None:

@@ -270,6 +270,14 @@ def per_element(graph: Graph, fewer: Collection[Pair]) -> Graph:
     return copy_graph(graph, change=change)
 
 
+def all_needed(graph: Graph) -> dict[Node, Needed]:
+    """What each value depends on."""
+    needed: dict[Node, Needed] = {}
+    for node in graph.reachable():
+        needed[node] = _needed(node, needed)
+    return needed
+
+
 def _needed(node: Node, needed: dict[Node, Needed]) -> Needed:
     if node.op == "axis":
         return Needed(frozenset(), frozenset((node.attr,)), works=False)
@@ -296,14 +304,6 @@ def _needed(node: Node, needed: dict[Node, Needed]) -> Needed:
 
 def _is_function(node: Node) -> bool:
     return node.op in OPERATIONS and bool(OPERATIONS[node.op].imports) and node.op not in CHEAP
-
-
-def all_needed(graph: Graph) -> dict[Node, Needed]:
-    """What each value depends on."""
-    needed: dict[Node, Needed] = {}
-    for node in graph.reachable():
-        needed[node] = _needed(node, needed)
-    return needed
 
 
 def _roots(graph: Graph, needed: Mapping[Node, Needed]) -> dict[Node, Own]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -26,7 +26,9 @@ from gradc.ir.graph import Graph, on_values, promoted
 from gradc.ir.interpret import evaluate
 
 from . import arguments
+from .collect import FAR, collected
 from .entries import Entries, Entry, Statements, hessian_entries, jacobian_entries, pattern_graph, values_graph
+from .literal import written_out
 from .passes import refine
 from .per_element import Pair, pairs, per_element
 from .slots import Entered, Frame, Places, Write, Written, frame_of, placed, refuse_outside, steps_of, written_once
@@ -111,7 +113,7 @@ class Sparse:
         self._owner, self._function = owner, owner.primal.plain
         self._format, self._stacked, self._given, self._source = format, stacked, given, source
         self._structures: list[Structure] = []
-        self._compiled: dict[tuple[tuple[Statements, ...], tuple[Pair, ...], bool], Function] = {}
+        self._compiled: dict[tuple[tuple[Statements, ...], tuple[Pair, ...], tuple[Pair, ...], bool], Function] = {}
         self._settled: dict[tuple[Statements, ...], tuple[Statements, ...]] = {}
         self.__name__ = "sparse"
 
@@ -202,17 +204,17 @@ class Sparse:
             found[self._matrix(entry.block)].append(_alone(number, entry.axes))
         return self._values(tuple(Statements(False, tuple(own)) for own in found))
 
-    def _values(self, statements: tuple[Statements, ...], fewer: tuple[Pair, ...] = (), *,
+    def _values(self, statements: tuple[Statements, ...], fewer: tuple[Pair, ...] = (), far: tuple[Pair, ...] = (), *,
                 kept: bool = False) -> Function:
-        """Compiled for these statements, and for elements that are fewer than places gather them."""
-        key = statements, fewer, kept
+        """Compiled for these statements, and for elements that are (far) fewer than places gather them."""
+        key = statements, fewer, far, kept
         if key not in self._compiled:
             start, entries = time.perf_counter(), self._found[0]
             blocks = [(i, j) for i in range(len(entries.rows)) for j in range(len(entries.columns))]
             found = values_graph(entries, {block: self._matrix(block) for block in blocks}, statements,
                                  with_value=self._with_value, kept=kept)
             groups = [Group((key,)) for key in (*found.value, *found.data)]
-            graph = per_element(refine(found.graph), fewer) if fewer else found.graph
+            graph = _once_each(refine(found.graph), fewer, far) if fewer else found.graph
             made = self._function._made("values", graph, groups, cast("Function", self), start)
             made._inner = frozenset(found.added)
             self._compiled[key] = made
@@ -250,8 +252,9 @@ class Sparse:
             full.rule or (), write.rule or (), strict=True) if kept is None and number is not None]
         large, kept = found.size >= PLAIN, found.size <= MOST_KEPT
         fewer = tuple(pair for pair in pairs(self._found[0].graph) if _is_fewer(pair, sizes)) if large else ()
+        far = tuple(pair for pair in fewer if _is_fewer(pair, sizes, FAR))
         slots = [slots for (_, slots), write in open_ if write.rule is None]
-        return self._values(settled, fewer, kept=kept), self._added(found, numbers, slots, kept=kept)
+        return self._values(settled, fewer, far, kept=kept), self._added(found, numbers, slots, kept=kept)
 
     # -- calls --------------------------------------------------------------------------------
 
@@ -404,10 +407,15 @@ class Sparse:
         return rebuild, (self._owner, self._format, self._stacked, self._given)
 
 
-def _is_fewer(pair: Pair, sizes: Mapping[str, int]) -> bool:
-    """Whether elements that are gathered are at most half of the places that gather them."""
+def _is_fewer(pair: Pair, sizes: Mapping[str, int], share: int = 2) -> bool:
+    """Whether elements that are gathered are at most such a share (half, a third) of the places that gather them."""
     element, places = pair
-    return 2 * element.evaluate(sizes) <= math.prod(dim.evaluate(sizes) for dim in places)
+    return share * element.evaluate(sizes) <= math.prod(dim.evaluate(sizes) for dim in places)
+
+
+def _once_each(graph: Graph, fewer: Collection[Pair], far: Collection[Pair]) -> Graph:
+    """The graph with the work on gathered values done once for each element, and more of it made such work."""
+    return per_element(collected(written_out(graph), far) if far else graph, fewer)
 
 
 def _alone(number: int, axes: Sequence[Axis], rule: Sequence[int] | None = None) -> Write:
