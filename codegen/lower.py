@@ -302,9 +302,12 @@ def _choose(items: Sequence[Item], opened: Axes, last: Axis | None = None) -> Ax
 def _is_written_out(items: Sequence[Item], axes: Collection[Axis]) -> bool:
     """Whether some axes are those of sums over a few literal points."""
     size = 1
+    axes = {axis for axis in axes if axis.dim.constant != 1}    # no loop
     for axis in axes:
         size *= axis.dim.constant or MOST_WRITTEN_OUT + 1
-    return size <= MOST_WRITTEN_OUT and all(item.domain.intersection(axes) <= item.reduces for item in items)
+    return size <= MOST_WRITTEN_OUT and all(
+        item.domain.isdisjoint(axes) or (item.kind == "acc" and item.domain.intersection(axes) <= item.reduces)
+        for item in items)
 
 
 def _rest(items: Sequence[Item], axis: Axis, phase: dict[Item, int], opened: Axes) -> int:
