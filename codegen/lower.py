@@ -23,6 +23,7 @@ from .batches import length
 from .carries import Chain, chains, neighbours, rows
 from .contractions import by_axes, factors, gather, multiplied_by_axes, opened, spread
 from .items import Choices, Item, is_cheap, make_items, merged_reductions, union
+from .joined import joined
 
 ROUNDS = 6              # of improvement; each only removes buffers, so more are never needed in practice
 SHORT = 9               # a literal dimension below this is unrolled by LLVM
@@ -99,7 +100,7 @@ class Program:
 def lower(graph: Graph) -> Program:
     """The loop program of a graph whose outputs are scalars or array nodes."""
     choices, tiled = Choices(), False
-    for step in (opened, spread, gather):
+    for step in (opened, joined, spread, gather):
         graph = step(graph, merged_reductions(graph, graph.reachable()))
     for rounds_left in reversed(range(ROUNDS)):
         items = make_items(graph, choices)
