@@ -80,7 +80,8 @@ class _Part(Expressions):
             if isinstance(kind, tuple):
                 address, dims = f"%{name}.a", tuple(f"%{name}.{k}" for k in range(kind[1]))
                 self.arrays[name] = Array(address, dims, kind[0])
-                parameters += [f"ptr {address}", *(f"i64 {dim}" for dim in dims)]
+                alone = " noalias" if name in self.block.apart else ""
+                parameters += [f"ptr{alone} {address}", *(f"i64 {dim}" for dim in dims)]
                 self.positive.update(dims)
             else:
                 value = Value(f"%{name}.v", kind)

@@ -31,6 +31,7 @@ SMALL = 256             # elements of one that lies on the stack
 DTYPES = ("float64", "float32", "int64", "bool_")
 PREFIX = "_gradc_block_"
 EMPTY = "_gradc_scratch"
+CHECKED = "_gradc_arguments"                    # of `checked`, which imports Numba
 BUILTINS = ("abs", "float", "max", "min")
 
 
@@ -78,6 +79,7 @@ class Block:
     nested      variables that need a place in memory: they are assigned inside loops or conditions, and elsewhere too
     slots       the place in scratch memory of each output, and of what one part passes to another
     buffers     arrays that are the block's own
+    apart       inputs that are arrays, written or not, of which nothing that is written shares memory with another
     """
 
     name: str
@@ -88,6 +90,7 @@ class Block:
     nested: set[str]
     slots: dict[str, int]
     buffers: dict[str, Buffer]
+    apart: Collection[str] = ()
 
     @property
     def scratch(self) -> int:
@@ -218,7 +221,7 @@ class _Function:
         slots = _slots(parts, outputs)
         nested = {name for name in usage.inner if usage.stores[name] > 1 or name in inputs or name in slots}
         block = Block(f"{PREFIX}{len(self.found)}", parts, tuple(inputs), outputs, survey.stores.keys(), nested, slots,
-                      _placed(buffers, parts, len(slots)))
+                      _placed(buffers, parts, len(slots)), survey.apart().intersection(inputs))
         self.found[block.name] = block
         arguments: list[ast.expr] = [ast.Name(name, ast.Load()) for name in block.inputs]
         if block.scratch:
@@ -265,6 +268,8 @@ class _Survey:
     reads           the names that each statement reads itself, its inner statements left out
     fitting         statements on numbers and elements of arrays, with all that they contain
     buffers         statements that allocate an array of literal size
+    made            variables that are arrays of memory of their own where they are assigned
+    passed          variables of which others may be views or second names
     """
 
     def __init__(self, callables: Collection[str], arguments: Sequence[str]) -> None:
@@ -274,6 +279,12 @@ class _Survey:
         self.reads: dict[ast.stmt, list[str]] = {}
         self.fitting: set[ast.stmt] = set()
         self.buffers: dict[ast.stmt, Buffer] = {}
+        self.made: set[str] = set()
+        self.passed: set[str] = set()
+
+    def apart(self) -> set[str]:
+        """The arrays that share no memory with another, as far as something is written there."""
+        return {name for name in self.made - self.passed if self.stores[name] == 1}
 
     def all_reads(self, statement: ast.stmt) -> list[str]:
         """The names that a statement reads, its inner statements too."""
@@ -315,6 +326,11 @@ class _Survey:
             buffer = _allocated(statement)
             if buffer is not None:
                 self.buffers[statement] = buffer
+        if _makes_memory(statement):
+            self.made.update(_targets(statement))
+        elif isinstance(statement, (ast.Assign, ast.For)) and (
+                not fits or isinstance(getattr(statement, "value", None), (ast.Name, ast.IfExp))):
+            self.passed.update(names)
         for target in _targets(statement):
             self.stores[target] += 1
             if isinstance(statement, ast.AugAssign):
@@ -397,6 +413,13 @@ def _allocated(statement: ast.stmt) -> Buffer | None:
     if len(dtypes) > 1 or dtype not in DTYPES or min(dims, default=0) < 0 or math.prod(dims) > LARGEST:
         return None
     return Buffer(tuple(dims), dtype, call.func.attr == "zeros")
+
+
+def _makes_memory(statement: ast.stmt) -> bool:
+    """Whether a statement assigns arrays that share no memory with others: new ones, or arguments that were checked."""
+    call = statement.value if isinstance(statement, ast.Assign) else None
+    called = ast.unparse(call.func) if isinstance(call, ast.Call) else ""
+    return called in ("np.empty", "np.zeros", "np.empty_like", "np.zeros_like", CHECKED)
 
 
 def _is_whole(index: ast.expr) -> bool:

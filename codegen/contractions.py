@@ -78,7 +78,7 @@ def count_uses(graph: Graph, nodes: Sequence[Node]) -> Counter[Node]:
     return uses
 
 
-def _chains(nodes: Sequence[Node], merged: Collection[Node]) -> dict[Node, Chain]:
+def nested_sums(nodes: Sequence[Node], merged: Collection[Node]) -> dict[Node, Chain]:
     """The outermost sums of floats; `merged` are the sums that are part of the one around them."""
     found = {}
     for node in nodes:
@@ -133,7 +133,7 @@ def _products(nodes: Sequence[Node], merged: Collection[Node]) -> dict[Node, tup
     scatters = scattered(nodes)
     found: dict[Node, tuple[Chain, _Product]] = {}
     in_loops: set[Node] = set()
-    for top, chain in _chains(nodes, merged).items():
+    for top, chain in nested_sums(nodes, merged).items():
         product = _product(chain, scatters, in_loops)
         if product is not None:
             found[top] = chain, product
@@ -217,7 +217,7 @@ def opened(graph: Graph, merged: Collection[Node]) -> Graph:
     through all points of the whole already, so nothing is computed more often; one that is a contraction itself stays.
     """
     nodes = graph.reachable()
-    chains, uses = _chains(nodes, merged), count_uses(graph, nodes)
+    chains, uses = nested_sums(nodes, merged), count_uses(graph, nodes)
     found: dict[Node, Chain] = {}
     for top, chain in chains.items():
         whole = chain
@@ -260,7 +260,7 @@ def _inner(graph: Graph, chain: Chain, chains: Mapping[Node, Chain], uses: Mappi
 
 def spread(graph: Graph, merged: Collection[Node]) -> Graph:
     """The graph with a sum of several terms as several sums, where a term by itself makes a contraction."""
-    chains = _chains(graph.reachable(), merged)
+    chains = nested_sums(graph.reachable(), merged)
     parted: dict[Node, list[tuple[bool, Node]]] = {}
     for top, chain in chains.items():
         if chain.body.op in ("add", "sub"):

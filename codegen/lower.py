@@ -23,6 +23,7 @@ from .batches import length
 from .carries import Chain, chains, neighbours, rows
 from .contractions import by_axes, factors, gather, multiplied_by_axes, opened, spread
 from .items import Choices, Item, is_cheap, make_items, merged_reductions, union
+from .joined import joined
 from .stencils import Stencil, shifts, stencils
 from .tiles import SHORT, is_stripped, is_tiled, strips
 
@@ -101,7 +102,7 @@ class Program:
 def lower(graph: Graph) -> Program:
     """The loop program of a graph whose outputs are scalars or array nodes."""
     choices, tiled = Choices(), False
-    for step in (opened, spread, gather):
+    for step in (opened, joined, spread, gather):
         graph = step(graph, merged_reductions(graph, graph.reachable()))
     for rounds_left in reversed(range(ROUNDS)):
         items = make_items(graph, choices)
@@ -321,9 +322,12 @@ def _choose(items: Sequence[Item], opened: Axes, last: Axis | None = None) -> Ax
 def _is_written_out(items: Sequence[Item], axes: Collection[Axis]) -> bool:
     """Whether some axes are those of sums over a few literal points."""
     size = 1
+    axes = {axis for axis in axes if axis.dim.constant != 1}    # no loop
     for axis in axes:
         size *= axis.dim.constant or MOST_WRITTEN_OUT + 1
-    return size <= MOST_WRITTEN_OUT and all(item.domain.intersection(axes) <= item.reduces for item in items)
+    return size <= MOST_WRITTEN_OUT and all(
+        item.domain.isdisjoint(axes) or (item.kind == "acc" and item.domain.intersection(axes) <= item.reduces)
+        for item in items)
 
 
 def _rest(items: Sequence[Item], axis: Axis, phase: dict[Item, int], opened: Axes) -> int:

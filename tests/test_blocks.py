@@ -195,6 +195,15 @@ def test_short_functions_and_calls_of_routines_stay_numbas() -> None:
     assert [type(statement).__name__ for statement in tree.body[1].body] == ["Expr", "Assign", "Expr", "Return"]  # type: ignore[attr-defined]
 
 
+def test_new_and_checked_arrays_share_no_memory_where_no_other_name_is_theirs() -> None:
+    names = "abcdexy"
+    body = "".join(f"    {name}[{k}] = x[{k}]\n" for name in names for k in range(blocks.LEAST // len(names) + 1))
+    text = ("def f(n, e, _x, _y):\n    x, y = _gradc_arguments((_x, _y))\n    a = np.empty(n)\n    b = np.zeros((n,))\n"
+            f"    c = np.empty_like(x)\n    d = c\n{body}    return 0\n")
+    (block,) = in_blocks(text).values()
+    assert set(block.apart) == {"a", "b", "x", "y"}             # c has a second name, d is one, e may be anything
+
+
 def test_compiled_blocks_are_kept_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "LEAST", 1)
     module = Module(HEADER + SCALARS, entries=(Entry("f", ("float64", "float64", "int64")),))

@@ -163,3 +163,42 @@ def test_matmul_multiplies_every_layout(sizes: tuple[int, int, int], turned: str
     strided = np.full((rows, 2 * columns), np.nan)[:, ::2]      # BLAS does not write there
     matmul(left, right, strided)
     np.testing.assert_allclose(strided, left @ right, rtol=1e-12, atol=1e-12)
+
+
+JOINED: list[tuple[str, dict[str, str], Callable[..., Any], int]] = [
+    ("weighted", {"A": "n d", "B": "n d", "T": "d h", "u": "n"},
+     lambda A, B, T, u: u[:, None] * (A @ T) - (1 - u)[:, None] * (B @ T), 1),
+    ("in another order", {"second": "n d", "T": "d h", "first": "n d", "w": "n"},
+     lambda second, T, first, w: -(second @ T) - np.einsum("kj,i,ik->ij", T, w, first) + w[:, None] + T[0], 1),
+    ("in brackets", {"A": "n d", "B": "n d", "T": "d h", "u": "n", "b": "h"},
+     lambda A, B, T, u, b: u[:, None] * (A @ T + b) + (A @ T[::-1] - b) - 3 * (2 - (B @ T)), 2),
+    ("turned", {"A": "n d", "B": "n d", "T": "d h", "R": "k h", "u": "n", "C": "n h"},
+     lambda A, B, T, R, u, C: (A @ T) @ R.T + u[:, None] * ((B @ T) @ R.T) - C @ R.T, 2),
+    ("a factor of fewer axes", {"A": "n d", "b": "d", "T": "d h"}, lambda A, b, T: A @ T + (b @ T)[None], 1),
+    ("nothing shared", {"A": "n d", "B": "n d", "T": "d h", "S": "d h"}, lambda A, B, T, S: A @ T + B @ S, 2),
+    ("used elsewhere too", {"A": "n d", "B": "n d", "T": "d h"}, lambda A, B, T: (A @ T) * (A @ T - B @ T), 2),
+]
+
+
+@pytest.mark.parametrize(("shapes", "function", "count"), [case[1:] for case in JOINED],
+                         ids=[case[0] for case in JOINED])
+def test_products_that_share_a_factor_are_added_up_before_they_are_multiplied(
+        shapes: dict[str, str], function: Callable[..., Any], count: int) -> None:
+    f = gradc.compile(function, shapes, jit=False)
+    values = arrays(shapes)
+    assert len(calls(f.source)) == count
+    np.testing.assert_allclose(f(*values), function(*values), rtol=1e-12, atol=1e-14)
+    directions = arrays(shapes)
+    step = [v + 1e-6 * d for v, d in zip(values, directions, strict=True)]
+    back = [v - 1e-6 * d for v, d in zip(values, directions, strict=True)]
+    np.testing.assert_allclose(f.jvp(*values, *directions), (function(*step) - function(*back)) / 2e-6, rtol=1e-6,
+                               atol=1e-7)
+
+
+def test_tangents_of_gathered_products_are_one_product() -> None:
+    def between(A: Any, T: Any, u: Any, at: Any) -> Any:
+        made = A @ np.exp(T)
+        return u[:, None] * made[at[:, 0]] + (1 - u)[:, None] * made[at[:, 1]]
+
+    f = gradc.compile(between, {"A": "n d", "T": "d h", "u": "m", "at": "int m 2"}, wrt="T", jit=False)
+    assert len(calls(f.jvp.many.source)) == 1

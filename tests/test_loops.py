@@ -572,3 +572,14 @@ def test_the_loop_along_memory_goes_around_a_sum_of_few_terms() -> None:
     assert not buffers(f.source)
     a, r, x = np.arange(21.0).reshape(7, 3), np.ones((2, 7)), np.linspace(0.0, 1.0, 42).reshape(2, 7, 3)
     np.testing.assert_allclose(f(a, r, x), turned(a, r, x), rtol=1e-12)
+
+
+def test_the_loop_along_memory_goes_inside_those_that_fill_matrices() -> None:
+    def chain(a: Any, b: Any) -> Any:
+        made = np.matmul(a, b)
+        return made[0] @ made[1] @ made[2]
+
+    f = gradc.compile(chain, {"a": "3 4 4", "b": "3 4 4"}, jit=False)
+    lines = [line.strip() for line in body(f.jvp.many.source).splitlines()]
+    outside = [line.endswith("range(directions):") for line in lines]
+    assert any(outside) and not any(out and inner.startswith("for ") for out, inner in zip(outside, lines[1:], strict=False))
