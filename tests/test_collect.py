@@ -65,7 +65,7 @@ def at_places(graph):
 @pytest.mark.parametrize("function", [turned, turned_otherwise])
 def test_a_rotation_is_nine_numbers_of_a_camera(function):
     f = gradc.compile(function, args=ARGS, jit=False)
-    before, after, graph, new = both(f.prepared, values())
+    before, after, graph, new = both(f.plain.prepared, values())
     np.testing.assert_allclose(after[0], before[0], rtol=1e-12)
     assert at_places(new) < at_places(graph)
 
