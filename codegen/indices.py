@@ -3,9 +3,10 @@
 Numba lets an index count from the end if it is negative, so `x[i]` is `x[i + n if i < 0 else i]` unless LLVM can tell
 that i is not. Where a loop begins at an argument, as that of a chunk does, or a size is added, it cannot: then the
 elements are gathered one by one in place of whole vectors, and a test for arrays that overlap takes neighbours for
-one array and leaves the loop scalar. In the loops of generated text no index is negative (each that comes from a user
-is checked first), so `rewrite` reads those of which LLVM could not tell as unsigned numbers. The others, and those
-outside loops, stay as they are: every call costs Numba's time.
+one array and leaves the loop scalar. In the loops of generated text no index that is computed from axes, sizes and
+arguments is negative (what a user gives is checked first), so `rewrite` reads those of which LLVM could not tell as
+unsigned numbers. The others, those that are read from arrays, which are gathered anyway, and those outside loops stay
+as they are: every call costs Numba's time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ INDEX = "_gradc_index"
 class _Rewriter(ast.NodeTransformer):
     """Wrap the indices that may be negative for all that is seen here."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: Collection[str]) -> None:
+        self.data = data                            # names of values that are read from arrays
         self.least: dict[str, int] = {}             # the least value of the targets of the loops around
         self.starts: dict[str, str] = {}            # the name at which such a target begins
         self.depth = 0
@@ -62,7 +64,7 @@ class _Rewriter(ast.NodeTransformer):
         if not self.depth or isinstance(index, (ast.Slice, ast.Constant, ast.UnaryOp)):
             return index
         low = self._at_least(index)
-        if low is not None and low >= 0:
+        if (low is not None and low >= 0) or _is_data(index, self.data):
             return index
         self.changed = True
         return ast.copy_location(ast.Call(ast.copy_location(ast.Name(INDEX, ast.Load()), index), [index], []), index)
@@ -90,6 +92,30 @@ class _Rewriter(ast.NodeTransformer):
         return left * right if isinstance(node.op, ast.Mult) and min(left, right) >= 0 else None
 
 
+def _data(function: ast.FunctionDef) -> set[str]:
+    """The names that stand for what is read from arrays, or computed from it."""
+    found: set[str] = set()
+    before = -1
+    while before < len(found):                                  # a name may be used above its assignment, in a loop
+        before = len(found)
+        for node in ast.walk(function):
+            if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)) and node.value is not None and _is_data(
+                    node.value, found):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                found |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)
+                          and isinstance(name.ctx, ast.Store)}
+            elif isinstance(node, ast.For) and isinstance(node.target, ast.Name) and _is_data(node.iter, found):
+                found.add(node.target.id)
+    return found
+
+
+def _is_data(value: ast.expr, data: Collection[str]) -> bool:
+    """Whether a value is read from an array, which a size is not, or has such a name in it."""
+    return any((isinstance(node, ast.Subscript) and not (isinstance(node.value, ast.Attribute)
+                                                         and node.value.attr == "shape"))
+               or (isinstance(node, ast.Name) and node.id in data) for node in ast.walk(value))
+
+
 def _range_low(call: ast.Call, at_least: Callable[[ast.expr], int | None]) -> int | None:
     """The least number of a range: its first, or the one above its end if it runs down by ones."""
     if len(call.args) == 1:
@@ -114,7 +140,7 @@ def rewrite(tree: ast.Module, names: Collection[str]) -> bool:
     changed = False
     for function in tree.body:
         if isinstance(function, ast.FunctionDef) and function.name in names:
-            rewriter = _Rewriter()
+            rewriter = _Rewriter(_data(function))
             rewriter.generic_visit(function)
             changed |= rewriter.changed
     return changed
