@@ -21,7 +21,7 @@ from gradc.ir.table import OPERATIONS
 
 from .forms import ONE, Atoms, Coefficient, Form, Forms, by_atom, covers
 from .jacobian import points
-from .per_element import Needed, Pair, all_needed
+from .per_element import Needed, Pair, all_needed, image_of
 from .protection import is_defined
 
 MOST_NODES = 20_000     # of a graph that is looked at
@@ -164,14 +164,15 @@ class _Collection:
         def coefficient(new: Graph, own: Coefficient) -> Node:
             value = values[tuple(own.items())]
             if value not in columns:
-                return copied(new, value, made)
+                return image_of(new, value, made)
             if not table:
                 element = Axis(dim, 1 + max(axis.number for node in graph.nodes for axis in (
                     *node.axes, *([node.attr] if node.is_reduction else ()))))
                 rows = {index: new.axis(element)}
                 one, zero = Axis(Dim.of(1), 0), Dim.of(0)
                 table.append(new.store_parts((dim, Dim.of(len(columns))), [
-                    ((element, one), (zero, Dim.of(k)), (), copied(new, value, rows)) for value, k in columns.items()]))
+                    ((element, one), (zero, Dim.of(k)), (), image_of(new, value, rows))
+                    for value, k in columns.items()]))
             return new.read(table[0], [made[index], new.const(columns[value])])
 
         def change(new: Graph, node: Node, args: list[Node]) -> Node:
@@ -360,18 +361,3 @@ def noted(value: Node, found: set[Node]) -> Node:
     """The value, which is then among those found."""
     found.add(value)
     return value
-
-
-def copied(new: Graph, root: Node, made: dict[Node, Node]) -> Node:
-    """The image of a value in another graph, given those of some that it is made of."""
-    waiting = [root]
-    while waiting:
-        node = waiting[-1]
-        missing = [arg for arg in node.args if arg not in made]
-        if node in made or not missing:
-            waiting.pop()
-            if node not in made:
-                made[node] = new.rebuild(node, [made[arg] for arg in node.args])
-        else:
-            waiting += missing
-    return made[root]

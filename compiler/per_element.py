@@ -96,7 +96,7 @@ def in_rows(graph: Graph) -> tuple[Graph, tuple[Counts, ...]]:
         if table not in rows:
             rows[table] = _rows(new, table, made, sources.get(table.dim), unused + len(rows))
         element, element_of, row_of, used, images = rows[table]
-        value = _image(new, node, images.setdefault(index, {index: new.read(element_of, [new.axis(element)])}))
+        value = image_of(new, node, images.setdefault(index, {index: new.read(element_of, [new.axis(element)])}))
         if _may_be_infinite(value, element):                             # then rows left over have no derivative
             counted = new.ops.less(new.axis(element), new.read(used, [new.const(0)]))
             value = new.ops.select(counted, value, new.ops.stop_gradient(value))
@@ -134,7 +134,7 @@ def _tables(graph: Graph, roots: Mapping[Node, Own]) -> dict[Node, Table]:
     alike: dict[tuple[Dim, Node], dict[Node, Node]] = {}        # for each value by elements: index and root
     for node, (index, dim) in roots.items():
         own = images.setdefault((index, dim), {index: scratch.axis(Axis(dim, unused))})
-        alike.setdefault((dim, _image(scratch, node, own)), {})[index] = node
+        alike.setdefault((dim, image_of(scratch, node, own)), {})[index] = node
     members: dict[Table, list[Node]] = {}
     found: dict[Node, Table] = {}
     for (dim, image), places in alike.items():
@@ -195,7 +195,7 @@ def _rows(new: Graph, table: Table, made: dict[Node, Node], source: Node | None,
         offset, parts = Dim.of(0), []
         for index in table.indices:
             (axis,) = index.axes
-            parts.append(((axis,), (offset,), (), _image(new, index, made)))
+            parts.append(((axis,), (offset,), (), image_of(new, index, made)))
             offset = offset + axis.dim
         places = new.store_parts((offset,), parts)
     elif first.args[0].shape == tuple(axis.dim for axis in axes) and all(
@@ -262,7 +262,7 @@ def per_element(graph: Graph, fewer: Collection[Pair]) -> Graph:
         own = roots[node]
         element = places[own]
         images[own].setdefault(own[0], new.axis(element))
-        value = _image(new, node, images[own])
+        value = image_of(new, node, images[own])
         axes = [element, *sorted_axes(needed[node].axes)]
         made[node] = new.read(new.store(axes, value), [made[own[0]], *map(new.axis, axes[1:])])
         return made[node]
@@ -336,8 +336,8 @@ def _unused(graph: Graph) -> int:
         *node.axes, *([node.attr] if node.is_reduction else ()))), default=0)
 
 
-def _image(new: Graph, root: Node, images: dict[Node, Node]) -> Node:
-    """A value of the old graph with what stands for an element in place of the index."""
+def image_of(new: Graph, root: Node, images: dict[Node, Node]) -> Node:
+    """The image of a value in another graph, given those of some that it is made of, as what stands for its index."""
     waiting = [root]
     while waiting:
         node = waiting[-1]
