@@ -18,10 +18,15 @@ Matrix = Any        # np.ndarray in the text that is pasted
 
 
 PASTED: dict[str, str] = {}                 # texts of routines that are the user's own functions
-OWN = ("matmul", "eliminated", "newton_step")       # what the printer or a routine calls, no routine of a graph
+BLOCKS = ("block", "turned_block", "put_turned", "take_product", "lower_triangle", "mirrored_block")
+OWN = ("matmul", "eliminated", "newton_step", *BLOCKS)     # what the printer or a routine calls, no routine of a graph
 # the functions that a routine consists of, callee first, where it is not one alone
 NEEDED: dict[str, tuple[str, ...]] = {
-    name: ("eliminated", name) for name in ("solve", "inv", "inv_or_nan", "det", "slogdet")}
+    **{name: ("eliminated", name) for name in ("solve", "inv", "inv_or_nan", "det", "slogdet")},
+    "cholesky_pushforward": (*BLOCKS[:-1], "cholesky_pushforward"),
+    "cholesky_pullback": (*BLOCKS, "cholesky_pullback"),
+    "cholesky_pullback_pushforward": (*BLOCKS, "cholesky_pullback_pushforward"),
+}
 
 
 def function_text(name: str) -> str:
@@ -36,43 +41,153 @@ def cholesky(matrix: Matrix) -> Matrix:
     return np.ascontiguousarray(np.linalg.cholesky(matrix))
 
 
+def block(matrix: Matrix, top: int, bottom: int, left: int, right: int) -> Matrix:
+    """Rows `top` to `bottom` and columns `left` to `right`, as a matrix of their own."""
+    found = np.empty((bottom - top, right - left), matrix.dtype)
+    for i in range(bottom - top):
+        for j in range(right - left):
+            found[i, j] = matrix[top + i, left + j]
+    return found
+
+
+def turned_block(matrix: Matrix, top: int, bottom: int, left: int, right: int) -> Matrix:
+    """The same with its columns as rows."""
+    found = np.empty((right - left, bottom - top), matrix.dtype)
+    for j in range(right - left):
+        for i in range(bottom - top):
+            found[j, i] = matrix[top + i, left + j]
+    return found
+
+
+def put_turned(matrix: Matrix, top: int, left: int, part: Matrix) -> None:
+    """Write a block, given with its columns as rows, where it begins."""
+    for i in range(part.shape[1]):
+        for j in range(part.shape[0]):
+            matrix[top + i, left + j] = part[j, i]
+
+
+def take_product(matrix: Matrix, top: int, left: int, first: Matrix, second: Matrix) -> None:
+    """Subtract first @ second from the block of its size that begins at `top` and `left`."""
+    product = np.dot(first, second)
+    for i in range(product.shape[0]):
+        for j in range(product.shape[1]):
+            matrix[top + i, left + j] -= product[i, j]
+
+
+def mirrored_block(matrix: Matrix, start: int, stop: int) -> Matrix:
+    """S + S' for a lower triangle S on the diagonal."""
+    found = np.empty((stop - start, stop - start), matrix.dtype)
+    for i in range(stop - start):
+        for j in range(i + 1):
+            found[i, j] = found[j, i] = matrix[start + i, start + j]
+        found[i, i] *= 2.0
+    return found
+
+
+def lower_triangle(matrix: Matrix) -> Matrix:
+    """A copy, with zeros above the diagonal."""
+    found = np.zeros(matrix.shape, matrix.dtype)
+    for i in range(len(matrix)):
+        for j in range(i + 1):
+            found[i, j] = matrix[i, j]
+    return found
+
+
+def cholesky_pushforward(factor: Matrix, tangent: Matrix) -> Matrix:
+    """How a Cholesky factor moves along a tangent of the matrix's lower triangle, 32 columns at once."""
+    moved, size = lower_triangle(tangent), len(factor)
+    for start in range(0, size, 32):
+        stop = min(start + 32, size)
+        if start:
+            take_product(moved, start, start, block(factor, start, size, 0, start),
+                         turned_block(moved, start, stop, 0, start))
+            take_product(moved, start, start, block(moved, start, size, 0, start),
+                         turned_block(factor, start, stop, 0, start))
+        own, change = turned_block(factor, start, size, start, stop), turned_block(moved, start, size, start, stop)
+        for j in range(stop - start):
+            for k in range(j):
+                row, row_change = own[k, j], change[k, j]
+                for i in range(j, size - start):
+                    change[j, i] -= own[k, i] * row_change + change[k, i] * row
+            slope = 0.5 * change[j, j] / own[j, j]
+            change[j, j] = slope
+            for i in range(j + 1, size - start):
+                change[j, i] = (change[j, i] - own[j, i] * slope) / own[j, j]
+            for i in range(j):
+                change[j, i] = 0.0
+        put_turned(moved, start, start, change)
+    return moved
+
+
 def cholesky_pullback(factor: Matrix, cotangent: Matrix) -> Matrix:
     """What the lower triangle of a Cholesky factor's cotangent passes back to that of the matrix, 32 rows at once."""
-    passed = np.tril(cotangent)
-    for stop in range(len(factor), 0, -32):
+    passed, size = lower_triangle(cotangent), len(factor)
+    for stop in range(size, 0, -32):
         start = max(stop - 32, 0)
-        size, rest = stop - start, len(factor) - stop
-        corner = np.ascontiguousarray(factor[start:stop, start:stop])
-        if rest:
-            below = np.ascontiguousarray(passed[stop:, start:stop].T)
-            for i in range(size - 1, -1, -1):
-                for k in range(rest):
+        row = block(factor, start, stop, 0, start)
+        if stop < size:
+            below, corner = turned_block(passed, stop, size, start, stop), block(factor, start, stop, start, stop)
+            for i in range(stop - start - 1, -1, -1):
+                for j in range(i + 1, stop - start):
+                    for k in range(size - stop):
+                        below[i, k] -= corner[j, i] * below[j, k]
+                for k in range(size - stop):
                     below[i, k] /= corner[i, i]
-                for j in range(i):
-                    for k in range(rest):
-                        below[j, k] -= corner[i, j] * below[i, k]
-            passed[stop:, start:stop] = below.T
-            passed[start:stop, start:stop] -= np.tril(np.dot(below, np.ascontiguousarray(factor[stop:, start:stop])))
-            if start:
-                passed[start:stop, :start] -= np.dot(below, np.ascontiguousarray(factor[stop:, :start]))
-                passed[stop:, :start] -= np.dot(below.T, np.ascontiguousarray(factor[start:stop, :start]))
-        block = np.ascontiguousarray(passed[start:stop, start:stop])
-        for k in range(size - 1, -1, -1):
-            for i in range(k + 1, size):
-                block[k, k] -= block[i, k] * corner[i, k] / corner[k, k]
-            for i in range(k, size):
-                block[i, k] /= corner[k, k]
-            for j in range(k):
-                block[k, j] -= block[k, k] * corner[k, j]
-            for i in range(k + 1, size):
-                for j in range(k):
-                    block[k, j] -= block[i, k] * corner[i, j]
-                    block[i, j] -= block[i, k] * corner[k, j]
-            block[k, k] *= 0.5
-        passed[start:stop, start:stop] = block
-        if start:
-            passed[start:stop, :start] -= np.dot(block + block.T, np.ascontiguousarray(factor[start:stop, :start]))
-    return passed
+            put_turned(passed, stop, start, below)
+            take_product(passed, start, 0, below, block(factor, stop, size, 0, stop))
+            take_product(passed, stop, 0, block(passed, stop, size, start, stop), row)
+        for k in range(stop - 1, start - 1, -1):            # the same, one row at a time
+            for i in range(k + 1, stop):
+                passed[i, k] /= factor[k, k]
+                passed[k, k] -= passed[i, k] * factor[i, k]
+            passed[k, k] *= 0.5 / factor[k, k]
+            for j in range(start, k):
+                passed[k, j] -= 2.0 * passed[k, k] * factor[k, j]
+            for i in range(k + 1, stop):
+                for j in range(start, k):
+                    passed[k, j] -= passed[i, k] * factor[i, j]
+                    passed[i, j] -= passed[i, k] * factor[k, j]
+        take_product(passed, start, 0, mirrored_block(passed, start, stop), row)
+    return lower_triangle(passed)
+
+
+def cholesky_pullback_pushforward(factor: Matrix, passed: Matrix, turn: Matrix, move: Matrix) -> Matrix:
+    """How what is passed back moves along tangents of the factor and of its cotangent, 32 rows at once."""
+    moved, size = lower_triangle(move), len(factor)
+    for stop in range(size, 0, -32):
+        start = max(stop - 32, 0)
+        row, row_turn = block(factor, start, stop, 0, start), block(turn, start, stop, 0, start)
+        if stop < size:
+            below, corner = turned_block(passed, stop, size, start, stop), block(factor, start, stop, start, stop)
+            change, corner_turn = turned_block(moved, stop, size, start, stop), block(turn, start, stop, start, stop)
+            for i in range(stop - start - 1, -1, -1):
+                for j in range(i, stop - start):
+                    for k in range(size - stop):
+                        change[i, k] -= corner_turn[j, i] * below[j, k]
+                for j in range(i + 1, stop - start):
+                    for k in range(size - stop):
+                        change[i, k] -= corner[j, i] * change[j, k]
+                for k in range(size - stop):
+                    change[i, k] /= corner[i, i]
+            put_turned(moved, stop, start, change)
+            take_product(moved, start, 0, change, block(factor, stop, size, 0, stop))
+            take_product(moved, start, 0, below, block(turn, stop, size, 0, stop))
+            take_product(moved, stop, 0, block(moved, stop, size, start, stop), row)
+            take_product(moved, stop, 0, block(passed, stop, size, start, stop), row_turn)
+        for k in range(stop - 1, start - 1, -1):            # the same, one row at a time
+            for i in range(k + 1, stop):
+                moved[i, k] = (moved[i, k] - passed[i, k] * turn[k, k]) / factor[k, k]
+                moved[k, k] -= moved[i, k] * factor[i, k] + passed[i, k] * turn[i, k]
+            moved[k, k] = (0.5 * moved[k, k] - passed[k, k] * turn[k, k]) / factor[k, k]
+            for j in range(start, k):
+                moved[k, j] -= 2.0 * (moved[k, k] * factor[k, j] + passed[k, k] * turn[k, j])
+            for i in range(k + 1, stop):
+                for j in range(start, k):
+                    moved[k, j] -= moved[i, k] * factor[i, j] + passed[i, k] * turn[i, j]
+                    moved[i, j] -= moved[i, k] * factor[k, j] + passed[i, k] * turn[k, j]
+        take_product(moved, start, 0, mirrored_block(moved, start, stop), row)
+        take_product(moved, start, 0, mirrored_block(passed, start, stop), row_turn)
+    return lower_triangle(moved)
 
 
 def eliminated(matrix: Matrix, right: Matrix) -> tuple[Matrix, Matrix]:

@@ -20,7 +20,7 @@ from gradc.ir.text import from_text
 
 from .arrays import Array, Arrays
 from .derive import jvp, vjp
-from .inline import inline
+from .inline import at_points
 from .jacobian import jacobian
 from .linear_algebra import LinearAlgebra
 from .passes import finish, prepare, refine
@@ -86,7 +86,7 @@ class _Solved:
         """A derivative of the residual at the solution, for each point of some leading dimensions."""
         template = derived(self.equations.residual, kind, tuple(by))
         more = dict(zip(list(template.inputs)[len(self.inputs):], given.values(), strict=True))
-        return _at(self.algebra, template, {**self.values, **more}, lead)
+        return at_points(self.algebra, template, {**self.values, **more}, lead)
 
     def solved(self, right: Array, directions: int, *, transposed: bool) -> Array:
         """-l with (dr/dx) l = right, or with the transposed matrix; the directions are leading dimensions."""
@@ -134,37 +134,6 @@ def push(graph: Graph, y: Node, tangents: Mapping[Node, Node], held: Sequence[Ax
     (moved,) = use.at("jvp", list(given), lead, **given)
     found = use.solved(moved, count, transposed=False)
     return use.algebra.stored(found._replace(axes=(*found.axes[count:], *found.axes[:count])))
-
-
-def _at(la: LinearAlgebra, template: Graph, operands: Mapping[str, Array], lead: Sequence[Dim]) -> list[Array]:
-    """The outputs of a template with the leading dimensions; a number has one more dimension, of one element.
-
-    An operand has the last ones of the leading dimensions, or none of them.
-    """
-    graph, count = la.graph, len(lead)
-    held = la.arrays.order(lead)
-    nodes = {}
-    for name, array in operands.items():
-        core = len(template.inputs[name].shape)
-        own = len(array.axes) - max(core, 1)
-        axes = la.arrays.order((*lead, *array.shape[own:]))
-        over = la.arrays.over(array, axes[count - own:])
-        if not core:
-            nodes[name] = graph.substitute(over.node, {axes[-1]: graph.const(0)})
-        elif own:
-            nodes[name] = graph.store((*axes[count:], *held), over.node)
-        else:
-            nodes[name] = la.stored(over)
-    found = []
-    for node in inline(graph, template, nodes, held):
-        if not node.is_array:
-            found.append(Array(node, held))
-        elif len(node.shape) > len(template.outputs[len(found)][1].shape):
-            found.append(la.leading(node, count))
-        else:                                                   # the same at every point
-            axes = la.arrays.order((*lead, *node.shape))
-            found.append(Array(graph.read(node, [graph.axis(axis) for axis in axes[count:]]), axes))
-    return [array if template.outputs[k][1].is_array else la.column(array) for k, array in enumerate(found)]
 
 
 def definition(residual: Graph, tolerance: float, iterations: int) -> Equations:

@@ -15,7 +15,7 @@ from gradc.ir.dims import Axis, Dim
 from gradc.ir.errors import DerivativeError, UnsupportedError
 from gradc.ir.graph import Check, Graph, Node, Part, ScanAttr, StoreAttr, scatter_parts, store_parts, whole_axes
 
-from .arrays import ArrayError, Arrays, whole_dim
+from .arrays import Array, ArrayError, Arrays, whole_dim
 from .linear_algebra import LinearAlgebra
 
 
@@ -55,6 +55,37 @@ def inline(graph: Graph, template: Graph, operands: Mapping[str, Node], held: Se
             bad = graph.reduce("any", axis, bad)
         graph.checks.append(Check(bad, check.message, check.error))
     return [made[node] for _, node in template.outputs]
+
+
+def at_points(la: LinearAlgebra, template: Graph, operands: Mapping[str, Array], lead: Sequence[Dim]) -> list[Array]:
+    """The outputs of a template with the leading dimensions; a number has one more dimension, of one element.
+
+    An operand has the last ones of the leading dimensions, or none of them.
+    """
+    graph, count = la.graph, len(lead)
+    held = la.arrays.order(lead)
+    nodes = {}
+    for name, array in operands.items():
+        core = len(template.inputs[name].shape)
+        own = len(array.axes) - max(core, 1)
+        axes = la.arrays.order((*lead, *array.shape[own:]))
+        over = la.arrays.over(array, axes[count - own:])
+        if not core:
+            nodes[name] = graph.substitute(over.node, {axes[-1]: graph.const(0)})
+        elif own:
+            nodes[name] = graph.store((*axes[count:], *held), over.node)
+        else:
+            nodes[name] = la.stored(over)
+    found = []
+    for node in inline(graph, template, nodes, held):
+        if not node.is_array:
+            found.append(Array(node, held))
+        elif len(node.shape) > len(template.outputs[len(found)][1].shape):
+            found.append(la.leading(node, count))
+        else:                                                   # the same at every point
+            axes = la.arrays.order((*lead, *node.shape))
+            found.append(Array(graph.read(node, [graph.axis(axis) for axis in axes[count:]]), axes))
+    return [array if template.outputs[k][1].is_array else la.column(array) for k, array in enumerate(found)]
 
 
 def _element(graph: Graph, array: Node, held: Sequence[Axis]) -> Node:

@@ -21,6 +21,7 @@ from gradc.ir.routines import ROUTINES
 
 from .arrays import Array, Arrays
 from .linear_algebra import LinearAlgebra
+from .routine_formulas import FORMULAS, halved, mirrored, symmetric
 
 
 class Use(NamedTuple):
@@ -49,6 +50,11 @@ def pull(graph: Graph, y: Node, y_: Node, active: Mapping[Node, Any],
 
         yield from implicit_rules.pull(graph, y, y_, active, held)
         return
+    if attr.routine in FORMULAS:
+        from . import formula_rules  # and so do these
+
+        yield from formula_rules.pull(graph, y, y_, active, held)
+        return
     results = tuple(algebra.whole(graph.call(attr.routine, y.args, number, attr.batch))
                     for number in range(len(ROUTINES[attr.routine].results)))
     operands = tuple(algebra.whole(arg) for arg in y.args)
@@ -63,28 +69,6 @@ def pull(graph: Graph, y: Node, y_: Node, active: Mapping[Node, Any],
 def no_rule(routine: str) -> DerivativeError:
     """The error for a routine without a derivative."""
     return DerivativeError(f"the routine {routine} has no derivative: give the operation that calls it a vjp=")
-
-
-def mirrored(la: LinearAlgebra, matrix: Array) -> Array:
-    """The symmetric matrix of a lower triangle."""
-    return la.apply("add", la.lower(matrix), la.transposed(la.compared(matrix, "greater", matrix)))
-
-
-def halved(la: LinearAlgebra, matrix: Array) -> Array:
-    """The lower triangle with half of the diagonal."""
-    half = la.apply("mul", matrix, Array(la.graph.const(0.5)))
-    row, column = map(la.graph.axis, matrix.axes[-2:])
-    node = la.graph.ops.select(la.graph.apply("greater", row, column), la.arrays.over(matrix, matrix.axes).node,
-                               la.compared(matrix, "eq", half).node)
-    return Array(node, matrix.axes)
-
-
-def symmetric(la: LinearAlgebra, full: Array) -> Array:
-    """The cotangent of the lower triangle, which stands for both: S + S' below the diagonal, S on it."""
-    both = la.compared(full, "greater", la.apply("add", full, la.transposed(full)))
-    row, column = (la.graph.axis(axis) for axis in full.axes[-2:])
-    on = la.graph.apply("eq", row, column)
-    return Array(la.graph.ops.select(on, la.arrays.over(full, both.axes).node, both.node), both.axes)
 
 
 def _cholesky(use: Use) -> tuple[Array]:

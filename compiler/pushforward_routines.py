@@ -23,7 +23,8 @@ from .adjoint import reverse
 from .arrays import Array, Arrays
 from .inline import inline
 from .linear_algebra import LinearAlgebra
-from .pullback_routines import gaps, halved, mirrored, no_rule, refuse_equal, refuse_rank, symmetric
+from .pullback_routines import gaps, no_rule, refuse_equal, refuse_rank
+from .routine_formulas import FORMULAS, mirrored
 
 
 class Push(NamedTuple):
@@ -53,6 +54,10 @@ def push(graph: Graph, y: Node, tangents: Mapping[Node, Node], held: Sequence[Ax
         from . import implicit_rules  # which derive in their turn
 
         return implicit_rules.push(graph, y, tangents, held)
+    if attr.routine in FORMULAS:
+        from . import formula_rules  # and so do these
+
+        return formula_rules.push(graph, y, tangents, held)
     if attr.routine not in _RULES:
         raise no_rule(attr.routine)
     results = tuple(algebra.whole(graph.call(attr.routine, y.args, number, attr.batch))
@@ -64,27 +69,18 @@ def push(graph: Graph, y: Node, tangents: Mapping[Node, Node], held: Sequence[Ax
 
 def _cholesky(use: Push) -> Array:
     """L times the lower triangle of L^-1 S L^-T, its diagonal halved (Murray, eq. 8)."""
-    la, (factor,) = use.algebra, use.results
-    half = la.call("solve_lower", factor, mirrored(la, use.tangent))[0]
-    product = la.call("solve_lower", factor, la.transposed(half))[0]            # symmetric as S is
-    return la.matmul(factor, halved(la, product))
+    return use.algebra.call("cholesky_pushforward", use.results[0], use.tangent)[0]
 
 
 def _cholesky_pullback(use: Push) -> Array:
-    """N + N' with N = L^-T (P. L^-1 - L.' (S + S')), as the derivative of S = L^-T P L^-1; P as in its rule."""
-    la, (factor, cotangent), (turn, move) = use.algebra, use.operands, use.tangents
-    result = la.lower(use.results[0])
-    products = []
-    if turn is not None:
-        turn = la.transposed(la.lower(turn))
-        products.append(la.matmul(turn, la.lower(cotangent)))
-    if move is not None:
-        products.append(la.matmul(la.transposed(la.lower(factor)), la.lower(move)))
-    inner = halved(la, functools.reduce(functools.partial(la.apply, "add"), products))
-    right = la.transposed(la.call("solve_lower_transposed", factor, la.transposed(inner))[0])
-    if turn is not None:
-        right = la.apply("sub", right, la.matmul(turn, la.apply("add", result, la.transposed(result))))
-    return symmetric(la, la.call("solve_lower_transposed", factor, right)[0])
+    """Linear in the cotangent; along a tangent of the factor as `formula_rules` has it."""
+    la, (factor, _), (turn, move) = use.algebra, use.operands, use.tangents
+    if turn is None:
+        assert move is not None
+        return la.call("cholesky_pullback", factor, move)[0]
+    if move is None:
+        move = la.whole(la.graph.scatter_add(factor.shape, (), turn.dtype))
+    return la.call("cholesky_pullback_pushforward", factor, use.results[0], turn, move)[0]
 
 
 def _solution(routine: str) -> Rule:

@@ -42,6 +42,24 @@ def _cholesky_pullback(factor: Any, cotangent: Any) -> tuple[Any, ...]:
     return (np.tril(full + full.T, -1) + np.diag(np.diag(full)),)
 
 
+def _cholesky_pushforward(factor: Any, tangent: Any) -> tuple[Any, ...]:
+    """L P for S = L P L' + L P' L', P a lower triangle and S the matrix's tangent."""
+    lower, half = np.tril(factor), np.tril(tangent, -1) + 0.5 * np.diag(np.diag(tangent))
+    full = np.linalg.solve(lower, np.linalg.solve(lower, half + half.T).T)
+    return (lower @ (np.tril(full, -1) + 0.5 * np.diag(np.diag(full))),)
+
+
+def _cholesky_pullback_pushforward(factor: Any, passed: Any, turn: Any, move: Any) -> tuple[Any, ...]:
+    """The product rule for S + S' = L^-T (P + P') L^-1, P the lower triangle of L' C with half of its diagonal."""
+    lower, turn = np.tril(factor), np.tril(turn)
+    both = np.tril(passed) + np.tril(passed).T
+    cotangent = np.tril(np.linalg.solve(lower.T, np.tril(lower.T @ both @ lower)))      # back from S
+    moved = np.tril(turn.T @ cotangent + lower.T @ np.tril(move))
+    inner = moved - 0.5 * np.diag(np.diag(moved)) - turn.T @ both @ lower
+    full = np.linalg.solve(lower.T, np.linalg.solve(lower.T, inner.T).T)
+    return (np.tril(full + full.T, -1) + np.diag(np.diag(full)),)
+
+
 def _adjugate(matrix: Any) -> tuple[Any, ...]:
     """det(A) A^-1 from the minors of the singular values."""
     if not np.isfinite(matrix).all():
@@ -93,6 +111,8 @@ def _elements(places: Any, counted: Any) -> tuple[Any, ...]:
 MEANINGS: dict[str, Meaning] = {
     "cholesky": lambda a: (np.linalg.cholesky(a),),
     "cholesky_pullback": _cholesky_pullback,
+    "cholesky_pushforward": _cholesky_pushforward,
+    "cholesky_pullback_pushforward": _cholesky_pullback_pushforward,
     "solve": lambda a, b: (np.linalg.solve(a, b),),
     "solve_lower": _triangular(lower=True, transposed=False),
     "solve_lower_transposed": _triangular(lower=True, transposed=True),

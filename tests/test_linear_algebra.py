@@ -11,10 +11,14 @@ import scipy.linalg
 
 import gradc
 from gradc.codegen import routines
+from gradc.compiler.arrays import Arrays
 from gradc.compiler.compiled import Options
 from gradc.compiler.function import Function
+from gradc.compiler.linear_algebra import LinearAlgebra
 from gradc.compiler.passes import prepare
+from gradc.compiler.routine_formulas import FORMULAS
 from gradc.compiler.simplify import fold
+from gradc.ir.dims import Dim
 from gradc.ir.graph import Graph, copy_graph, whole_axes
 from gradc.ir.interpret import evaluate
 from gradc.ir.interpret_routines import MEANINGS
@@ -225,6 +229,53 @@ def test_what_a_cholesky_factor_passes_back_block_by_block_is_that_of_the_formul
     (expected,) = MEANINGS["cholesky_pullback"](factor, cotangent)
     for garbage in (0.0, 1.0):                                  # above the diagonal nothing is read
         close(routines.cholesky_pullback(factor + np.triu(np.full((n, n), garbage), 1), cotangent), expected)
+
+
+@pytest.mark.parametrize("n", [0, 1, 32, 33, 70])
+def test_tangents_of_a_cholesky_factor_block_by_block_are_those_of_the_formula(n: int) -> None:
+    rng = np.random.default_rng(n)
+    square, tangent, turn, move = rng.standard_normal((4, n, n))
+    factor = np.linalg.cholesky(square @ square.T + n * np.eye(n))
+    (passed,) = MEANINGS["cholesky_pullback"](factor, square)
+    upper = np.triu(np.ones((n, n)), 1)
+    for garbage in (0.0 * upper, upper):                        # above the diagonal nothing is read
+        close(routines.cholesky_pushforward(factor + garbage, tangent + garbage),
+              MEANINGS["cholesky_pushforward"](factor, tangent)[0])
+        close(routines.cholesky_pullback_pushforward(factor + garbage, passed + garbage, turn + garbage, move),
+              MEANINGS["cholesky_pullback_pushforward"](factor, passed, turn, move)[0])
+
+
+@pytest.mark.parametrize("routine", ["cholesky_pushforward", "cholesky_pullback_pushforward"])
+def test_the_formula_of_a_routine_says_what_the_routine_computes(routine: str) -> None:
+    operands = RANDOM.standard_normal((2 if routine == "cholesky_pushforward" else 4, 5, 5))
+    operands[0] += 5.0 * np.eye(5)
+    graph = Graph()
+    algebra = LinearAlgebra(Arrays(graph))
+    given = {f"x{k}": operand for k, operand in enumerate(operands)}
+    arrays = [algebra.whole(graph.input(name, "float64", (Dim.of(5), Dim.of(5)))) for name in given]
+    graph.outputs = [("result", algebra.stored(FORMULAS[routine](algebra, *arrays)))]
+    close(evaluate(graph, given)[0], MEANINGS[routine](*operands)[0])
+
+
+@pytest.mark.parametrize("shape", ["n n", "k n n"])
+def test_a_cholesky_factor_has_derivatives_of_third_order_in_every_mixture_of_modes(shape: str) -> None:
+    a = definite(3, 2) if shape == "k n n" else S
+    f = gradc.compile(lambda a: np.sum(np.tanh(np.linalg.cholesky(a))), {"a": shape}, jit=False)
+    one, two = RANDOM.standard_normal((2, *a.shape))
+    zero = np.zeros_like(a)
+
+    def difference(function: Any, *more: Any) -> Any:
+        h = 1e-3
+        return sum(weight * np.asarray(function(a + k * h * two, *more)) for k, weight in (
+            (1, 45), (-1, -45), (2, -9), (-2, 9), (3, 1), (-3, -1))) / (60 * h)
+
+    close(f.jvp.jvp(a, one, two), difference(f.jvp, one), 1e-7)
+    close(np.sum(two * f.jvp.grad(a, one)), difference(f.jvp, one), 1e-7)
+    third = difference(f.hvp, one)
+    along, by, cotangent = f.hvp.jvp, f.hvp.vjp, RANDOM.standard_normal(a.shape)
+    close(along(a, one, *([two, zero] if len(along.args) == 4 else [two])), third, 1e-6)
+    found = by(a, one, cotangent)
+    close(np.sum(two * (found if isinstance(found, np.ndarray) else found[0])), np.sum(cotangent * third), 1e-6)
 
 
 def test_compiled_code_takes_empty_matrices_as_numpy_does() -> None:
