@@ -19,10 +19,15 @@ Matrix = Any        # np.ndarray in the text that is pasted
 
 PASTED: dict[str, str] = {}                 # texts of routines that are the user's own functions
 BLOCKS = ("block", "turned_block", "put_turned", "take_product", "lower_triangle", "mirrored_block")
-OWN = ("matmul", "eliminated", "newton_step", *BLOCKS)     # what the printer or a routine calls, no routine of a graph
+SUBSTITUTIONS = ("substitute_forward", "substitute_back")
+OWN = ("matmul", "eliminated", "newton_step", *BLOCKS, *SUBSTITUTIONS)     # which are no routines of a graph
 # the functions that a routine consists of, callee first, where it is not one alone
 NEEDED: dict[str, tuple[str, ...]] = {
     **{name: ("eliminated", name) for name in ("solve", "inv", "inv_or_nan", "det", "slogdet")},
+    "solve_lower": ("block", "take_product", "substitute_forward", "solve_lower"),
+    "solve_lower_transposed": ("turned_block", "take_product", "substitute_back", "solve_lower_transposed"),
+    "solve_upper": ("block", "take_product", "substitute_back", "solve_upper"),
+    "solve_upper_transposed": ("turned_block", "take_product", "substitute_forward", "solve_upper_transposed"),
     "cholesky_pushforward": (*BLOCKS[:-1], "cholesky_pushforward"),
     "cholesky_pullback": (*BLOCKS, "cholesky_pullback"),
     "cholesky_pullback_pushforward": (*BLOCKS, "cholesky_pullback_pushforward"),
@@ -260,60 +265,80 @@ def solve(matrix: Matrix, right: Matrix) -> Matrix:
     return x
 
 
+def substitute_forward(corner: Matrix, x: Matrix, start: int) -> None:
+    """Solve L x = b in place for the rows from `start` on, as many as the triangle has."""
+    for i in range(len(corner)):
+        if x.shape[1] == 1:                                     # no loop over columns
+            for j in range(i):
+                x[start + i, 0] -= corner[i, j] * x[start + j, 0]
+            x[start + i, 0] /= corner[i, i]
+            continue
+        for j in range(i):
+            factor = corner[i, j]
+            for k in range(x.shape[1]):
+                x[start + i, k] -= factor * x[start + j, k]
+        for k in range(x.shape[1]):
+            x[start + i, k] /= corner[i, i]
+
+
+def substitute_back(corner: Matrix, x: Matrix, start: int) -> None:
+    """The same for U x = b, from the last row on."""
+    for i in range(len(corner) - 1, -1, -1):
+        if x.shape[1] == 1:
+            for j in range(i + 1, len(corner)):
+                x[start + i, 0] -= corner[i, j] * x[start + j, 0]
+            x[start + i, 0] /= corner[i, i]
+            continue
+        for j in range(i + 1, len(corner)):
+            factor = corner[i, j]
+            for k in range(x.shape[1]):
+                x[start + i, k] -= factor * x[start + j, k]
+        for k in range(x.shape[1]):
+            x[start + i, k] /= corner[i, i]
+
+
 def solve_lower(lower: Matrix, right: Matrix) -> Matrix:
     """The solution x of L x = b by forward substitution, 32 rows at once; only the lower triangle is read."""
-    x = right.copy()
+    x = right.copy().reshape(len(right), right.size // max(len(right), 1))          # a vector is one column
     for start in range(0, len(x), 32):
         stop = min(start + 32, len(x))
         if start:
-            x[start:stop] -= np.dot(np.ascontiguousarray(lower[start:stop, :start]), x[:start])
-        for i in range(start, stop):
-            for j in range(start, i):
-                x[i] -= lower[i, j] * x[j]
-            x[i] /= lower[i, i]
-    return x
+            take_product(x, start, 0, block(lower, start, stop, 0, start), x[:start])
+        substitute_forward(block(lower, start, stop, start, stop), x, start)
+    return x.reshape(right.shape)
 
 
 def solve_lower_transposed(lower: Matrix, right: Matrix) -> Matrix:
     """The solution x of L' x = b by back substitution, 32 rows at once; only the lower triangle of L is read."""
-    x = right.copy()
+    x = right.copy().reshape(len(right), right.size // max(len(right), 1))
     for stop in range(len(x), 0, -32):
         start = max(stop - 32, 0)
         if stop < len(x):
-            x[start:stop] -= np.dot(np.ascontiguousarray(lower[stop:, start:stop].T), x[stop:])
-        for i in range(stop - 1, start - 1, -1):
-            x[i] /= lower[i, i]
-            for j in range(start, i):
-                x[j] -= lower[i, j] * x[i]
-    return x
+            take_product(x, start, 0, turned_block(lower, stop, len(x), start, stop), x[stop:])
+        substitute_back(turned_block(lower, start, stop, start, stop), x, start)
+    return x.reshape(right.shape)
 
 
 def solve_upper(upper: Matrix, right: Matrix) -> Matrix:
     """The solution x of U x = b by back substitution, 32 rows at once; only the upper triangle is read."""
-    x = right.copy()
+    x = right.copy().reshape(len(right), right.size // max(len(right), 1))
     for stop in range(len(x), 0, -32):
         start = max(stop - 32, 0)
         if stop < len(x):
-            x[start:stop] -= np.dot(np.ascontiguousarray(upper[start:stop, stop:]), x[stop:])
-        for i in range(stop - 1, start - 1, -1):
-            for j in range(i + 1, stop):
-                x[i] -= upper[i, j] * x[j]
-            x[i] /= upper[i, i]
-    return x
+            take_product(x, start, 0, block(upper, start, stop, stop, len(x)), x[stop:])
+        substitute_back(block(upper, start, stop, start, stop), x, start)
+    return x.reshape(right.shape)
 
 
 def solve_upper_transposed(upper: Matrix, right: Matrix) -> Matrix:
     """The solution x of U' x = b by forward substitution, 32 rows at once; only the upper triangle of U is read."""
-    x = right.copy()
+    x = right.copy().reshape(len(right), right.size // max(len(right), 1))
     for start in range(0, len(x), 32):
         stop = min(start + 32, len(x))
         if start:
-            x[start:stop] -= np.dot(np.ascontiguousarray(upper[:start, start:stop].T), x[:start])
-        for i in range(start, stop):
-            x[i] /= upper[i, i]
-            for j in range(i + 1, stop):
-                x[j] -= upper[i, j] * x[i]
-    return x
+            take_product(x, start, 0, turned_block(upper, 0, start, start, stop), x[:start])
+        substitute_forward(turned_block(upper, start, stop, start, stop), x, start)
+    return x.reshape(right.shape)
 
 
 def inv(matrix: Matrix) -> Matrix:
