@@ -207,6 +207,11 @@ def _stages(items: Sequence[Item], opened: Axes) -> list[list[Item]]:
     return [found[key] for key in sorted(found)]
 
 
+def _is_written(item: Item) -> bool:
+    """Whether an item writes into an array that nothing reads."""
+    return item.kind in ("store", "scatter") and not item.users
+
+
 def _is_in_memory(item: Item) -> bool:
     """Whether a value is kept in an array, or is one, whatever uses it."""
     return item.kind in ("store", "scatter", "call") or item.array is not None or item.part_of is not None
@@ -236,9 +241,21 @@ def _ready(phase: int, dep: Item, member: bool, axis: Axis) -> int:
 
 
 def _sink(items: Sequence[Item], axis: Axis, opened: Axes, phase: dict[Item, int]) -> None:
-    """Move definitions, and sums with all that they are made of, to their users where that keeps no more values."""
+    """Move definitions, and sums with all that they are made of, to their users where that keeps no more values.
+
+    What is written into an array that nobody reads goes to the last loops over the same axes, so that these are one.
+    """
+    last: dict[Axes, int] = {}
+    for item in items:
+        if axis not in item.domain:
+            last[item.domain] = max(phase[item], last.get(item.domain, 0))
     for item in reversed(items):
         users = [u for u in item.users if u in phase]
+        if _is_written(item) and phase[item] < last.get(item.domain, 0) and item.domain - opened and all(
+                d not in phase or _is_in_memory(d) or all(
+                    phase[u] >= last[item.domain] or (_is_written(u) and u.domain == item.domain)
+                    for u in d.users if u in phase) for d in item.deps):
+            phase[item] = last[item.domain]
         if item.kind not in ("def", "pack", "acc") or not users or len(users) != len(item.users):
             continue
         member = axis in item.domain

@@ -542,6 +542,17 @@ def test_what_takes_work_is_computed_once_for_the_axes_that_it_does_not_have() -
     assert not buffers(cheap.source)
 
 
+def test_what_nothing_waits_for_is_written_in_the_last_loop_over_its_axis() -> None:
+    def both(w: Any, c: Any, k: Any) -> Any:
+        return w**2, w * np.cumsum(c)[k]
+
+    f = gradc.compile(both, {"w": "p", "c": "n", "k": "int p"}, jit=False)
+    given = np.array([2.0, 3.0, 5.0]), np.array([1.0, 10.0]), np.array([1, 0, 1])
+    for found, wanted in zip(f(*given), both(*given), strict=True):
+        close(found, wanted)
+    assert f.source.count("for i in range(p):") == 2            # the first looks at the indices alone
+
+
 @pytest.mark.parametrize(("taken", "kept"), [(range(6), True), (range(3), True), (range(2), False)])
 def test_matrices_that_are_made_together_and_taken_one_by_one_are_one_array(taken: range, kept: bool) -> None:
     def chain(a: Any, b: Any) -> Any:
