@@ -28,8 +28,6 @@ from .load import Entry, Module, load
 
 Array = Any         # np.ndarray, of int32 unless something else is said
 
-NEVER = -1
-
 
 # -- neighbours and orders ----------------------------------------------------------------------------
 

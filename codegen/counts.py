@@ -24,7 +24,6 @@ from .uses import covers, in_return
 ONE = Dim.of(1)
 FREE = frozenset(("neg", "detach", "abs", *CASTS))             # signs and conversions
 REDUCED = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "argmax": "greater", "argmin": "less"}
-PLAIN = frozenset(("add", "sub", "mul", "div", "max", "min", "select"))
 
 
 def operations(program: Program) -> dict[str, Dim]:
@@ -73,11 +72,6 @@ def _is_counted(node: Node) -> bool:
     """Whether a node is an operation on real numbers that takes time."""
     return node.op in OPERATIONS and node.op not in FREE and any(
         a.dtype.startswith("float") for a in (node, *node.args))
-
-
-def is_function(operation: str) -> bool:
-    """Whether an operation is an elementary or special function and not arithmetic."""
-    return operation not in PLAIN and bool(OPERATIONS[operation].imports)
 
 
 def routines(program: Program) -> dict[str, int]:

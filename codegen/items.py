@@ -28,7 +28,7 @@ from gradc.ir.graph import (
     store_parts,
     whole_axes,
 )
-from gradc.ir.table import OPERATIONS
+from gradc.ir.table import is_function
 
 from .alike import Layout
 from .contractions import Contraction, count_uses, plan, whole_parts
@@ -98,9 +98,6 @@ _INDEX_OPS = frozenset((
     "add", "sub", "mul", "neg", "floordiv", "mod", "less", "less_equal", "greater", "greater_equal", "eq", "not_equal"))
 PASSING = (*CASTS, "detach")                                     # their operand's value
 CHEAP = frozenset(("add", "sub", "mul", "neg", "read", *PASSING, *_INDEX_OPS))
-INSTRUCTIONS = frozenset((                                      # with a name of their own, but one of the machine
-    "abs", "sqrt", "max", "min", "relu", "clip", "sign", "floor", "ceil", "trunc", "round", "isfinite", "isnan",
-    "float32", "float64", "truncated", "unit", "hypot", "root_of_squares", "pow_less"))
 
 
 def merged_reductions(graph: Graph, nodes: Sequence[Node]) -> set[Node]:
@@ -352,7 +349,7 @@ def invariant(nodes: Sequence[Node], uses: Mapping[Node, int]) -> set[Node]:
             elif uses.get(arg, 0) == 1:
                 own += work.get(arg, 0)
         if node.dtype.startswith("float") and node.op not in PASSING:
-            own += INVARIANT if is_function(node) else 1
+            own += INVARIANT if is_function(node.op) else 1
         work[node] = own
     return found
 
@@ -360,12 +357,6 @@ def invariant(nodes: Sequence[Node], uses: Mapping[Node, int]) -> set[Node]:
 def is_pointwise(node: Node) -> bool:
     """Whether a node is arithmetic on numbers, no access, reduction or array."""
     return bool(node.args) and not (node.is_array or node.is_reduction or node.op in ("read", "scan"))
-
-
-def is_function(node: Node) -> bool:
-    """Whether a node is an elementary or special function, and no single instruction."""
-    op = node.op
-    return op == "pow" or (op in OPERATIONS and op not in INSTRUCTIONS and bool(OPERATIONS[op].imports))
 
 
 def aligned(nodes: Sequence[Node]) -> dict[Node, Axes]:

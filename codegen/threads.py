@@ -20,8 +20,9 @@ from math import prod
 
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import Node, StorePart, affine, apart
+from gradc.ir.table import is_function
 
-from .counts import ONE, is_function, operations_of
+from .counts import ONE, operations_of
 from .items import Item
 from .lower import Loop, Program, items_of
 from .uses import covers, stored_at_once, trailing_loop

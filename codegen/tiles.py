@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 from gradc.ir.dims import Axis
 from gradc.ir.graph import NO_AXES, Axes
+from gradc.ir.table import is_function
 
-from .items import Item, is_function
+from .items import Item
 
 SHORT = 9               # a literal dimension below this is unrolled by LLVM
 DEEP = 3                # axes of a statement beyond which its outermost loop is cut into tiles
@@ -69,7 +70,7 @@ def strips(items: Sequence[Item], axis: Axis, opened: Axes) -> list[list[Item]]:
 
 def has_function(item: Item) -> bool:
     """Whether a statement calls an elementary or special function, which takes as long as many instructions."""
-    return any(is_function(node) for node in (item.node, *item.inline))
+    return any(is_function(node.op) for node in (item.node, *item.inline))
 
 
 def _is_cut(items: Sequence[Item], axis: Axis) -> bool:

@@ -25,8 +25,8 @@ from gradc.ir.collecting import put_off
 from gradc.ir.errors import ShapeError
 from gradc.ir.graph import Graph
 
-from .passes import finish, prepare
-from .per_element import FEWER, Counts, in_rows
+from .passes import finish, in_rows, prepare
+from .per_element import FEWER, Counts
 from .settled import settled
 
 KINK_POLICY = {

@@ -21,9 +21,8 @@ from .arrays import Array, Arrays
 from .calls import around
 from .compiled import Options
 from .from_sympy_arrays import KNOWN
-from .from_sympy_functions import values_of
 from .from_sympy_survey import shown
-from .from_sympy_walk import Ask, Rule, Steps, Translator
+from .from_sympy_walk import Ask, Rule, Steps, Translator, values_of
 from .function import Function
 from .operation import OnNumbers
 
@@ -74,12 +73,11 @@ def nodes_of(root: Any) -> Iterable[Any]:
             stack.extend(node.args)
 
 
-def operation_of(name: str, function: Any, arity: int | None = None) -> OnNumbers:
+def operation_of(name: str, function: Any) -> OnNumbers:
     """A Python function, a ufunc or a compiled one as an operation on numbers."""
-    if arity is None:
-        arity = getattr(function, "nin", None) or sum(
-            p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-            for p in inspect.signature(function).parameters.values())
+    arity = getattr(function, "nin", None) or sum(
+        p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        for p in inspect.signature(function).parameters.values())
     own = OnNumbers(around(function, [f"x{k}" for k in range(arity)]))
     own.name = name
     return own

@@ -9,7 +9,7 @@ user's expression is a depth of Python's. What the classes mean is left to `from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from gradc.ir.dims import Dim
@@ -220,6 +220,15 @@ class Translator:
         raise FormulaError(
             f"{what} must be made of whole numbers and integer symbols with + - * and floor(a/b)"
         )
+
+
+def values_of(exprs: Iterable[Any], scope: Scope) -> Generator[Ask, Value, list[Value]]:
+    """The values of several operands."""
+    found = []
+    for expr in exprs:
+        value = yield Ask(expr, scope)
+        found.append(value)
+    return found
 
 
 def is_whole(value: Value) -> bool:

@@ -484,7 +484,20 @@ class Function(Compiled, Adapters):
         return super()._checked(args, out, keywords, workspace)
 
     def explain(self, /, *args: Any, **values: Any) -> Explanation:
-        """The table of every node: value, local partials, adjoint; in symbols without values."""
+        """The table of every node: value, local partials, adjoint; in symbols without values.
+
+        Arguments and their errors are those of a call.
+
+        >>> import gradc
+        >>> print(gradc.compile("x * y", jit=False).explain(x=2.0, y=3.0))
+        x * y
+        <BLANKLINE>
+        node       value  local partials                adjoint    uses
+        ---------  -----  ----------------------------  ---------  ----
+        x              2                                df/dx = 3     1
+        y              3                                df/dy = 2     1
+        f = x * y      6  df/dx = y = 3, df/dy = x = 2  df/df = 1
+        """
         from .arguments import bind, convert
         from .explain import explain
 
@@ -494,7 +507,15 @@ class Function(Compiled, Adapters):
         return explain(self._graph, self._wrt, dict(zip(self.args, bound, strict=True)))
 
     def draw(self, /, *args: Any, direction: str = "LR", **values: Any) -> Drawing:
-        """The circuit diagram: forward values in green above the edges, gradients in red below."""
+        """The circuit diagram: forward values in green above the edges, gradients in red below; without values none.
+
+        direction  "LR" from left to right, "TB" from the top down; FormulaError for another
+        A graph of more than 3,000 nodes is a SizeError. Arguments and their errors are those of a call.
+
+        >>> import gradc
+        >>> gradc.compile("x * y", jit=False).draw(x=2.0, y=3.0).svg[:4]
+        '<svg'
+        """
         from .arguments import bind, convert
         from .draw import draw
 
@@ -505,7 +526,15 @@ class Function(Compiled, Adapters):
         return draw(self._graph, self._wrt, bound, direction=direction)
 
     def save(self, path: Any) -> None:
-        """Write one standalone Python file that needs NumPy, uses Numba if it is there, and checks itself."""
+        """Write one standalone Python file that needs NumPy, uses Numba if it is there, and checks itself.
+
+        >>> import gradc, pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "product.py")
+        ...     gradc.compile("x * y", jit=False).grad.save(path)
+        ...     "def grad(" in path.read_text()
+        True
+        """
         from .save import save
 
         save(self, path)

@@ -162,11 +162,11 @@ class LinearAlgebra:
         """The matrix of the products of two vectors' elements, for each point of equal leading dimensions."""
         return self.apply("mul", self.column(left), self.row(right))
 
-    def compared(self, matrix: Array, op: str, inside: Array, outside: float = 0.0) -> Array:
-        """`inside` where row `op` column holds, a number elsewhere; `matrix` gives the axes."""
+    def compared(self, matrix: Array, op: str, inside: Array) -> Array:
+        """`inside` where row `op` column holds, 0 elsewhere; `matrix` gives the axes."""
         row, column = (self.graph.axis(axis) for axis in matrix.axes[-2:])
         node = self.arrays.over(inside, matrix.axes).node
-        return Array(self.graph.ops.select(self.graph.apply(op, row, column), node, outside), matrix.axes)
+        return Array(self.graph.ops.select(self.graph.apply(op, row, column), node, 0.0), matrix.axes)
 
     def lower(self, matrix: Array) -> Array:
         """The lower triangle with the diagonal."""

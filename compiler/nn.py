@@ -27,12 +27,20 @@ def relu(x: Any) -> Any:
 
 
 def leaky_relu(x: Any, slope: float = 0.01) -> Any:
-    """x where it is positive, else `slope` times x."""
+    """x where it is positive, else `slope` times x.
+
+    >>> leaky_relu(np.array([-2.0, 3.0]))
+    array([-0.02,  3.  ])
+    """
     return np.where(x > 0, x, slope * x)
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
-    """x where it is positive, else alpha (exp(x) - 1). Clevert, Unterthiner and Hochreiter (2016)."""
+    """x where it is positive, else alpha (exp(x) - 1). Clevert, Unterthiner and Hochreiter (2016).
+
+    >>> elu(np.array([-1.0, 3.0])).round(6)
+    array([-0.632121,  3.      ])
+    """
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 
@@ -72,12 +80,20 @@ def softplus(x: Any) -> Any:
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
-    """exp(x) over its sum along an axis, without overflow."""
+    """exp(x) over its sum along an axis, without overflow.
+
+    >>> softmax(np.array([1000.0, 1000.0]))
+    array([0.5, 0.5])
+    """
     return np.exp(log_softmax(x, axis))
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
-    """x less the logarithm of the sum of its exponentials along an axis."""
+    """x less the logarithm of the sum of its exponentials along an axis.
+
+    >>> log_softmax(np.zeros((1, 2))).round(6)
+    array([[-0.693147, -0.693147]])
+    """
     from scipy.special import logsumexp
 
     return x - logsumexp(x, axis=axis, keepdims=True)
@@ -95,7 +111,13 @@ def _reduced(losses: Any, reduction: str) -> Any:
 
 
 def mse(x: Any, target: Any, reduction: str = "mean") -> Any:
-    """The mean of the squared differences, their sum, or all of them, by `reduction`: "mean", "sum" or "none"."""
+    """The mean of the squared differences of two arrays of one shape, their sum, or all of them.
+
+    reduction  "mean", "sum" or "none"; FormulaError for another, here and in all losses
+
+    >>> float(mse(np.array([1.0, 2.0]), np.array([0.0, 4.0])))
+    2.5
+    """
     return _reduced((x - target) ** 2, reduction)
 
 
@@ -118,18 +140,32 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean") -> Any:
 def binary_cross_entropy(logits: Any, targets: Any, reduction: str = "mean") -> Any:
     """The negative log-probability of targets between 0 and 1 under sigmoid(logits), without overflow.
 
-    reduction  "mean", "sum" or "none"
+    logits, targets  of one shape
+    reduction        "mean", "sum" or "none"
+
+    >>> round(float(binary_cross_entropy(np.array([0.0, 1000.0]), np.array([1.0, 1.0]))), 6)
+    0.346574
     """
     return _reduced(softplus(logits) - targets * logits, reduction)
 
 
 def one_hot(labels: Any, classes: int) -> Any:
-    """An array with a further dimension of `classes`: 1.0 where it is the label, else 0.0."""
+    """An array with a further dimension of `classes`: 1.0 where it is the label, else 0.0.
+
+    >>> one_hot(np.array([2, 0]), 3)
+    array([[0., 0., 1.],
+           [1., 0., 0.]])
+    """
     return np.where(labels[..., None] == np.arange(classes), 1.0, 0.0)
 
 
 def embedding(table: Any, indices: Any) -> Any:
-    """The rows of a table (n, d) at whole numbers of any shape."""
+    """The rows of a table (n, d) at whole numbers of any shape, (..., d).
+
+    >>> embedding(np.arange(6.0).reshape(3, 2), np.array([2, 0]))
+    array([[4., 5.],
+           [0., 1.]])
+    """
     return table[indices]
 
 
@@ -141,6 +177,9 @@ def batch_statistics(x: Any, layout: str = "NCHW") -> Any:
 
     A running average of them is what to give to `batch_norm` at prediction. The variance is that of the batch
     (PyTorch's running variance is n / (n - 1) of it).
+
+    >>> batch_statistics(np.array([[1.0, 2.0], [3.0, 6.0]]))
+    (array([2., 4.]), array([1., 4.]))
     """
     axes = tuple(k for k in range(x.ndim) if k != _channel(x, layout))
     return np.mean(x, axis=axes), np.var(x, axis=axes)
@@ -154,6 +193,10 @@ def batch_norm(x: Any, scale: Any = None, shift: Any = None, eps: float = 1e-5, 
     scale, shift    one element a channel, left out as 1 and 0
     mean, variance  one element a channel, for prediction; left out, those of the batch, and the gradient goes through
                     them. FormulaError if only one of them is given
+
+    >>> batch_norm(np.array([[1.0, 2.0], [3.0, 6.0]])).round(3)
+    array([[-1., -1.],
+           [ 1.,  1.]])
     """
     if (mean is None) != (variance is None):
         raise FormulaError("batch_norm takes mean and variance together: give both, or neither")
@@ -176,6 +219,9 @@ def layer_norm(x: Any, scale: Any = None, shift: Any = None, eps: float = 1e-5, 
 
     scale, shift  broadcast against x, left out as 1 and 0
     axis          the dimension, or several, that is one sample: (1, 2, 3) for whole images
+
+    >>> layer_norm(np.array([[1.0, 3.0]])).round(3)
+    array([[-1.,  1.]])
     """
     centred = x - np.mean(x, axis=axis, keepdims=True)
     y = centred / np.sqrt(np.mean(centred * centred, axis=axis, keepdims=True) + eps)
@@ -185,7 +231,11 @@ def layer_norm(x: Any, scale: Any = None, shift: Any = None, eps: float = 1e-5, 
 
 
 def dropout(x: Any, mask: Any, rate: float) -> Any:
-    """x where the mask is true, scaled by 1/(1 - rate), else 0."""
+    """x where the mask, of its shape, is true, scaled by 1/(1 - rate), else 0.
+
+    >>> dropout(np.ones(3), np.array([True, False, True]), 0.5)
+    array([2., 0., 2.])
+    """
     return np.where(mask, x / (1.0 - rate), 0.0)
 
 
@@ -269,7 +319,11 @@ def _convolution(x: Any, w: Any, stride: Any, padding: Any, dilation: Any, group
 
 def conv1d(x: Any, w: Any, stride: Any = 1, padding: Any = "valid", dilation: Any = 1, groups: int = 1,
            layout: str = "NCW") -> Any:
-    """Cross-correlation of x (n, c, width) with w (k, c / groups, r); options as in `conv2d`."""
+    """Cross-correlation of x (n, c, width) with w (k, c / groups, r); options and errors as in `conv2d`.
+
+    >>> conv1d(np.arange(4.0).reshape(1, 1, 4), np.ones((1, 1, 2)))
+    array([[[1., 3., 5.]]])
+    """
     return _convolution(x, w, stride, padding, dilation, groups, layout, 1)
 
 
@@ -338,7 +392,11 @@ def _transposed(x: Any, w: Any, stride: Any, padding: Any, output_padding: Any, 
 
 def conv_transpose1d(x: Any, w: Any, stride: Any = 1, padding: Any = "valid", output_padding: Any = 0,
                      dilation: Any = 1, groups: int = 1, layout: str = "NCW") -> Any:
-    """Transposed convolution of x (n, c, width) with w (c, k / groups, r); options as in `conv_transpose2d`."""
+    """Transposed convolution of x (n, c, width) with w (c, k / groups, r); options as in `conv_transpose2d`.
+
+    >>> conv_transpose1d(np.ones((1, 1, 2)), np.ones((1, 1, 2)))
+    array([[[1., 2., 1.]]])
+    """
     return _transposed(x, w, stride, padding, output_padding, dilation, groups, layout, 1)
 
 
@@ -407,6 +465,10 @@ def avg_pool(x: Any, size: Any, stride: Any = None, padding: Any = "valid", coun
 
     Options as in `max_pool`. What is padded counts as zeros, as in PyTorch; with count_include_pad=False the mean is
     over the elements of x alone, as in TensorFlow.
+
+    >>> avg_pool(np.arange(16.0).reshape(1, 1, 4, 4), 2)[0, 0]
+    array([[ 2.5,  4.5],
+           [10.5, 12.5]])
     """
     windows, axes = _pooled(x, size, stride, padding, 1, layout, 0.0)
     y = np.mean(windows, axis=axes)

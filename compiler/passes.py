@@ -2,20 +2,24 @@
 
 Each takes a graph and gives a new one, which is verified. `prepare` runs before differentiation, so
 that the adjoint is derived from the stable form; the adjoint itself is made in a folding graph.
-`finish` runs last, on values and derivatives alike, just before printing.
+`finish` runs last, on values and derivatives alike, just before printing. Between them work on gathered values is done
+once for each element: for all sizes by `in_rows`, for the sizes of a sparse derivative by `once_each`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from gradc.ir.collecting import put_off
 from gradc.ir.graph import Graph
 from gradc.ir.verify import verify
 
+from . import per_element
+from .collect import collected
 from .expand import expand
 from .interchange import interchange
+from .literal import written_out
 from .refusals import refuse
 from .settled import settled
 from .simplify import simplify
@@ -65,6 +69,26 @@ def prepare(graph: Graph) -> Graph:
 def refine(graph: Graph) -> Graph:
     """A derivative in its stable form; a huge one stays as the sweep made it, which keeps it quick."""
     return _run(REFINE, graph) if len(graph.nodes) <= MOST_REFINED else graph
+
+
+def in_rows(graph: Graph) -> tuple[Graph, tuple[per_element.Counts, ...]]:
+    """A prepared graph with gathered values in rows where that may pay, and the numbers that decide at a call."""
+    new, counts = per_element.in_rows(graph)
+    if new is not graph:
+        verify(new)
+    return new, counts
+
+
+def once_each(graph: Graph, fewer: Collection[per_element.Pair], far: Collection[per_element.Pair]) -> Graph:
+    """The graph for sizes where elements are fewer than the places that gather them, and `far` fewer for some pairs."""
+    collect = (
+        Pass("write out", written_out, "results along two to four literal points, so that equal parts meet"),
+        Pass("collect", lambda graph: collected(graph, far), "sums by what their terms vary with"),
+    )
+    return _run((
+        *(collect if far else ()),
+        Pass("per element", lambda graph: per_element.per_element(graph, fewer), "what elements alone decide"),
+    ), graph)
 
 
 def finish(graph: Graph) -> Graph:

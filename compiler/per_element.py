@@ -16,11 +16,11 @@ from typing import NamedTuple
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import NO_AXES, Axes, Graph, Node, copy_graph, follow, scatter_parts, sorted_axes, store_parts
 from gradc.ir.nodes import is_data
-from gradc.ir.table import OPERATIONS
+from gradc.ir.table import OPERATIONS, is_function
 
 from .jacobian import points
 
-CHEAP = frozenset(("abs", "ceil", "floor", "isfinite", "max", "min", "round", "sign", "trunc"))
+ROOTS = ("sqrt", "root_of_squares")
 FUNCTION, QUOTIENT = 8, 3       # additions that a function takes the time of, and a quotient or a root
 MANY = 8                # indices that a value depends on, beyond which it is no more asked which
 FEWER = 4               # places an element from which on rows pay
@@ -167,8 +167,8 @@ def _is_worth(graph: Graph, values: Sequence[Node], unused: int) -> bool:
         if node.is_reduction:
             work += size(node.args[0].axes)
         elif node.op in OPERATIONS and node.dtype.startswith("float"):
-            quick = node.op in ("div", "sqrt", "root_of_squares")
-            work += size(node.axes) * (QUOTIENT if quick else FUNCTION if _is_function(node) else 1)
+            one = QUOTIENT if node.op in ("div", *ROOTS) else FUNCTION if is_function(node.op) else 1
+            work += size(node.axes) * one
     return work >= THROUGH_AN_ARRAY * sum(size(value.axes) for value in values)
 
 
@@ -300,12 +300,9 @@ def _needed(node: Node, needed: dict[Node, Needed]) -> Needed:
         through -= mixed
     if len(through) > MANY:                                     # of no use, and long to carry along
         axes, through = axes.union(*(own[0].axes for own in through)), frozenset()
-    works = any(part.works for part in parts) or (bool(through) and (node.is_reduction or _is_function(node)))
+    works = any(part.works for part in parts) or (
+        bool(through) and (node.is_reduction or is_function(node.op) or node.op in ROOTS))
     return Needed(through, axes, works)
-
-
-def _is_function(node: Node) -> bool:
-    return node.op in OPERATIONS and bool(OPERATIONS[node.op].imports) and node.op not in CHEAP
 
 
 def _roots(graph: Graph, needed: Mapping[Node, Needed]) -> dict[Node, Own]:

@@ -19,6 +19,7 @@ from gradc.codegen.vectorised import vector_loops
 from gradc.ir.dims import Dim
 from gradc.ir.errors import ArgumentError, DerivativeError
 from gradc.ir.graph import Graph
+from gradc.ir.table import operation
 
 from .arguments import bind, check_dimensions, convert
 from .function import Function
@@ -335,11 +336,16 @@ def _part(function: Function, operations: Mapping[str, Dim], called: dict[str, i
     texts = None if sizes is None else inventory.local_sizes(printed, function.graph, work, sizes)
     return FunctionReport(
         name=function.__name__, operations=count(sum(operations.values(), start=Dim.of(0))),
-        functions={name: count(number) for name, number in operations.items() if counts.is_function(name)},
+        functions={name: count(number) for name, number in operations.items() if _is_called(name)},
         loops=loops, buffers=tuple(_buffer(made, texts) for made in inventory.buffers(work)),
         products=tuple(ProductReport(product.line, product.text) for product in inventory.products(work)),
         routines=called, blocks=blocks, tape=0 if function.tape is None else len(function.tape.table),
         seconds=dict(function.seconds), cache=cache)
+
+
+def _is_called(name: str) -> bool:
+    """Whether an operation is a call of a function in the text; an extremum counts as arithmetic."""
+    return bool(operation(name).imports) and name not in ("max", "min")
 
 
 def _lanes(line: int, lanes: Mapping[int, int] | None, blocks: Sequence[BlockReport]) -> int | None:

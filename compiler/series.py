@@ -36,6 +36,7 @@ ODD: dict[str, tuple[float, int, Coefficient]] = {
     "erf": (0.4, 13, lambda k: (-1.0) ** k * 2.0 / math.sqrt(math.pi) / (math.factorial(k) * (2 * k + 1))),
 }
 NAMES = frozenset((*ODD, "tanh", "expm1", "log1p"))
+MOST_FACTORS = 8        # of a product that is taken apart
 
 
 def _horner(forms: Forms, u: Node, terms: int, coefficient: Coefficient) -> Node:
@@ -107,13 +108,13 @@ def _rewritten(forms: Forms, args: Sequence[Node], f: Node, u: Node, k: float, u
     return Found(result if bottom is None else result / bottom, "removable", 1)
 
 
-def _factors(node: Node, limit: int = 8) -> list[Node]:
+def _factors(node: Node) -> list[Node]:
     """The factors of a product as written, a sign being no factor."""
     found: list[Node] = []
     waiting = [node]
     while waiting:
         item = waiting.pop()
-        if item.op in ("mul", "neg") and len(found) + len(waiting) < limit:
+        if item.op in ("mul", "neg") and len(found) + len(waiting) < MOST_FACTORS:
             waiting += item.args
         elif item.op == "pow" and item.args[1].op == "const" and item.args[1].value in (2.0, 3.0, 4.0):
             waiting += [item.args[0]] * int(item.args[1].value)

@@ -59,7 +59,7 @@ def _fixed(array: Any) -> Any:
 
 
 def placed(shape: tuple[int, int], places: Sequence[Places], format: str,
-            given: Frame | None) -> tuple[Frame, list[np.ndarray[Any, Any]]]:
+           given: Frame | None) -> tuple[Frame, list[np.ndarray[Any, Any]]]:
     """The frame of entries, or the given one, and the slots of each."""
     from scipy import sparse
 
@@ -114,8 +114,6 @@ def steps_of(slots: np.ndarray[Any, Any]) -> list[int] | None:
     for axis, (step, size) in enumerate(zip(steps, slots.shape, strict=True)):
         wanted = wanted + (step * np.arange(size)).reshape([-1 if k == axis else 1 for k in range(slots.ndim)])
     return [first, *steps] if np.array_equal(wanted, slots) else None
-
-
 
 
 # -- each slot once ---------------------------------------------------------------------------------

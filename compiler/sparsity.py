@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -26,11 +26,10 @@ from gradc.ir.graph import Graph, on_values, promoted
 from gradc.ir.interpret import evaluate
 
 from . import arguments
-from .collect import FAR, collected
+from .collect import FAR
 from .entries import Entries, Entry, Statements, hessian_entries, jacobian_entries, pattern_graph, values_graph
-from .literal import written_out
-from .passes import refine
-from .per_element import Pair, pairs, per_element
+from .passes import once_each, refine
+from .per_element import Pair, pairs
 from .slots import Entered, Frame, Places, Write, Written, frame_of, placed, refuse_outside, steps_of, written_once
 
 if TYPE_CHECKING:
@@ -214,7 +213,7 @@ class Sparse:
             found = values_graph(entries, {block: self._matrix(block) for block in blocks}, statements,
                                  with_value=self._with_value, kept=kept)
             groups = [Group((key,)) for key in (*found.value, *found.data)]
-            graph = _once_each(refine(found.graph), fewer, far) if fewer else found.graph
+            graph = once_each(refine(found.graph), fewer, far) if fewer else found.graph
             made = self._function._made("values", graph, groups, cast("Function", self), start)
             made._inner = frozenset(found.added)
             self._compiled[key] = made
@@ -411,11 +410,6 @@ def _is_fewer(pair: Pair, sizes: Mapping[str, int], share: int = 2) -> bool:
     """Whether elements that are gathered are at most such a share (half, a third) of the places that gather them."""
     element, places = pair
     return share * element.evaluate(sizes) <= math.prod(dim.evaluate(sizes) for dim in places)
-
-
-def _once_each(graph: Graph, fewer: Collection[Pair], far: Collection[Pair]) -> Graph:
-    """The graph with the work on gathered values done once for each element, and more of it made such work."""
-    return per_element(collected(written_out(graph), far) if far else graph, fewer)
 
 
 def _alone(number: int, axes: Sequence[Axis], rule: Sequence[int] | None = None) -> Write:

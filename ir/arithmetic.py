@@ -77,7 +77,7 @@ def _pow_less_numpy(np: Any, x: Any, n: Any, k: Any) -> Any:
 
 
 entry("pow", 2, numpy="power", exact=lambda mp, a, b: mp.power(a, b), spelling="{0} ** {1}",
-      precedence=POWER, partials=_pow_partials, formula=("pow",), result="real", sympy=("Pow",),
+      precedence=POWER, is_function=True, partials=_pow_partials, formula=("pow",), result="real", sympy=("Pow",),
       domain=(POSITIVE, (-5.0, 5.0)),
       edges={(0.0, 2.0): (0.0, (0.0, 0.0)), (0.0, 1.0): (0.0, (1.0, 0.0)), (2.0, 0.0): (1.0, (0.0, None))},
       note="d/dy at x = 0 is 0 for y >= 0; no derivative by y at x < 0 (nan)")
@@ -92,20 +92,20 @@ entry("neg", 1, numpy="negative", exact=lambda mp, x: -x, spelling="-{0}", prece
 entry("abs", 1, numpy="abs", exact="fabs", partials=lambda o, y, x: [o.sign(x)], result="real",
       formula=("abs", "fabs"), sympy=("Abs",), domain=(ANY,), edges={(0.0,): (0.0, (0.0,))},
       kink=lambda o, y, x: o.eq(x, 0.0), note="abs'(0) = 0")
-entry("sign", 1, exact="sign", partials=ZERO, imports="numpy", result="real", sympy=("sign",),
+entry("sign", 1, exact="sign", partials=ZERO, imports="numpy", is_function=False, result="real", sympy=("sign",),
       domain=(ANY,), edges={(0.0,): (0.0, (0.0,))}, kink=lambda o, y, x: o.eq(x, 0.0),
       note="derivative zero by definition")
 for _name, _exact in (("floor", "floor"), ("ceil", "ceil")):
-    entry(_name, 1, exact=_exact, partials=ZERO, imports="numpy", formula=(_name,) + (
+    entry(_name, 1, exact=_exact, partials=ZERO, imports="numpy", is_function=False, formula=(_name,) + (
               ("ceiling",) if _name == "ceil" else ()),
           sympy=("floor",) if _name == "floor" else ("ceiling",), domain=(ANY,),
           kink=lambda o, y, x: o.eq(y, x), note="derivative zero by definition")
 entry("trunc", 1, exact=lambda mp, x: mp.floor(x) if x >= 0 else mp.ceil(x), partials=ZERO,
-      imports="numpy", domain=(ANY,), formula=("trunc", "fix"),
+      imports="numpy", is_function=False, domain=(ANY,), formula=("trunc", "fix"),
       kink=lambda o, y, x: o.and_(o.eq(y, x), o.not_equal(x, 0.0)),
       note="derivative zero by definition")
 entry("round", 1, numpy="rint", exact="nint", partials=ZERO, spelling="rint({0})", imports="numpy",
-      formula=("round", "rint"), domain=(ANY,), kink=lambda o, y, x: o.eq(o.abs(x - y), 0.5),
+      is_function=False, formula=("round", "rint"), domain=(ANY,), kink=lambda o, y, x: o.eq(o.abs(x - y), 0.5),
       note="half to even; derivative zero by definition")
 
 
@@ -138,19 +138,20 @@ def _tie(o: Vocabulary, y: Node, *args: Node) -> Node:
 
 for _name, _function, _beats in (("max", "maximum", "greater"), ("min", "minimum", "less")):
     entry(_name, None, numpy=_variadic(_function), spelling=_function + "({0}, {1})", imports="numpy",
-          exact=(lambda mp, *args: max(args)) if _name == "max" else (lambda mp, *args: min(args)),
+          is_function=False, exact=(lambda mp, *args: max(args)) if _name == "max" else (lambda mp, *args: min(args)),
           partials=_extremum(_beats), result="real", formula=(_name, _function), domain=(ANY, ANY),
           sympy=("Max",) if _name == "max" else ("Min",),
           edges={(1.0, 1.0): (1.0, (0.5, 0.5)), (1.0, 1.0, 1.0): (1.0, (1 / 3, 1 / 3, 1 / 3))},
           kink=_tie, note="ties of non-constant operands share equally, a constant gets nothing; "
                           "a NaN operand gives NaN")
 entry("relu", 1, numpy=lambda np, x: np.maximum(x, 0), exact=lambda mp, x: max(x, mp.mpf(0)),
-      spelling="maximum({0}, 0.0)", imports="numpy", formula=("relu",), domain=(ANY,), result="real",
+      spelling="maximum({0}, 0.0)", imports="numpy", is_function=False, formula=("relu",), domain=(ANY,),
+      result="real",
       partials=lambda o, y, x: [Guarded(o.const(1.0), o.greater(x, 0.0))],
       kink=lambda o, y, x: o.eq(x, 0.0), edges={(0.0,): (0.0, (0.0,))}, note="relu'(0) = 0")
 entry("clip", 3, numpy=lambda np, x, low, high: np.minimum(np.maximum(x, low), high),
       exact=lambda mp, x, low, high: min(max(x, low), high),
-      spelling="minimum(maximum({0}, {1}), {2})", imports="numpy", result="real",
+      spelling="minimum(maximum({0}, {1}), {2})", imports="numpy", is_function=False, result="real",
       partials=lambda o, y, x, low, high: [
           Guarded(o.const(1.0), o.and_(o.greater(x, low), o.less(x, high))),
           Guarded(o.const(1.0), o.and_(o.less(x, low), o.less(low, high))),
@@ -179,10 +180,10 @@ entry("or", 2, numpy="logical_or", exact=lambda mp, a, b: bool(a) or bool(b), sp
       precedence=OR, partials=ZERO, result="bool", formula=(), note="a truth value")
 entry("not", 1, numpy="logical_not", exact=lambda mp, a: not a, spelling="not {0}", precedence=NOT,
       partials=ZERO, result="bool", formula=(), sympy=("Not",), note="a truth value")
-entry("isfinite", 1, numpy="isfinite", exact="isfinite", imports="numpy", partials=ZERO, result="bool",
-      note="a truth value")
-entry("isnan", 1, numpy="isnan", exact="isnan", imports="numpy", partials=ZERO, result="bool",
-      note="a truth value")
+entry("isfinite", 1, numpy="isfinite", exact="isfinite", imports="numpy", is_function=False, partials=ZERO,
+      result="bool", note="a truth value")
+entry("isnan", 1, numpy="isnan", exact="isnan", imports="numpy", is_function=False, partials=ZERO,
+      result="bool", note="a truth value")
 entry("select", 3, numpy="where", exact=lambda mp, c, a, b: a if c else b, result="real",
       spelling="{1} if {0} else {2}", precedence=TERNARY, formula=("where",), domain=(),
       partials=lambda o, y, c, a, b: [None, Guarded(o.const(1.0), c), Guarded(o.const(1.0), o.not_(c))],
@@ -200,10 +201,11 @@ entry("with_partials", None, numpy=lambda np, value, *rest: np.broadcast_arrays(
            "what has none has derivative zero")
 for _dtype in ("float32", "float64"):
     entry(_dtype, 1, numpy=_dtype, exact=lambda mp, x: x, spelling=_dtype + "({0})", imports="numpy", result=_dtype,
-          partials=lambda o, y, x: [o.const(1.0)], internal=True,
+          is_function=False, partials=lambda o, y, x: [o.const(1.0)], internal=True,
           note="the value in this precision; its adjoint is cast back to that of the operand")
 entry("truncated", 1, numpy=lambda np, x: x.astype(np.int64), exact=lambda mp, x: int(x), imports="kernels",
-      result="int", partials=ZERO, internal=True, domain=(ANY,), kink=lambda o, y, x: o.eq(o.trunc(x), x),
+      is_function=False, result="int", partials=ZERO, internal=True, domain=(ANY,),
+      kink=lambda o, y, x: o.eq(o.trunc(x), x),
       note="cut to a whole number, as NumPy's astype does it; derivative zero by definition")
 entry("real", 1, numpy=lambda np, x: np.multiply(x, 1.0), exact=lambda mp, x: x,
       spelling="float({0})", partials=lambda o, y, x: [o.const(1.0)], internal=True,

@@ -36,20 +36,20 @@ def _one_minus_square(np: Any, x: Any) -> Any:
 
 
 # -- roots ------------------------------------------------------------------------------------
-entry("sqrt", 1, imports="numpy", partials=lambda o, y, x: [0.5 / y], sympy=(), domain=((1e-200, 1e300),),
-      edges={(0.0,): (0.0, (INF,)), (4.0,): (2.0, (0.25,))}, note="sqrt'(0) = inf")
-entry("root_of_squares", 1, numpy="sqrt", exact="sqrt", **_call("sqrt"), internal=True,
+entry("sqrt", 1, imports="numpy", is_function=False, partials=lambda o, y, x: [0.5 / y], sympy=(),
+      domain=((1e-200, 1e300),), edges={(0.0,): (0.0, (INF,)), (4.0,): (2.0, (0.25,))}, note="sqrt'(0) = inf")
+entry("root_of_squares", 1, numpy="sqrt", exact="sqrt", **_call("sqrt"), is_function=False, internal=True,
       partials=lambda o, y, x: [Guarded(0.5 / y, o.greater(x, 0.0))], domain=(POSITIVE,),
       edges={(0.0,): (0.0, (0.0,))}, kink=lambda o, y, x: o.eq(x, 0.0),
       note="the square root of a sum of squares, a norm: its derivative at 0 is 0")
 entry("cbrt", 1, numpy="cbrt", exact=lambda mp, x: mp.sign(x) * mp.cbrt(abs(x)), imports="kernels",
       partials=lambda o, y, x: [1.0 / (3.0 * (y * y))], domain=((-1e100, 1e100),), sympy=("cbrt",),
       edges={(8.0,): (2.0, (1 / 12,)), (0.0,): (0.0, (INF,))}, note="cbrt'(0) = inf")
-entry("hypot", 2, imports="numpy", exact="hypot",
+entry("hypot", 2, imports="numpy", is_function=False, exact="hypot",
       partials=lambda o, y, a, b: [o.unit(a, b), o.unit(b, a)], domain=((-1e10, 1e10), (-1e10, 1e10)),
       edges={(0.0, 0.0): (0.0, (0.0, 0.0)), (3.0, 4.0): (5.0, (0.6, 0.8))},
       kink=lambda o, y, a, b: o.eq(y, 0.0), note="the derivative at (0, 0) is 0")
-entry("unit", 2, internal=True, **_kernel("unit", 2),
+entry("unit", 2, internal=True, **_kernel("unit", 2), is_function=False,
       numpy=lambda np, a, b: np.where((np.hypot(a, b) == 0) | np.isinf(a), np.sign(a), a / np.hypot(a, b)),
       exact=lambda mp, a, b: a / mp.hypot(a, b) if a or b else mp.mpf(0),
       partials=lambda o, y, a, b: [

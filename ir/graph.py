@@ -5,8 +5,8 @@ read with an index, outputs are stored over axes or scattered. `Graph` makes nod
 constructors that intern them, name bound axes canonically (the lowest number that is not among the
 reduction's free axes), keep integer arithmetic in affine normal form, and leave everything else
 as it was written; a `fold` given to the graph may replace a node by a simpler one as it is made
-(derived graphs use it, the user's own graph does not). Substitution is capture-avoiding, iterative
-and memoised. The module knows no derivatives and no code.
+(derived graphs use it, the user's own graph does not). Axes are replaced in `substitution`. The module
+knows no derivatives and no code.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ from .nodes import (
     apart,
     is_kept,
     is_shared,
-    leaves_its_axis,
     on_values,
     pack,
     part_axes,
@@ -56,6 +55,7 @@ from .nodes import (
     whole_axes,
 )
 from .routines import ROUTINES
+from .substitution import lowest_free, substitute_all
 from .table import OPERATIONS, REDUCTIONS, RESULTS
 
 __all__ = [
@@ -282,7 +282,7 @@ class Graph:
             if simpler is not None:
                 return simpler
         free = self._union((body, *kept)) - {axis}
-        canonical = Axis(axis.dim, _lowest(axis.dim, free))
+        canonical = Axis(axis.dim, lowest_free(axis.dim, free))
         if canonical != axis:
             changed = self.substitute_all((body, *kept), {axis: self.axis(canonical)})
             body, kept = changed[0], tuple(sorted(changed[1:], key=lambda n: n.id))
@@ -429,61 +429,7 @@ class Graph:
 
         A running sum or product that would no longer run along one axis of its own is stored, and read there.
         """
-        memo: dict[tuple[Node, frozenset[tuple[Axis, Node]]], Node] = {}
-
-        def relevant(node: Node, inside: Mapping[Axis, Node]) -> dict[Axis, Node]:
-            return {a: inside[a] for a in node.axes
-                    if a in inside and not (inside[a].op == "axis" and inside[a].attr == a)}
-
-        stack: list[tuple[Node, dict[Axis, Node]]] = [(r, relevant(r, mapping)) for r in roots]
-        while stack:
-            node, inside = stack[-1]
-            key = (node, frozenset(inside.items()))
-            if key in memo:
-                stack.pop()
-                continue
-            if not inside:
-                memo[key] = node
-                stack.pop()
-                continue
-            if node.op == "axis":
-                memo[key] = inside[node.attr]
-                stack.pop()
-                continue
-            if leaves_its_axis(node, inside):
-                axes = sorted_axes(node.axes)
-                memo[key] = self.read(self.store(axes, node), [inside.get(a, self.axis(a)) for a in axes])
-                stack.pop()
-                continue
-            attr, within = self._bound_again(node, inside)
-            needed = [(a, relevant(a, within)) for a in node.args]
-            missing = [(a, m) for a, m in needed if (a, frozenset(m.items())) not in memo]
-            if missing:
-                stack.extend(missing)
-                continue
-            args = [memo[a, frozenset(m.items())] for a, m in needed]
-            stack.pop()
-            result = self.rebuild(node, args, attr)
-            memo[key] = result
-            if node in self.names and result not in self.names:
-                self.names[result] = list(self.names[node])
-            if node in self.spans:
-                self.spans.setdefault(result, self.spans[node])
-        return [memo[r, frozenset(relevant(r, mapping).items())] for r in roots]
-
-    def _bound_again(self, node: Node, inside: dict[Axis, Node]) -> tuple[Any, dict[Axis, Node]]:
-        """The new bound axis of a reduction under a substitution, and the mapping for its body."""
-        if node.op == "scan":
-            replacement = inside.get(node.attr.axis)
-            return node.attr if replacement is None else node.attr._replace(axis=replacement.attr), inside
-        if not node.is_reduction:
-            return node.attr, inside
-        free: set[Axis] = set()
-        for axis in node.axes:
-            free |= inside[axis].axes if axis in inside else {axis}
-        bound: Axis = node.attr
-        fresh = Axis(bound.dim, _lowest(bound.dim, free))
-        return fresh, {**inside, bound: self.axis(fresh)}
+        return substitute_all(self, roots, mapping)
 
     def reachable(self, roots: Iterable[Node] | None = None) -> list[Node]:
         """The nodes that the roots (by default outputs and checks) need, operands before users."""
@@ -589,11 +535,3 @@ def follow(graph: Graph, node: Node, new: Graph, image: Node) -> None:
         new.spans.setdefault(image, graph.spans[node])
     if node in graph.notes:
         new.notes.setdefault(image, graph.notes[node])
-
-
-def _lowest(dim: Dim, free: Iterable[Axis]) -> int:
-    taken = {axis.number for axis in free if axis.dim == dim}
-    number = 0
-    while number in taken:
-        number += 1
-    return number

@@ -49,6 +49,8 @@ class Operation:
     precedence  of the spelling's outermost operator (ATOM for a call)
     imports     module that the spelled function is imported from, "" for none, "kernels" for one of
                 the helper functions that are copied into the generated text
+    is_function whether it is an elementary or special function, which takes the time of many additions, and not
+                arithmetic, a root or an instruction or two; what is imported is one unless its entry says otherwise
     result      dtype rule: "real" (promoted operands), "float", "bool", "int", "float32", "float64"
     formula     names in formula strings (also the IR's name unless `internal`)
     sympy       names of SymPy classes with the same operands
@@ -69,6 +71,7 @@ class Operation:
     spelling: str
     precedence: int = 20
     imports: str = ""
+    is_function: bool = False
     result: str = "float"
     formula: tuple[str, ...] = ()
     sympy: tuple[str, ...] = ()
@@ -118,6 +121,7 @@ def entry(name: str, arity: int | None, **fields: Any) -> None:
     fields.setdefault("numpy", name)
     fields.setdefault("exact", name)
     fields.setdefault("spelling", call)
+    fields.setdefault("is_function", bool(fields.get("imports")))
     if name in OPERATIONS:
         raise ValueError(f"the operation {name} is in the table twice")
     OPERATIONS[name] = Operation(name, arity, formula=tuple(names), **fields)
@@ -131,6 +135,11 @@ def reduction(name: str, **fields: Any) -> None:
 def operation(name: str) -> Operation:
     """The entry of an operation; a KeyError names what is missing."""
     return OPERATIONS[name]
+
+
+def is_function(name: str) -> bool:
+    """Whether a node's operation is an elementary or special function; a read or a reduction is none."""
+    return name in OPERATIONS and OPERATIONS[name].is_function
 
 
 def formula_names() -> dict[str, str]:

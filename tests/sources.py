@@ -1,8 +1,11 @@
-"""Looking at generated text: its lines of code, its loops, and the operations in it."""
+"""Looking at text that is generated: its lines of code, its loops, its operations, and that it is always the same."""
 
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 
 import gradc
 from gradc.compiler.function import Function
@@ -11,6 +14,14 @@ from gradc.compiler.function import Function
 def plain(formula: str, args: object = None, **options: object) -> Function:
     """A formula as plain Python."""
     return gradc.compile(formula, args, jit=False, **options)  # type: ignore[arg-type]
+
+
+def printed_in_processes(script: str, seeds: tuple[str, ...] = ("0", "1", "2", "12345")) -> set[str]:
+    """What a script prints in processes with other hash seeds, by which sets and dictionaries are ordered."""
+    path = os.pathsep.join(filter(None, sys.path))
+    return {subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, encoding="utf-8",
+                           env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
+                           ).stdout for seed in seeds}
 
 
 def functions(source: str) -> dict[str, ast.FunctionDef]:

@@ -363,12 +363,17 @@ def test_a_part_that_leaves_the_array_is_refused() -> None:
         v.value(node, [1, 2])
 
 
-@pytest.mark.parametrize("exact", EXACT)
-def test_a_scatter_adds_every_part_also_at_equal_positions(exact: object) -> None:
+def gathering() -> tuple[Graph, Node, Node]:
+    """A graph with elements of k, whole numbers, and of x along one axis."""
     graph = Graph()
     k, x = graph.input("k", "int64", ("n",)), graph.input("x", "float64", ("n",))
     i = graph.axis(ROW)
-    at, value = graph.read(k, [i]), graph.read(x, [i])
+    return graph, graph.read(k, [i]), graph.read(x, [i])
+
+
+@pytest.mark.parametrize("exact", EXACT)
+def test_a_scatter_adds_every_part_also_at_equal_positions(exact: object) -> None:
+    graph, at, value = gathering()
     node = graph.scatter_add(
         (Dim.of(3),),
         [Part(value, (at,), (graph.ops.greater(value, 0.0),)), Part(graph.const(0.5), (graph.const(1),))],
@@ -381,10 +386,7 @@ def test_a_scatter_adds_every_part_also_at_equal_positions(exact: object) -> Non
 
 @pytest.mark.parametrize("exact", EXACT)
 def test_a_scatter_that_promises_to_write_each_element_once_is_held_to_it(exact: object) -> None:
-    graph = Graph()
-    k, x = graph.input("k", "int64", ("n",)), graph.input("x", "float64", ("n",))
-    i = graph.axis(ROW)
-    at, value = graph.read(k, [i]), graph.read(x, [i])
+    graph, at, value = gathering()
     guards = (graph.ops.greater(value, 0.0), graph.ops.greater(at, 0))
     parts = [Part(value, (at - 1,), guards), Part(graph.const(0.5), (graph.const(2),))]
     graph.outputs = [("y", graph.scatter_add((Dim.of(3),), parts, once=True))]

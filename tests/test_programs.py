@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,8 +34,9 @@ programs = st.tuples(st.randoms(use_true_random=False), st.integers(0, 10**6), s
 
 
 def compiled(random: random.Random, depth: int) -> tuple[str, Function]:
-    """A formula of some depth and its Function as plain Python; what the compiler refuses is passed over."""
+    """A formula of some depth, which a failure shows, and its Function; what the compiler refuses is passed over."""
     text = Programs(random).formula(depth)
+    note(text)
     try:
         f = gradc.compile(text, SHAPES, jit=False)
     except GradcError:                      # such as a read that is outside for every size
@@ -43,13 +45,16 @@ def compiled(random: random.Random, depth: int) -> tuple[str, Function]:
     return text, f
 
 
+def drawn(program: Program, depth: int) -> tuple[str, Function, dict[str, Any]]:
+    """The same with arguments."""
+    source, seed, sizes = program
+    return *compiled(source, depth), arguments(seed, *sizes)
+
+
 @given(programs, st.integers(2, 4))
 @settings(max_examples=LONG or 250, **CALM)
 def test_values_are_those_of_python_itself(program: Program, depth: int) -> None:
-    source, seed, (n, m) = program
-    text, f = compiled(source, depth)
-    note(text)
-    values = arguments(seed, n, m)
+    text, f, values = drawn(program, depth)
     try:
         wanted = evaluated(text, values)
     except EmptyReductionError:
@@ -66,10 +71,7 @@ def test_values_are_those_of_python_itself(program: Program, depth: int) -> None
 @given(programs, st.integers(2, 3))
 @settings(max_examples=LONG or 200, **CALM)
 def test_gradients_hold_against_many_digits(program: Program, depth: int) -> None:
-    source, seed, (n, m) = program
-    text, f = compiled(source, depth)
-    note(text)
-    values = arguments(seed, n, m)
+    text, f, values = drawn(program, depth)
     try:
         assume(np.isfinite(evaluated(text, values)))
         gradient = f.grad(**values)
@@ -88,10 +90,7 @@ def test_gradients_hold_against_many_digits(program: Program, depth: int) -> Non
 @given(programs)
 @settings(max_examples=LONG // 4 or 60, **CALM)
 def test_second_derivatives_hold_against_many_digits(program: Program) -> None:
-    source, seed, (n, m) = program
-    text, f = compiled(source, 3)
-    note(text)
-    values = arguments(seed, n, m)
+    text, f, values = drawn(program, 3)
     try:
         assume(np.isfinite(evaluated(text, values)))
         f.grad(**values)
@@ -107,10 +106,7 @@ def test_second_derivatives_hold_against_many_digits(program: Program) -> None:
 @given(programs, st.integers(2, 3))
 @settings(max_examples=LONG // 4 or 50, **CALM)
 def test_jacobians_hessians_and_their_products_agree(program: Program, depth: int) -> None:
-    source, seed, (n, m) = program
-    text, f = compiled(source, depth)
-    note(text)
-    values = arguments(seed, n, m)
+    text, f, values = drawn(program, depth)
     try:
         assume(np.isfinite(evaluated(text, values)))
         assume(all(np.all(np.isfinite(part)) for part in f.grad(**values)))
@@ -144,7 +140,6 @@ def test_compiled_code_gives_what_the_plain_text_gives(number: int) -> None:
 @settings(max_examples=LONG or 40, **CALM)
 def test_a_program_compiled_twice_gives_the_same_text(source: random.Random) -> None:
     text, f = compiled(source, 3)
-    note(text)
     again = gradc.compile(text, SHAPES, jit=False)
     assert f.source == again.source
     assert str(f.graph) == str(again.graph)

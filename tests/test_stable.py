@@ -15,7 +15,8 @@ import gradc
 from gradc.compiler.adjoint import reverse
 from gradc.compiler.formula import parse
 from gradc.compiler.simplify import fold, simplify
-from gradc.compiler.stable import RULES, stable
+from gradc.compiler.stable import stable
+from gradc.compiler.stable_rules import RULES
 from gradc.ir.graph import Graph, Node, copy_graph
 from gradc.ir.interpret import evaluate
 from gradc.ir.interpret_numbers import ExactNumbers, FloatNumbers

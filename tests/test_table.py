@@ -12,7 +12,7 @@ from flint import arb, ctx
 from gradc.codegen import kernels
 from gradc.ir.graph import Graph, Node
 from gradc.ir.interpret import evaluate_nodes
-from gradc.ir.table import OPERATIONS, REDUCTIONS, Operation, entry, formula_names, operation, sympy_names
+from gradc.ir.table import OPERATIONS, REDUCTIONS, Operation, entry, formula_names, is_function, operation, sympy_names
 
 from .accuracy.points import points
 from .accuracy.truth import SERIES, VALUES, truth
@@ -45,6 +45,12 @@ def test_internal_operations_have_no_formula_name() -> None:
 def test_an_operation_stands_in_the_table_once() -> None:
     with pytest.raises(ValueError, match="the operation sin is in the table twice"):
         entry("sin", 1, partials=None)
+
+
+def test_functions_are_told_from_arithmetic() -> None:
+    assert all(map(is_function, ("exp", "pow", "pow_less", "cbrt", "softplus", "gamma")))
+    assert not any(map(is_function, ("mul", "max", "relu", "floor", "sqrt", "hypot", "isnan", "float32", "select")))
+    assert not any(map(is_function, ("read", "axis", "input", *REDUCTIONS)))
 
 
 def test_an_unknown_operation_is_a_key_error() -> None:

@@ -6,8 +6,6 @@ import math
 import pickle
 import re
 import struct
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -21,6 +19,8 @@ from gradc.ir.interpret import evaluate
 from gradc.ir.table import OPERATIONS
 from gradc.ir.text import from_text, to_text
 from gradc.ir.verify import verify
+
+from .sources import printed_in_processes
 
 N, M = Dim.of("n"), Dim.of("m")
 ROW, COL = Axis(N, 0), Axis(M, 0)
@@ -201,25 +201,8 @@ def test_names_are_data(name: str) -> None:
 
 
 def test_the_text_is_the_same_in_every_process() -> None:
-    """Sets and dictionaries are ordered by hash seeds, the text is not."""
-    script = "from tests.test_text import everything; print(everything())"
-    texts = {
-        subprocess.run(
-            [sys.executable, "-c", script],
-            check=True,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            env={
-                "PYTHONHASHSEED": seed,
-                "PYTHONPATH": ":".join(filter(None, sys.path)),
-                "PYTHONIOENCODING": "utf-8",
-            },
-        ).stdout
-        for seed in ("0", "1", "77")
-    }
-    assert len(texts) == 1
-    assert texts.pop().rstrip("\n") == str(everything())
+    texts = printed_in_processes("from tests.test_text import everything; print(everything())", ("0", "1", "77"))
+    assert {text.rstrip("\n") for text in texts} == {str(everything())}
 
 
 @st.composite

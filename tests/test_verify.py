@@ -25,6 +25,7 @@ from gradc.ir.graph import (
     StoreAttr,
     StorePart,
 )
+from gradc.ir.text import to_text
 from gradc.ir.verify import verify
 
 N = Dim.of("n")
@@ -242,7 +243,9 @@ def test_a_sound_graph_passes() -> None:
         ("s", g.scatter_add((N,), [Part(broken.e, (g.read(broken.k, [broken.i]),), (broken.c,))])),
         ("p", g.store_parts((N,), [((ROW,), (ZERO,), (broken.c,), broken.e)], base=broken.a)),
     ]
+    text = to_text(g)
     verify(g)
+    assert to_text(g) == text                                   # it looks and changes nothing
 
 
 @pytest.mark.parametrize("case", list(CASES))
@@ -272,3 +275,6 @@ def test_a_long_chain_is_verified_without_recursion() -> None:
         value = graph.ops.sin(value)
     graph.outputs = [("f", value)]
     verify(graph)
+    graph.outputs = [("f", graph._make("sin", (value, value), None, NO_AXES, REAL))]
+    with pytest.raises(GraphError, match="it takes 1 operands, not 2"):     # the end of the chain was looked at
+        verify(graph)
