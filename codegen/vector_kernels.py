@@ -18,6 +18,7 @@ from .lanes import (
     MAGIC,
     Lanes,
     bits,
+    clamped,
     fma,
     from_bits,
     nearest,
@@ -48,6 +49,7 @@ from .polynomials import (
     SINH,
 )
 from .vector_angles import Angles
+from .vector_kernels_single import with_log_edges
 
 LN2_HIGH, LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
 LN2_SHORT, LN2_REST = 6.93147180369123816490e-01, 1.90821492927058770002e-10     # k * LN2_SHORT is exact
@@ -81,12 +83,6 @@ def dominated(x: Lanes, coefficients: Sequence[float]) -> Lanes:
 
 
 # -- exponentials -----------------------------------------------------------------------------------------------
-
-
-def clamped(x: Lanes, low: float, high: float) -> Lanes:
-    """x between bounds; NaN stays."""
-    x = where(x > high, high, x)
-    return where(x < low, low, x)
 
 
 def whole_exponent(x: Lanes) -> Lanes:
@@ -189,11 +185,6 @@ def log_of(f: Lanes, k: Lanes) -> Lanes:
     """log((1 + f) * 2**k)."""
     h, r = log_parts(f)
     return fma(k, LN2_SHORT, f - (h - fma(k, LN2_REST, r)))
-
-
-def with_log_edges(x: Lanes, y: Lanes) -> Lanes:
-    """A logarithm y of x with its values at zero, infinity, and below zero."""
-    return where(x > 0.0, where(x < INF, y, x), where(x.equals(0.0), y.like(-INF), NAN))
 
 
 def log(x: Lanes) -> Lanes:

@@ -12,6 +12,7 @@ from .lanes import (
     MAGIC_SINGLE,
     Lanes,
     bits,
+    clamped,
     fma,
     from_bits,
     polynomial,
@@ -41,12 +42,6 @@ def reduced_exponent(x: Lanes) -> tuple[Lanes, Lanes]:
     second = n * -LN2_LOW
     r = first + second
     return r + fma(r * r, polynomial(r, EXP_SINGLE), (first - r) + second), n
-
-
-def clamped(x: Lanes, low: float, high: float) -> Lanes:
-    """x between bounds; NaN stays."""
-    x = where(x > high, high, x)
-    return where(x < low, low, x)
 
 
 def exp(x: Lanes) -> Lanes:
