@@ -204,6 +204,12 @@ def where(condition: Lanes, yes: Lanes | float, no: Lanes | float) -> Lanes:
     return Lanes(builder, builder.select(condition.value, known.like(yes).value, known.like(no).value))
 
 
+def clamped(x: Lanes, low: float, high: float) -> Lanes:
+    """x between bounds; NaN stays."""
+    x = where(x > high, high, x)
+    return where(x < low, low, x)
+
+
 def bits(x: Lanes) -> Lanes:
     """The bit pattern of each float, as an integer of its size."""
     return _reinterpreted(x)

@@ -482,7 +482,7 @@ def _own_code() -> list[str]:
     digest = hashlib.sha256()
     for name in ("accumulate.py", "block_expressions.py", "block_intrinsic.py", "block_llvm.py", "blocks.py",
                  "checked.py", "indices.py", "lanes.py", "load.py", "polynomials.py", "results.py", "scratch.py",
-                 "special.py", "vector_kernels.py", "vector_kernels_single.py", "vector_maths.py"):
+                 "special.py", "vector_angles.py", "vector_kernels.py", "vector_kernels_single.py", "vector_maths.py"):
         digest.update((folder / name).read_bytes())
     package = sys.modules[__name__.partition(".")[0]]
     return [getattr(package, "__version__", ""), digest.hexdigest()]

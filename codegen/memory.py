@@ -55,7 +55,7 @@ class MemoryPrinter(ValuePrinter):
         for node in [n for n in arrays if n in owners]:
             self.plain[node] = True
             value = self._label(node.args[0]) if node.op == "store" else ""
-            self.arrays[node] = self._alias(self._memory(owners[node]), value, labels.get(owners[node], ""))
+            self.arrays[node] = self._alias(self.memory_of(owners[node]), value, labels.get(owners[node], ""))
         for item in [item for item in values if item not in first]:
             owner = owners.get(item.node)
             label, memory = labels.get(owner or item.node, ""), ""
@@ -63,7 +63,7 @@ class MemoryPrinter(ValuePrinter):
                 own = self._label(item.node)
                 if label and not own and all(owners.get(dep.node, dep.node) is not owner for dep in item.deps):
                     own = self.names.numbered("s" if item.kind in ("acc", "dot") else "t")
-                memory = self._alias(self._memory(owner), own, label)
+                memory = self._alias(self.memory_of(owner), own, label)
             self._allocate_value(item, values[item], label, memory)
 
     def _alias(self, memory: str, label: str, first: str) -> str:
@@ -74,7 +74,8 @@ class MemoryPrinter(ValuePrinter):
         self.top.append(f"{name} = {memory}  # the same memory: by then {memory} has been read for the last time")
         return name
 
-    def _memory(self, node: Node) -> str:
+    def memory_of(self, node: Node) -> str:
+        """The name of an array, or of the buffer that keeps a value."""
         return self.arrays[node] if node.is_array else self.buffers[node]
 
     def _allocate_array(self, node: Node, label: str) -> None:

@@ -70,7 +70,7 @@ def chunked(printer: BodyPrinter, made: Parallel, span: Span, loop: Sequence[str
     function = [f"def {name}({', '.join([span.start, span.stop, *own])}):",
                 f'    """The loop of {printer.function} over a part of its range."""',
                 *(f"    {line}" for line in lines), *([f"    return {', '.join(given)}"] if given else [])]
-    copied = {_array(printer, node): (node, item) for node, item in made.copied.items()}
+    copied = {printer.memory_of(node): (node, item) for node, item in made.copied.items()}
     calls = _Calls(printer, made, span, f"{name}({{}})", own, sums, copied)
     return Chunked(name, "\n".join(function), calls.lines(), frozenset(private))
 
@@ -121,10 +121,6 @@ def _arguments(lines: Sequence[str], both: set[str], used: set[str]) -> list[str
     known = assigned | calls | used | {"np"} | set(dir(builtins))
     found = sorted((node for node in names if node.id not in known), key=lambda n: (n.lineno, n.col_offset))
     return list(dict.fromkeys(node.id for node in found))
-
-
-def _array(printer: BodyPrinter, node: Node) -> str:
-    return printer.arrays[node] if node.is_array else printer.buffers[node]
 
 
 class _Calls:

@@ -18,6 +18,7 @@ from .lanes import (
     MAGIC,
     Lanes,
     bits,
+    clamped,
     fma,
     from_bits,
     nearest,
@@ -47,6 +48,8 @@ from .polynomials import (
     SIN,
     SINH,
 )
+from .vector_angles import Angles
+from .vector_kernels_single import with_log_edges
 
 LN2_HIGH, LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
 LN2_SHORT, LN2_REST = 6.93147180369123816490e-01, 1.90821492927058770002e-10     # k * LN2_SHORT is exact
@@ -80,12 +83,6 @@ def dominated(x: Lanes, coefficients: Sequence[float]) -> Lanes:
 
 
 # -- exponentials -----------------------------------------------------------------------------------------------
-
-
-def clamped(x: Lanes, low: float, high: float) -> Lanes:
-    """x between bounds; NaN stays."""
-    x = where(x > high, high, x)
-    return where(x < low, low, x)
 
 
 def whole_exponent(x: Lanes) -> Lanes:
@@ -188,11 +185,6 @@ def log_of(f: Lanes, k: Lanes) -> Lanes:
     """log((1 + f) * 2**k)."""
     h, r = log_parts(f)
     return fma(k, LN2_SHORT, f - (h - fma(k, LN2_REST, r)))
-
-
-def with_log_edges(x: Lanes, y: Lanes) -> Lanes:
-    """A logarithm y of x with its values at zero, infinity, and below zero."""
-    return where(x > 0.0, where(x < INF, y, x), where(x.equals(0.0), y.like(-INF), NAN))
 
 
 def log(x: Lanes) -> Lanes:
@@ -327,55 +319,22 @@ def hypot(a: Lanes, b: Lanes) -> Lanes:
 # -- trigonometric functions ------------------------------------------------------------------------------------
 
 
-def reduced_angle(x: Lanes) -> tuple[Lanes, Lanes]:
-    """x - n pi / 2 in three steps (W. J. Cody and W. Waite, 1980), with n in the low bits of the second."""
-    shifted = fma(x, 0.6366197723675814, MAGIC)
-    n = shifted - MAGIC
-    r = x
-    for part in HALF_PI:
-        r = fma(n, -part, r)
-    return r, bits(shifted)
-
-
-def sine_and_cosine(r: Lanes) -> tuple[Lanes, Lanes]:
-    """Both, for |r| up to pi / 4."""
-    z = r * r
-    half = 0.5 * z
-    w = 1.0 - half
-    return fma(r * z, polynomial(z, SIN), r), w + fma(z * z, polynomial(z, COS), (1.0 - w) - half)
-
-
-def is_large(a: Lanes) -> Lanes:
-    """Angles that the C library must reduce."""
-    return (a > LARGEST_ANGLE) & (a < INF)
+ANGLES = Angles(0.6366197723675814, MAGIC, HALF_PI, SIN, COS, LARGEST_ANGLE, 63, "")
 
 
 def sin(x: Lanes) -> Lanes:
     """The sine."""
-    a = abs(x)
-    r, quadrant = reduced_angle(a)
-    s, c = sine_and_cosine(r)
-    y = where((quadrant & 1).equals(0), s, c)
-    return rarely(is_large(a), with_sign(y, sign_bit(x) ^ ((quadrant & 2) << 62)), "sin", x)
+    return ANGLES.sin(x)
 
 
 def cos(x: Lanes) -> Lanes:
     """The cosine."""
-    a = abs(x)
-    r, quadrant = reduced_angle(a)
-    s, c = sine_and_cosine(r)
-    y = where((quadrant & 1).equals(0), c, s)
-    return rarely(is_large(a), with_sign(y, ((quadrant + 1) & 2) << 62), "cos", x)
+    return ANGLES.cos(x)
 
 
 def tan(x: Lanes) -> Lanes:
     """The tangent."""
-    a = abs(x)
-    r, quadrant = reduced_angle(a)
-    s, c = sine_and_cosine(r)
-    even = (quadrant & 1).equals(0)
-    y = where(even, s, c) / where(even, c, s)
-    return rarely(is_large(a), with_sign(y, sign_bit(x) ^ (quadrant << 63)), "tan", x)
+    return ANGLES.tan(x)
 
 
 def asin_of(a: Lanes) -> tuple[Lanes, Lanes]:

@@ -12,17 +12,18 @@ from .lanes import (
     MAGIC_SINGLE,
     Lanes,
     bits,
+    clamped,
     fma,
     from_bits,
     polynomial,
     power_of_two,
-    rarely,
     scaled,
     sign_bit,
     where,
     with_sign,
 )
 from .polynomials import COS_SINGLE, EXP_SINGLE, LOG_SINGLE, SIN_SINGLE
+from .vector_angles import Angles
 
 LN2_HIGH, LN2_LOW = 0.693147182464599609375, -1.904654323148236017e-09
 LN2_SHORT, LN2_REST = 0.693359375, -2.12194440054690583e-04                     # k * LN2_SHORT is exact
@@ -41,12 +42,6 @@ def reduced_exponent(x: Lanes) -> tuple[Lanes, Lanes]:
     second = n * -LN2_LOW
     r = first + second
     return r + fma(r * r, polynomial(r, EXP_SINGLE), (first - r) + second), n
-
-
-def clamped(x: Lanes, low: float, high: float) -> Lanes:
-    """x between bounds; NaN stays."""
-    x = where(x > high, high, x)
-    return where(x < low, low, x)
 
 
 def exp(x: Lanes) -> Lanes:
@@ -115,42 +110,14 @@ def log1p(x: Lanes) -> Lanes:
     return where(abs(x) < 2.0**-25, x, with_log_edges(u, y))
 
 
-def reduced_angle(x: Lanes) -> tuple[Lanes, Lanes]:
-    """x - n pi / 2 in three steps, with n in the low bits of the second."""
-    shifted = fma(x, 0.636619772, MAGIC_SINGLE)
-    n = shifted - MAGIC_SINGLE
-    r = x
-    for part in HALF_PI:
-        r = fma(n, -part, r)
-    return r, bits(shifted)
-
-
-def sine_and_cosine(r: Lanes) -> tuple[Lanes, Lanes]:
-    """Both, for |r| up to pi / 4."""
-    z = r * r
-    half = 0.5 * z
-    w = 1.0 - half
-    return fma(r * z, polynomial(z, SIN_SINGLE), r), w + fma(z * z, polynomial(z, COS_SINGLE), (1.0 - w) - half)
-
-
-def is_large(a: Lanes) -> Lanes:
-    """Angles that the C library must reduce."""
-    return (a > LARGEST_ANGLE) & (a < INF)
+ANGLES = Angles(0.636619772, MAGIC_SINGLE, HALF_PI, SIN_SINGLE, COS_SINGLE, LARGEST_ANGLE, 31, "f")
 
 
 def sin(x: Lanes) -> Lanes:
     """The sine."""
-    a = abs(x)
-    r, quadrant = reduced_angle(a)
-    s, c = sine_and_cosine(r)
-    y = where((quadrant & 1).equals(0), s, c)
-    return rarely(is_large(a), with_sign(y, sign_bit(x) ^ ((quadrant & 2) << 30)), "sinf", x)
+    return ANGLES.sin(x)
 
 
 def cos(x: Lanes) -> Lanes:
     """The cosine."""
-    a = abs(x)
-    r, quadrant = reduced_angle(a)
-    s, c = sine_and_cosine(r)
-    y = where((quadrant & 1).equals(0), c, s)
-    return rarely(is_large(a), with_sign(y, ((quadrant + 1) & 2) << 30), "cosf", x)
+    return ANGLES.cos(x)

@@ -17,6 +17,7 @@ from gradc.ir.errors import DerivativeError
 from gradc.ir.graph import Check, Graph, Node, copy_graph, sorted_axes, whole_axes
 
 from .adjoint import reverse
+from .jacobian import free, ones
 from .simplify import fold
 from .tangent import forward
 
@@ -62,7 +63,7 @@ def beside(derived: Graph, graph: Graph) -> dict[str, str]:
     for node in graph.reachable([node for _, node in graph.outputs]):
         made[node] = derived.rebuild(node, [made[a] for a in node.args])
     taken = {*derived.inputs, *(key for key, _ in derived.outputs)}
-    names = {key: _free(key, taken) for key, _ in graph.outputs}
+    names = {key: free(key, taken) for key, _ in graph.outputs}
     derived.outputs += [(names[key], made[node]) for key, node in graph.outputs]
     return names
 
@@ -96,10 +97,10 @@ def jvp(graph: Graph, wrt: Sequence[str], kinks: str, *, mark: str = TANGENTS["j
     seeds = {}
     for name in wrt:
         primal = new.inputs[name]
-        given = new.input(_free(mark + name, taken), primal.dtype, (*primal.shape, *(axis.dim for axis in held)))
+        given = new.input(free(mark + name, taken), primal.dtype, (*primal.shape, *(axis.dim for axis in held)))
         seeds[primal] = new.read(given, list(map(new.axis, held))) if held and not primal.shape else given
     if kinks == "raise":                                        # where a value counts is what the adjoint knows
-        ones = [(node, _ones(new, node)) for _, node in new.outputs]
+        ones = [(node, ones(new, node)) for _, node in new.outputs]
         reverse(new, ones, list(seeds), kinks)
     found = forward(new, seeds, [node for _, node in new.outputs], held, mark)
     new.outputs = [(mark + key.removeprefix(mark), node if node.is_array else _held(new, held, node))
@@ -115,7 +116,7 @@ def vjp(graph: Graph, wrt: Sequence[str], kinks: str, *, several: bool = False) 
     seeds = []
     for key, node in new.outputs:
         if node.dtype.startswith("float"):
-            name = _free("cotangent" if len(new.outputs) == 1 else f"cotangent_{key}", taken)
+            name = free("cotangent" if len(new.outputs) == 1 else f"cotangent_{key}", taken)
             given = new.input(name, node.dtype, (*node.shape, *(axis.dim for axis in held)))
             seeds.append((node, new.read(given, list(map(new.axis, held))) if held and not node.is_array else given))
     adjoints = reverse(new, seeds, [new.inputs[name] for name in wrt], kinks, held=held)
@@ -131,7 +132,7 @@ def weighted(graph: Graph) -> Graph:
     taken, terms = set(new.inputs), []
     real = [(key, node) for key, node in new.outputs if node.dtype.startswith("float")]
     for key, node in real:
-        weight = new.input(_free("weight" if len(real) == 1 else f"weight_{key}", taken), node.dtype, node.shape)
+        weight = new.input(free("weight" if len(real) == 1 else f"weight_{key}", taken), node.dtype, node.shape)
         axes = whole_axes(node.shape)
         index = [new.axis(axis) for axis in axes]
         term = new.apply("mul", *((new.read(a, index) for a in (weight, node)) if node.is_array else (weight, node)))
@@ -154,15 +155,10 @@ def _held(graph: Graph, held: Sequence[Axis], node: Node) -> Node:
     return graph.store(held, node) if held else node
 
 
-def _ones(graph: Graph, node: Node) -> Node:
-    one = graph.const(1.0, node.dtype)
-    return graph.store(whole_axes(node.shape), one) if node.is_array else one
-
-
 def _directions(graph: Graph) -> tuple[Axis]:
     """The axis of the directions, whose dimension has a name that is not in the graph."""
     taken = {*graph.inputs, *(name for node in graph.inputs.values() for dim in node.shape for name in dim.names())}
-    return (Axis(Dim.of(_free("directions", taken)), 0),)
+    return (Axis(Dim.of(free("directions", taken)), 0),)
 
 
 def _refuse_whole(graph: Graph) -> None:
@@ -194,7 +190,7 @@ def gate(graph: Graph, wrt: Sequence[str], kinks: str) -> Gate:
     cotangents: list[str] = []
     seeds: list[tuple[Node, Node]] = []
     for key, node in outputs:
-        name = _free(f"d_{key}", taken)
+        name = free(f"d_{key}", taken)
         cotangents.append(name)
         seeds.append((node, whole.input(name, "float64", node.shape)))
     primal = set(whole.reachable([n for _, n in outputs]))
@@ -203,19 +199,12 @@ def gate(graph: Graph, wrt: Sequence[str], kinks: str) -> Gate:
     whole.outputs = [(f"d_{name}", adjoints[whole.inputs[name]]) for name in wrt]
     needed = whole.reachable()
     cut = _cut(needed, primal, {n for _, n in whole.outputs})
-    saved = {node: _free(whole.names[node][0] if node in whole.names else f"saved_{k}", taken)
+    saved = {node: free(whole.names[node][0] if node in whole.names else f"saved_{k}", taken)
              for k, node in enumerate(cut)}
     forward = copy_graph(graph, fold=fold)
     forward.outputs += [(saved[node], _as_output(forward, image)) for node, image in
                         zip(cut, _images(whole, cut, forward), strict=True)]
     return Gate(forward, _backward(whole, saved, list(graph.inputs)), tuple(saved.values()), tuple(cotangents))
-
-
-def _free(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name
 
 
 def _cut(needed: Sequence[Node], primal: set[Node], outputs: set[Node]) -> list[Node]:

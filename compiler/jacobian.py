@@ -114,7 +114,7 @@ def chosen(graph: Graph, outputs: Sequence[Node], arguments: Sequence[Node], kin
         ways.append([[empty] * k + _by_rows(graph, output, arguments[k:], kinks)
                      for k, output in zip(first, outputs, strict=True)])
     elif kinks == "raise":                                      # where a value counts is what the adjoint knows
-        reverse(graph, [(output, _ones(graph, output)) for output in outputs], arguments, kinks)
+        reverse(graph, [(output, ones(graph, output)) for output in outputs], arguments, kinks)
     if columns:
         try:
             found = [_by_columns(graph, outputs[:k + 1 if half else None], argument)
@@ -129,7 +129,8 @@ def chosen(graph: Graph, outputs: Sequence[Node], arguments: Sequence[Node], kin
     return min(ways, key=lambda blocks: weight([block for row in blocks for block in row]))
 
 
-def _ones(graph: Graph, node: Node) -> Node:
+def ones(graph: Graph, node: Node) -> Node:
+    """What a sum of all elements passes back to a node, a number or an array."""
     one = graph.const(1.0, node.dtype)
     return graph.store(whole_axes(node.shape), one) if node.is_array else one
 

@@ -10,23 +10,20 @@ import numpy as np
 import pytest
 import sympy
 
-import gradc
 from gradc.compiler.draw import draw
 from gradc.compiler.svg import RADIUS
 from gradc.ir import drawing
 from gradc.ir.errors import ArgumentError, FormulaError, GraphError, SizeError
 from gradc.ir.graph import Graph
 
+from .sources import plain
+
 NEURON = "1/(1+exp(-(w0*x0+w1*x1+w2)))"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def function(formula, args=None, **options):
-    return gradc.compile(formula, args=args, jit=False, **options)
-
-
 def circuit(**options):
-    return function("q = x + y; f = q * z").draw(x=-2, y=5, z=-4, **options)
+    return plain("q = x + y; f = q * z").draw(x=-2, y=5, z=-4, **options)
 
 
 def texts(svg, kind):
@@ -98,17 +95,17 @@ def test_values_stand_above_the_wire_and_gradients_below():
 
 
 def test_operands_stand_in_the_order_of_the_formula():
-    root = ET.fromstring(function(NEURON).draw(2, -1, -3, -2, -3).svg)
+    root = ET.fromstring(plain(NEURON).draw(2, -1, -3, -2, -3).svg)
     heights = {node.text: float(node.get("y")) for node in root.iter(f"{SVG}text")
                if node.get("class") == "argument"}
     assert sorted(heights, key=heights.__getitem__) == ["w0", "x0", "w1", "x1", "w2"]
 
 
 def test_constants_are_part_of_the_operation_as_in_the_textbook():
-    marks = function(NEURON).draw(2, -1, -3, -2, -3).marks
+    marks = plain(NEURON).draw(2, -1, -3, -2, -3).marks
     assert [mark.label for mark in marks][5:] == ["*", "*", "+", "+", "*-1", "exp", "+1", "1/x"]
     assert [mark.gradient for mark in marks][-4:] == ["-0.1966", "-0.5344", "-0.5344", "1"]
-    labels = [mark.label for mark in function("(x**2 + 3*x - 2)**0.5 + 2**x + x/4").draw().marks]
+    labels = [mark.label for mark in plain("(x**2 + 3*x - 2)**0.5 + 2**x + x/4").draw().marks]
     assert labels[1:] == ["x²", "*3", "+", "-2", "x^0.5", "2^x", "+", "/4", "+"]
 
 
@@ -122,7 +119,7 @@ def test_top_down_puts_later_operations_further_down():
 @pytest.mark.parametrize("direction", ["LR", "TB"])
 @pytest.mark.parametrize(("size", "seed"), [(8, 0), (20, 1), (40, 2), (60, 3), (90, 4), (150, 5)])
 def test_no_wire_runs_through_a_circle(size, seed, direction):
-    f = function(random_formula(size, seed))
+    f = plain(random_formula(size, seed))
     values = [0.5, 0.25, 0.125][:len(f.args)]
     assert hits(f.draw(*values, direction=direction).svg) == []
 
@@ -137,7 +134,7 @@ def test_the_check_of_wires_finds_one_that_runs_through_a_circle():
 
 def test_the_same_graph_gives_the_same_bytes():
     formula = random_formula(50, 7)
-    one, two = (function(formula).draw(*[0.5] * len(function(formula).args)) for _ in range(2))
+    one, two = (plain(formula).draw(*[0.5] * len(plain(formula).args)) for _ in range(2))
     assert (one.svg, one.dot, one.mermaid) == (two.svg, two.dot, two.mermaid)
 
 
@@ -157,7 +154,7 @@ def test_every_rule_of_the_style_stays_inside_the_picture():
 
 def test_names_are_escaped_in_every_format():
     symbol = sympy.Symbol('</text><script>alert("x")</script>\x00')
-    picture = function(symbol * sympy.Symbol("y")).draw(1.0, 2.0)
+    picture = plain(symbol * sympy.Symbol("y")).draw(1.0, 2.0)
     assert "<script" not in picture.svg
     assert ET.fromstring(picture.svg).tag == f"{SVG}svg"
     assert '\\"x\\"' in picture.dot
@@ -166,7 +163,7 @@ def test_names_are_escaped_in_every_format():
 
 
 def test_wires_say_which_operand_they_are_where_the_order_matters():
-    f = function("a = x - y; b = a / y; c = a ** b; f = c if atan2(a, b) > c else 2 * x")
+    f = plain("a = x - y; b = a / y; c = a ** b; f = c if atan2(a, b) > c else 2 * x")
     signs = {mark.label: mark.signs for mark in f.draw().marks}
     assert signs["-"] == ("+", "-")
     assert signs["/"] == ("", "/")
@@ -178,7 +175,7 @@ def test_wires_say_which_operand_they_are_where_the_order_matters():
 
 
 def test_arrays_reads_and_reductions_are_drawn():
-    f = function("sum(k * x[i + 1] * x[i] for i in range(n - 1)) / n + mean(x)", {"x": "n", "k": "int"})
+    f = plain("sum(k * x[i + 1] * x[i] for i in range(n - 1)) / n + mean(x)", {"x": "n", "k": "int"})
     picture = f.draw(x=np.array([1.0, 2.0, 3.0, 4.0]), k=2)
     marks = {mark.label: mark for mark in picture.marks}
     assert marks["x: n"].value == "1 … 4"
@@ -191,26 +188,26 @@ def test_arrays_reads_and_reductions_are_drawn():
 
 
 def test_equal_and_empty_arrays_have_short_labels():
-    f = function("sum(x)", {"x": "n"})
+    f = plain("sum(x)", {"x": "n"})
     assert f.draw(np.ones(5)).marks[0].value == "1"
     assert f.draw(np.zeros(0)).marks[0].value == "[]"
-    assert function("sum(x)", {"x": "n K"}).draw(np.zeros((0, 2))).marks[0].value == "empty"
+    assert plain("sum(x)", {"x": "n K"}).draw(np.zeros((0, 2))).marks[0].value == "empty"
 
 
 def test_the_first_value_that_is_not_finite_is_outlined():
-    marks = function("log(1 + exp(x))").draw(800.0).marks
+    marks = plain("log(1 + exp(x))").draw(800.0).marks
     assert [mark.bad for mark in marks] == [False, True, False, False]
-    assert 'class="body bad"' in function("log(1 + exp(x))").draw(800.0).svg
+    assert 'class="body bad"' in plain("log(1 + exp(x))").draw(800.0).svg
 
 
 def test_tooltips_tell_what_a_node_is_and_how_many_uses_were_summed():
-    marks = function("a = x * x; f = a * sin(x)").draw(2.0).marks
+    marks = plain("a = x * x; f = a * sin(x)").draw(2.0).marks
     assert marks[0].tip == "x\nvalue 2\ndf/dx = 1.9726, the sum of 3 uses"
     assert marks[1].tip.startswith("a = x * x\nvalue 4\ndf/da = 0.909297")
 
 
 def test_without_values_there_are_no_numbers():
-    svg = function("(x + y) * z").draw().svg
+    svg = plain("(x + y) * z").draw().svg
     assert texts(svg, "value") == texts(svg, "gradient") == []
     assert texts(svg, "sign") == ["+", "*"]
 
@@ -221,7 +218,7 @@ def test_dot_text():
     assert '  n3 [label="+", shape=circle, xlabel="q"];' in dot
     assert '  n3 -> n4 [label=<<font color="#1a7f37">3</font><br/><font color="#cf222e">-4</font>>];' in dot
     assert dot.endswith("}\n")
-    assert 'headlabel="-"' in function("x - y").draw(1, 2).dot
+    assert 'headlabel="-"' in plain("x - y").draw(1, 2).dot
 
 
 def test_mermaid_text():
@@ -229,7 +226,7 @@ def test_mermaid_text():
     assert mermaid.startswith("flowchart TB\n")
     assert '  n3(("q #61; +"))' in mermaid
     assert '  n3 -- "3 #124; -4" --> n4' in mermaid
-    assert "  n0 --> n1" in function("sin(x)").draw().mermaid
+    assert "  n0 --> n1" in plain("sin(x)").draw().mermaid
 
 
 @pytest.mark.parametrize(("ending", "start"), [
@@ -250,7 +247,7 @@ def test_an_ending_that_is_not_known_is_refused(tmp_path, name, message):
 
 
 def test_a_direction_or_format_that_is_not_known_is_refused():
-    f = function("x * y")
+    f = plain("x * y")
     with pytest.raises(FormulaError, match='direction must be "LR"'):
         f.draw(direction="RL")
     with pytest.raises(FormulaError, match='format must be "svg"'):
@@ -258,7 +255,7 @@ def test_a_direction_or_format_that_is_not_known_is_refused():
 
 
 def test_the_format_is_what_str_gives():
-    f = function("x * y")
+    f = plain("x * y")
     for wanted in ("svg", "dot", "mermaid"):
         picture = draw(f.graph, f.wrt, format=wanted)
         assert str(picture) == getattr(picture, wanted)
@@ -278,11 +275,11 @@ def test_too_large_a_graph_is_refused():
 
 def test_values_are_checked_as_in_a_call():
     with pytest.raises(ArgumentError, match="z is missing"):
-        function("(x + y) * z").draw(x=1, y=2)
+        plain("(x + y) * z").draw(x=1, y=2)
 
 
 def test_a_graph_draws_itself_also_that_of_a_derivative():
-    f = function("sum(log(sum(exp(a[i, k]) for k in range(K))) for i in range(n))", {"a": "n K"})
+    f = plain("sum(log(sum(exp(a[i, k]) for k in range(K))) for i in range(n))", {"a": "n K"})
     for graph in (f.graph, f.grad.graph, f.value_and_grad.graph):
         assert ET.fromstring(graph.to_svg()).tag == f"{SVG}svg"
         assert graph.to_dot().startswith("digraph gradc {")

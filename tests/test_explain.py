@@ -13,14 +13,12 @@ from gradc.compiler.explain import Explanation
 from gradc.compiler.symbols import number, shown
 from gradc.ir.errors import ArgumentError, DomainError, ShapeError
 
-
-def function(formula, args=None, **options):
-    return gradc.compile(formula, args=args, jit=False, **options)
+from .sources import plain
 
 
 @pytest.mark.parametrize("formula", ["q = x + y; f = q * z", "(x + y) * z"])
 def test_the_textbook_circuit_in_numbers(formula):
-    table = function(formula).explain(x=-2, y=5, z=-4)
+    table = plain(formula).explain(x=-2, y=5, z=-4)
     assert [row.name for row in table.rows] == ["x", "y", "z", "q", "f"]
     assert [row.value for row in table.rows] == [-2.0, 5.0, -4.0, 3.0, -12.0]
     assert [row.derivative for row in table.rows] == [-4.0, -4.0, 3.0, -4.0, 1.0]
@@ -29,7 +27,7 @@ def test_the_textbook_circuit_in_numbers(formula):
 
 @pytest.mark.parametrize("formula", ["q = x + y; f = q * z", "(x + y) * z"])
 def test_the_textbook_circuit_in_symbols(formula):
-    table = function(formula).explain()
+    table = plain(formula).explain()
     assert table["q"].equation == "q = x + y"
     assert list(map(str, table["q"].partials)) == ["dq/dx = 1", "dq/dy = 1"]
     assert list(map(str, table["f"].partials)) == ["df/dq = z", "df/dz = q"]
@@ -39,7 +37,7 @@ def test_the_textbook_circuit_in_symbols(formula):
 
 
 def test_the_plain_table_lines_up():
-    assert str(function("q = x + y; f = q * z").explain(-2, 5, -4)) == """\
+    assert str(plain("q = x + y; f = q * z").explain(-2, 5, -4)) == """\
 q = x + y; f = q * z
 
 node       value  local partials                 adjoint     uses
@@ -52,34 +50,34 @@ f = q * z    -12  df/dq = z = -4, df/dz = q = 3  df/df = 1"""
 
 
 def test_fan_in_is_spelled_as_a_sum_over_the_users():
-    table = function("a = x * x; b = sin(x); f = a * b").explain()
+    table = plain("a = x * x; b = sin(x); f = a * b").explain()
     assert table["x"].rule == "df/dx = df/da · da/dx + df/db · db/dx = a * cos(x) + 2 * (b * x)"
     assert table["x"].uses == 3
     assert str(table["a"].partials[0]) == "da/dx = 2 * x"
-    numbers = function("a = x * x; b = sin(x); f = a * b").explain(x=2.0)
+    numbers = plain("a = x * x; b = sin(x); f = a * b").explain(x=2.0)
     assert numbers["x"].derivative == pytest.approx(4 * math.sin(2) + 4 * math.cos(2), rel=1e-15)
 
 
 def test_a_direct_use_by_the_output_is_a_partial_derivative_when_there_are_others():
-    table = function("a = x * x; f = a + x").explain()
+    table = plain("a = x * x; f = a + x").explain()
     assert table["x"].rule == "df/dx = df/da · da/dx + ∂f/∂x = 1 + 2 * x"
     assert [p.symbol for p in table["f"].partials] == ["df/da", "∂f/∂x"]
 
 
 def test_an_argument_that_the_output_does_not_need_has_adjoint_zero():
-    table = function("x * 2.0", args=["x", "y"]).explain(x=1.0, y=5.0)
+    table = plain("x * 2.0", args=["x", "y"]).explain(x=1.0, y=5.0)
     assert (table["y"].derivative, table["y"].uses, table["y"].value) == (0.0, 0, 5.0)
 
 
 def test_only_the_arguments_asked_for_have_adjoints():
-    table = function("(x + y) * z", wrt="x").explain(-2, 5, -4)
+    table = plain("(x + y) * z", wrt="x").explain(-2, 5, -4)
     assert [row.adjoint for row in table.rows] == ["df/dx", "", "", "df/dq", "df/df"]
 
 
 def test_adjoints_of_arguments_agree_with_the_gradient():
     formula, args = "sum(100*(x[i+1] - x[i]**2)**2 + (1 - x[i])**2 for i in range(n - 1))", {"x": "n"}
     x = np.linspace(-1.0, 2.0, 5)
-    f = function(formula, args)
+    f = plain(formula, args)
     gradient, row = f.grad(x), f.explain(x)["x"]
     assert row.derivative.shape == (5,)
     assert row.derivative.minimum == pytest.approx(gradient.min(), rel=1e-14)
@@ -88,7 +86,7 @@ def test_adjoints_of_arguments_agree_with_the_gradient():
 
 
 def test_arrays_show_shape_extremes_norm_and_the_first_index_that_is_not_finite():
-    table = function("sum(log(a[i, k]) for i in range(n) for k in range(K))", {"a": "n K"}).explain(
+    table = plain("sum(log(a[i, k]) for i in range(n) for k in range(K))", {"a": "n K"}).explain(
         np.array([[1.0, 2.0, 4.0], [1.0, 0.0, 1.0]]))
     assert str(table["a"].value) == "shape (2, 3), min 0, max 4, norm 4.79583"
     logs = table["q"].value
@@ -100,21 +98,21 @@ def test_arrays_show_shape_extremes_norm_and_the_first_index_that_is_not_finite(
 
 def test_indices_have_the_names_that_the_user_gave_them():
     formula = "sum(a[p, s] * b[s] for p in range(n) for s in range(K))"
-    table = function(formula, {"a": "n K", "b": "K"}).explain()
+    table = plain(formula, {"a": "n K", "b": "K"}).explain()
     assert "a[p, s]" in [row.name for row in table.rows]
     assert table["a[p, s]"].rule.startswith("df/da[p, s] = df/dq · dq/da[p, s] = b[s]")
     assert table["a"].rule == "df/da = df/da[p, s] at [p, s] = b[s] at [p, s]"
 
 
 def test_an_argument_that_is_used_as_an_index_is_not_taken_for_the_index():
-    table = function("sum(x[j] for j in range(n)) + i", {"x": "n"}).explain()
+    table = plain("sum(x[j] for j in range(n)) + i", {"x": "n"}).explain()
     assert "x[j]" in [row.name for row in table.rows]
-    nested = function("x @ x + j", {"x": "n"}).explain()
+    nested = plain("x @ x + j", {"x": "n"}).explain()
     assert "x[i]" in [row.name for row in nested.rows]
 
 
 def test_a_broadcast_use_is_a_sum_over_the_points():
-    table = function("sum(w * x[i] for i in range(n))", {"x": "n", "w": ""}).explain()
+    table = plain("sum(w * x[i] for i in range(n))", {"x": "n", "w": ""}).explain()
     assert table["w"].rule == "df/dw = sum over i of df/dq · dq/dw = sum(x[i] for i in range(n))"
 
 
@@ -122,33 +120,33 @@ def test_a_broadcast_use_is_a_sum_over_the_points():
                                              ("max", "1 at the maximum, shared by ties"),
                                              ("min", "1 at the minimum, shared by ties")])
 def test_partials_of_reductions_are_said_in_words(name, words):
-    table = function(f"{name}(x[i] for i in range(n))", {"x": "n"}).explain()
+    table = plain(f"{name}(x[i] for i in range(n))", {"x": "n"}).explain()
     assert [p.formula for p in table["f"].partials] == [words]
 
 
 def test_the_first_value_that_is_not_finite_is_marked_forward_first():
-    table = function("log(1 + exp(x))").explain(x=800.0)
+    table = plain("log(1 + exp(x))").explain(x=800.0)
     assert [row.mark for row in table.rows] == ["", "value", "", ""]
     assert "<-- the first value that is not finite" in str(table).splitlines()[5]
     assert "stable form" in table.note
 
 
 def test_the_first_adjoint_that_is_not_finite_is_marked_when_all_values_are():
-    table = function("q = sqrt(x); f = 3 * q").explain(x=0.0)
+    table = plain("q = sqrt(x); f = 3 * q").explain(x=0.0)
     assert {row.name: row.mark for row in table.rows} == {"x": "adjoint", "q": "", "f": ""}
     assert "<-- the first adjoint that is not finite" in str(table)
 
 
 def test_a_branch_that_is_not_taken_has_a_zero_adjoint_and_may_be_empty():
-    table = function("sqrt(x) if x > 0 else 0 * y").explain(x=0.0, y=1.0)
+    table = plain("sqrt(x) if x > 0 else 0 * y").explain(x=0.0, y=1.0)
     assert table["x"].derivative == 0.0
-    empty = function("max(x[i] for i in range(n)) if n > 0 else y", {"x": "n", "y": ""})
+    empty = plain("max(x[i] for i in range(n)) if n > 0 else y", {"x": "n", "y": ""})
     assert empty.explain(x=np.zeros(0), y=3.0)["f"].value == 3.0
 
 
 def test_an_empty_reduction_that_is_needed_is_refused():
     with pytest.raises(DomainError, match="the reduction max"):
-        function("max(x[i] for i in range(n))", {"x": "n"}).explain(np.zeros(0))
+        plain("max(x[i] for i in range(n))", {"x": "n"}).explain(np.zeros(0))
 
 
 @pytest.mark.parametrize(("formula", "args", "note"), [
@@ -158,14 +156,14 @@ def test_an_empty_reduction_that_is_needed_is_refused():
     ("x > 0", None, "adjoints need one output that is a real number"),
 ])
 def test_without_one_real_output_there_are_no_adjoints_and_the_table_says_so(formula, args, note):
-    table = function(formula, args).explain()
+    table = plain(formula, args).explain()
     assert table.note.startswith(note)
     assert not any(row.adjoint for row in table.rows)
     assert str(table).endswith(table.note)
 
 
 def test_values_are_checked_as_in_a_call():
-    f = function("x @ y", {"x": "n", "y": "n"})
+    f = plain("x @ y", {"x": "n", "y": "n"})
     with pytest.raises(ArgumentError, match="y is missing"):
         f.explain(x=[1.0])
     with pytest.raises(ShapeError, match="must be equal"):
@@ -173,11 +171,11 @@ def test_values_are_checked_as_in_a_call():
 
 
 def test_many_nodes_take_numbered_names_and_the_text_is_cut():
-    f = function("; ".join(f"v = sin({'x' if k == 0 else 'v'})" for k in range(260)) + "; f = v + exp(x)")
+    f = plain("; ".join(f"v = sin({'x' if k == 0 else 'v'})" for k in range(260)) + "; f = v + exp(x)")
     table = f.explain(x=0.5)
     assert len(table.rows) == 263
     assert "... and 63 more rows: they are all in .rows" in str(table)
-    long = function(" + ".join(f"sin({k} * x)" for k in range(2, 20))).explain()
+    long = plain(" + ".join(f"sin({k} * x)" for k in range(2, 20))).explain()
     assert {"t1", "t2"} < {row.name for row in long.rows}
 
 
@@ -192,23 +190,23 @@ def test_a_deep_graph_is_explained_without_recursion():
 
 
 def test_a_name_twice_is_told_apart():
-    table = function("e = sin(e) * e").explain(e=1.0)
+    table = plain("e = sin(e) * e").explain(e=1.0)
     assert [row.name for row in table.rows] == ["e", "q", "e_1"]
 
 
 def test_an_output_is_called_f_unless_an_argument_is():
-    assert function("f * x").explain().rows[-1].name == "value"
-    assert function("y * x").explain().rows[-1].name == "f"
+    assert plain("f * x").explain().rows[-1].name == "value"
+    assert plain("y * x").explain().rows[-1].name == "f"
 
 
 def test_an_unknown_row_is_refused_with_the_names():
     with pytest.raises(KeyError, match="the names are x, y, f"):
-        function("x * y").explain()["w"]
+        plain("x * y").explain()["w"]
 
 
 def test_hostile_names_are_quoted_and_escaped_everywhere():
     symbol = sympy.Symbol("<script>alert('x')</script>\n[red]")
-    table = function(symbol * 2).explain(1.0)
+    table = plain(symbol * 2).explain(1.0)
     html, text = table._repr_html_(), str(table)
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
@@ -219,7 +217,7 @@ def test_hostile_names_are_quoted_and_escaped_everywhere():
 
 
 def test_it_shows_itself_in_a_rich_console_and_in_jupyter():
-    table = function("(x + y) * z").explain(-2, 5, -4)
+    table = plain("(x + y) * z").explain(-2, 5, -4)
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(table)
     assert "dq/dx = 1, dq/dy = 1" in console.export_text()
@@ -228,7 +226,7 @@ def test_it_shows_itself_in_a_rich_console_and_in_jupyter():
 
 
 def test_choices_conditions_and_integers_are_rows_or_texts():
-    table = function("sum(i * x[i] if i != k else clip(x[i], 0, 1) for i in range(n))",
+    table = plain("sum(i * x[i] if i != k else clip(x[i], 0, 1) for i in range(n))",
                      {"x": "n", "k": "int"}).explain(x=[1.0, 2.0, 3.0], k=1)
     assert table["k"].value == 1
     assert table["f"].value == 0.0 + 1.0 + 6.0

@@ -10,16 +10,13 @@ import numpy as np
 import pytest
 import sympy
 
-import gradc
 from gradc.compiler.example import find_example
 from gradc.ir.graph import Graph
 
+from .sources import plain
+
 SUM = ("sum(erf(x[i]) * w + polygamma(2, w) * sigmoid(x[i]) for i in range(n)) + k * max(x) + j0(w)",
        {"x": "n", "w": "", "k": "int"})
-
-
-def function(formula, args=None, **options):
-    return gradc.compile(formula, args=args, jit=False, **options)
 
 
 def saved(f, path):
@@ -54,7 +51,7 @@ def run(path, *, block=(), options=()):
     ("2 * x if flag else x**3", {"x": "", "flag": "bool"}),
 ])
 def test_a_saved_file_runs_with_numpy_alone_and_agrees_with_differences(formula, args, tmp_path):
-    function(formula, args).save(tmp_path / "saved.py")
+    plain(formula, args).save(tmp_path / "saved.py")
     done = run(tmp_path / "saved.py", block=["numba"], options=["-W", "error"])
     assert (done.returncode, done.stderr) == (0, "")
     first, last = done.stdout.splitlines()
@@ -64,7 +61,7 @@ def test_a_saved_file_runs_with_numpy_alone_and_agrees_with_differences(formula,
 
 @pytest.mark.parametrize(("formula", "args"), [("q = x + y; f = q * z", None), SUM])
 def test_a_saved_file_runs_with_numba(formula, args, tmp_path):
-    function(formula, args).save(tmp_path / "saved.py")
+    plain(formula, args).save(tmp_path / "saved.py")
     code = (f"import runpy; g = runpy.run_path({str(tmp_path / 'saved.py')!r}); "
             "assert g['_check']() == 0; print(g['_grad'].signatures)")
     command = [sys.executable, "-W", "error", "-c", code]
@@ -75,7 +72,7 @@ def test_a_saved_file_runs_with_numba(formula, args, tmp_path):
 
 def test_the_functions_of_the_file_give_what_the_function_gives(tmp_path):
     formula, args = SUM
-    f, x = function(formula, args), np.array([0.5, -1.0, 2.0])
+    f, x = plain(formula, args), np.array([0.5, -1.0, 2.0])
     module = saved(f, tmp_path / "saved.py")
     assert module.value(x, 1.5, 2) == pytest.approx(f(x, 1.5, 2), rel=1e-14)
     gradient = module.grad(x, 1.5, 2)
@@ -88,7 +85,7 @@ def test_the_functions_of_the_file_give_what_the_function_gives(tmp_path):
 
 def test_the_file_has_type_hints_the_formula_and_each_definition_once(tmp_path):
     formula, args = SUM
-    function(formula, args).save(tmp_path / "saved.py")
+    plain(formula, args).save(tmp_path / "saved.py")
     text = (tmp_path / "saved.py").read_text(encoding="utf-8")
     tree = ast.parse(text)
     assert "erf(x[i]) * w" in ast.get_docstring(tree)
@@ -105,14 +102,14 @@ def test_the_file_has_type_hints_the_formula_and_each_definition_once(tmp_path):
 
 def test_the_same_function_gives_the_same_file(tmp_path):
     for name in ("one", "two"):
-        function("exp(-x**2) * y").save(tmp_path / f"{name}.py")
+        plain("exp(-x**2) * y").save(tmp_path / f"{name}.py")
     assert (tmp_path / "one.py").read_bytes() == (tmp_path / "two.py").read_bytes()
 
 
 @pytest.mark.parametrize(("which", "names"), [("grad", {"grad", "_value", "_grad"}),
                                               ("value_and_grad", {"value_and_grad", "_value_and_grad"})])
 def test_a_derivative_is_saved_alone_with_what_its_check_needs(which, names, tmp_path):
-    getattr(function("x**2 * log(y)"), which).save(tmp_path / "saved.py")
+    getattr(plain("x**2 * log(y)"), which).save(tmp_path / "saved.py")
     done = run(tmp_path / "saved.py", block=["numba", "scipy"])
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "ok")
     text = (tmp_path / "saved.py").read_text(encoding="utf-8")
@@ -121,7 +118,7 @@ def test_a_derivative_is_saved_alone_with_what_its_check_needs(which, names, tmp
 
 
 def test_a_second_derivative_is_saved_with_the_first_for_its_check(tmp_path):
-    module = saved(function("x**4").grad.grad, tmp_path / "saved.py")
+    module = saved(plain("x**4").grad.grad, tmp_path / "saved.py")
     assert module.grad(2.0) == 48.0
     assert module._check() == 0
 
@@ -133,7 +130,7 @@ def test_a_second_derivative_is_saved_with_the_first_for_its_check(tmp_path):
     ("2 * 3", None, (), 6),
 ])
 def test_without_a_gradient_the_file_checks_values(formula, args, call, expected, tmp_path, capsys):
-    module = saved(function(formula, args), tmp_path / "saved.py")
+    module = saved(plain(formula, args), tmp_path / "saved.py")
     np.testing.assert_array_equal(module.value(*call), expected)
     assert not hasattr(module, "grad")
     assert module._check() == 0
@@ -145,7 +142,7 @@ def test_without_a_gradient_the_file_checks_values(formula, args, call, expected
     ("x * y", {"x": "n", "y": "n"}, "x[i] * y[i]", "x[i] + y[i]", "the values are WRONG"),
 ])
 def test_a_wrong_file_is_found_out(formula, args, old, new, said, tmp_path):
-    function(formula, args).save(tmp_path / "saved.py")
+    plain(formula, args).save(tmp_path / "saved.py")
     text = (tmp_path / "saved.py").read_text(encoding="utf-8")
     assert old in text
     (tmp_path / "saved.py").write_text(text.replace(old, new), encoding="utf-8")
@@ -154,7 +151,7 @@ def test_a_wrong_file_is_found_out(formula, args, old, new, said, tmp_path):
 
 
 def test_a_nan_gradient_is_found_out(tmp_path):
-    function("x * y").save(tmp_path / "saved.py")
+    plain("x * y").save(tmp_path / "saved.py")
     text = (tmp_path / "saved.py").read_text(encoding="utf-8")
     wrong = text.replace("d_y = x ", "d_y = np.nan ")
     assert wrong != text
@@ -163,20 +160,20 @@ def test_a_nan_gradient_is_found_out(tmp_path):
 
 
 def test_a_formula_without_a_finite_point_says_that_nothing_was_checked(tmp_path, capsys):
-    module = saved(function("log(x) + log(-x)"), tmp_path / "saved.py")
+    module = saved(plain("log(x) + log(-x)"), tmp_path / "saved.py")
     assert module._check() == 1
     assert capsys.readouterr().out.startswith("not checked: gradc found no point where the formula is finite")
 
 
 def test_division_by_zero_gives_what_compiled_code_gives(tmp_path):
-    module = saved(function("1 / erf(x) + 1 / y"), tmp_path / "saved.py")
+    module = saved(plain("1 / erf(x) + 1 / y"), tmp_path / "saved.py")
     assert module.value(0.0, 1.0) == math.inf
     assert module.value(1.0, 0) == math.inf
     assert math.isnan(module.value(0.0, -0.0))
 
 
 def test_a_file_that_needs_scipy_says_so(tmp_path):
-    function("j0(x)").save(tmp_path / "saved.py")
+    plain("j0(x)").save(tmp_path / "saved.py")
     done = run(tmp_path / "saved.py", block=["scipy", "scipy.special"])
     assert "ImportError: this file needs SciPy for j0, j1: pip install scipy" in done.stderr
 
@@ -187,13 +184,13 @@ def test_a_file_that_needs_scipy_says_so(tmp_path):
     (([1j],), TypeError, "x must be an array of float64, not of complex128"),
 ])
 def test_a_saved_function_refuses_wrong_arrays(call, error, message, tmp_path):
-    module = saved(function("sum(x)", {"x": "n"}), tmp_path / "saved.py")
+    module = saved(plain("sum(x)", {"x": "n"}), tmp_path / "saved.py")
     with pytest.raises(error, match=message):
         module.value(*call)
 
 
 def test_dimensions_that_disagree_are_refused(tmp_path):
-    module = saved(function("x @ y", {"x": "n", "y": "n"}), tmp_path / "saved.py")
+    module = saved(plain("x @ y", {"x": "n", "y": "n"}), tmp_path / "saved.py")
     with pytest.raises(ValueError, match="must equal"):
         module.value([1.0, 2.0], [1.0])
 
@@ -202,7 +199,7 @@ def test_hostile_names_are_identifiers_and_text(tmp_path):
     marker = tmp_path / "owned"
     hostile = sympy.Symbol(f'__import__("pathlib").Path({str(marker)!r}).touch()')
     docstring = sympy.Symbol('"""\nimport os\n"""\\')
-    f = function(hostile * docstring + sympy.Symbol("lambda"))
+    f = plain(hostile * docstring + sympy.Symbol("lambda"))
     module = saved(f, tmp_path / "saved.py")
     assert module._check() == 0
     assert module.value(1.0, 2.0, 3.0) == f(1.0, 2.0, 3.0)
@@ -213,7 +210,7 @@ def test_hostile_names_are_identifiers_and_text(tmp_path):
 
 def test_arguments_may_have_the_names_that_the_file_uses(tmp_path):
     names = ["rng", "_rng", "_value", "_array", "grad", "value", "arguments"]
-    f = function(" * ".join(f"({name} + {k})" for k, name in enumerate(names)) + " * sum(x)",
+    f = plain(" * ".join(f"({name} + {k})" for k, name in enumerate(names)) + " * sum(x)",
                  {**dict.fromkeys(names, ""), "x": "n"})
     module = saved(f, tmp_path / "saved.py")
     assert module._check() == 0
@@ -221,7 +218,7 @@ def test_arguments_may_have_the_names_that_the_file_uses(tmp_path):
 
 
 def test_the_order_of_wrt_is_the_order_of_the_gradient(tmp_path):
-    module = saved(function("sum(a * x) * b * c", {"a": "n", "x": "n", "b": "", "c": ""}, wrt=("c", "x")),
+    module = saved(plain("sum(a * x) * b * c", {"a": "n", "x": "n", "b": "", "c": ""}, wrt=("c", "x")),
                    tmp_path / "saved.py")
     gradient = module.grad([1.0, 2.0], [3.0, 4.0], 5.0, 6.0)
     assert gradient._fields == ("c", "x")
@@ -232,7 +229,7 @@ def test_the_order_of_wrt_is_the_order_of_the_gradient(tmp_path):
 
 def test_nothing_is_left_where_a_file_cannot_be_written(tmp_path):
     with pytest.raises(FileNotFoundError):
-        function("x * y").save(tmp_path / "missing" / "saved.py")
+        plain("x * y").save(tmp_path / "missing" / "saved.py")
 
 
 @pytest.mark.parametrize(("formula", "args"), [
@@ -241,7 +238,7 @@ def test_nothing_is_left_where_a_file_cannot_be_written(tmp_path):
     ("sum(x[k] * y for j in range(k))", {"x": "n", "k": "int"}),
 ])
 def test_an_example_lies_inside_the_domain(formula, args):
-    graph = function(formula, args).graph
+    graph = plain(formula, args).graph
     example = find_example(graph)
     assert np.all(np.isfinite(example.values[0]))
     assert list(example.lines) == list(graph.inputs)
