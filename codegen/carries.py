@@ -32,6 +32,9 @@ class Chain:
     start  the offset of the first element from the loop's axis
     alone  whether nothing else writes the array, a vector: its first scatter then gives elements their first value
     names  the locals that carry, one for each scatter but the first
+
+    Of a last scatter that is the negative of a value that value is carried, and taken away by the next iteration: LLVM
+    would leave the loop scalar where it has to carry what it negates.
     """
 
     loop: Loop
@@ -39,6 +42,14 @@ class Chain:
     start: Dim
     alone: bool
     names: tuple[str, ...] = ()
+
+    @property
+    def is_negative(self) -> bool:
+        """Whether what the last scatter adds is the negative of what is carried."""
+        return self.items[-1].body.op == "neg"
+
+    def _sign(self, name: str) -> str:
+        return "-" if self.is_negative and name == self.names[-1] else "+"
 
     def zeroed(self, array: str, names: Mapping[str, str]) -> list[str]:
         """The statements that set to zero what the first scatter does not write."""
@@ -56,8 +67,12 @@ class Chain:
 
     def statement(self, item: Item, target: str, added: Text) -> str:
         """The statement of one of the scatters, whose value is `added`."""
-        place = self.items.index(item)
-        total = added[0] if place == len(self.items) - 1 else _plus(self.names[place], added)
+        place, last = self.items.index(item), len(self.items) - 1
+        if place < last:
+            turned = self.is_negative and place == last - 1
+            total = f"{added[0]} - {self.names[place]}" if turned else _plus(self.names[place], added)
+        else:
+            total = _negative(added) if self.is_negative else added[0]
         if place:
             return f"{self.names[place - 1]} = {total}"
         return f"{target} {'=' if self.alone else '+='} {total}"
@@ -73,11 +88,11 @@ class Chain:
             for k, name in enumerate(self.names, 1):
                 more = dimension(self.start + (k - 1), names)[0]
                 place = stop if more == "0" else f"{stop} + {more}".replace("+ -", "- ")
-                lines.append(f"    {array}[{', '.join([*outer, place])}] += {name}")
+                lines.append(f"    {array}[{', '.join([*outer, place])}] {self._sign(name)}= {name}")
             return "\n".join([f"if {stop} > {start}:", *lines])
         for k, name in enumerate(self.names, 1):
             place = dimension(size + self.start + (k - 1), names)[0]
-            lines.append(f"{array}[{', '.join([*outer, place])}] += {name}")
+            lines.append(f"{array}[{', '.join([*outer, place])}] {self._sign(name)}= {name}")
         if size.constant is not None:
             return "\n".join(lines)
         return "\n".join([f"if {dimension(size, names)[0]} > 0:", *(f"    {line}" for line in lines)])
@@ -88,6 +103,11 @@ def _plus(carried: str, added: Text) -> str:
     if text.startswith("-") and binds in (MULTIPLY, UNARY):
         return f"{carried} - {text[1:]}"
     return f"{carried} + {bracket(added, MULTIPLY)}"
+
+
+def _negative(added: Text) -> str:
+    text, binds = added
+    return text[1:] if text.startswith("-") and binds in (MULTIPLY, UNARY) else f"-{bracket(added, UNARY)}"
 
 
 def rows(items: Sequence[Item]) -> list[list[Item]]:

@@ -123,6 +123,8 @@ def _range_low(call: ast.Call, at_least: Callable[[ast.expr], int | None]) -> in
     step = _literal(call.args[2]) if len(call.args) == 3 else 1
     if step is None or step < -1:
         return None
+    if step > 0 and isinstance(call.args[0], ast.BinOp):
+        return None                                 # a sum might overflow, as far as LLVM knows: i + 1 of a triangle
     low = at_least(call.args[0] if step > 0 else call.args[1])
     return low if low is None or step > 0 else low + 1
 

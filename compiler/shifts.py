@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gradc.ir.dims import Axis
 from gradc.ir.graph import Node
 
 from .patterns import ONE, UNIT, Forms, Linear, Mono, Poly, Ratio, close, linear_add, multiple, summands
@@ -32,10 +33,17 @@ def merged(forms: Forms, form: Ratio, factors: Sequence[Node]) -> Found | None:
         return None
     if not sums and _one_way(forms, next(iter(form.top))[0], exponentials):
         return None
+    known = {_axes(forms, mono[0]) for node in (*exponentials, *sums) for mono in forms.form(node).top}
+    if any(_axes(forms, mono[0]) not in known for mono in form.top):        # exp(a[i]) exp(b[j]): one for each pair
+        return None
     total: Node | None = None
     for mono, c in form.top.items():
         total = forms.plus(total, product(forms, abs(c), mono, ()), c < 0)
     return None if total is None else Found(total, "exp_product", 1)
+
+
+def _axes(forms: Forms, exponent: Linear) -> frozenset[Axis]:
+    return frozenset[Axis]().union(*(forms.axes_of(atom) for factors, _ in exponent for atom, _ in factors))
 
 
 def _one_way(forms: Forms, whole: Linear, exponentials: Sequence[Node]) -> bool:

@@ -126,6 +126,8 @@ def _mul(graph: Graph, a: Node, b: Node) -> Node | None:
                 return graph.apply("mul", factor * inner, b.args[1])
     if _is(a, 1.0) and a.dtype == "float64" and b.dtype == "int64":
         return graph.apply("real", b)
+    if a is b and a.op == "root_of_squares":                    # |u|**2 is a sum of squares, without a kink
+        return a.args[0]
     if a.op == "neg":
         return graph.apply("neg", graph.apply("mul", a.args[0], b))
     if b.op == "neg":
@@ -178,6 +180,8 @@ def _pow(graph: Graph, a: Node, b: Node) -> Node | None:
         return graph.apply("sqrt", a)
     if exponent == 2.0:
         return graph.apply("mul", a, a)
+    if a.op == "root_of_squares" and exponent in (4.0, 6.0):
+        return graph.apply("pow", a.args[0], exponent / 2)
     if exponent == -1.0:
         return graph.apply("div", 1.0, a)
     if exponent == -0.5:
@@ -304,9 +308,24 @@ def _split_product(body: Node, axis: Axis, guards: Sequence[Node]) -> tuple[Node
             outside = node if outside is None else graph.apply("mul", node, outside)
         elif node.op == "mul" and steps < 16:
             waiting += node.args
+        elif (node.op == "div" and steps < 16 and not guards and axis not in node.args[1].axes
+              and _is_given(node.args[1])):
+            waiting += (graph.apply("div", 1.0, node.args[1]), node.args[0])
         else:
             inside = node if inside is None else graph.apply("mul", node, inside)
     return outside, inside
+
+
+def _is_given(scale: Node) -> bool:
+    """Whether a divisor is a parameter: one that is itself a sum or a maximum may keep squares from overflowing."""
+    waiting, steps = [scale], 0
+    while waiting and steps < 16:
+        node = waiting.pop()
+        if node.is_reduction or node.op in ("max", "min", "abs"):
+            return False
+        steps += 1
+        waiting += () if node.op == "read" else node.args
+    return not waiting
 
 
 def _single(_graph: Graph, a: Node) -> Node | None:

@@ -4,7 +4,8 @@ A half power is a whole one times the root. Whole powers become products of halv
 powers share (x**6 = x**3 * x**3, x**5 = x**2 * x**3), and negative ones products of one reciprocal. This
 comes after differentiation: the derivative of x**6 is 6 x**5, while that of a chain of products would be
 a longer chain. A power of two that two terms share is taken out of their sum, which changes no digit: 2 a + 2 b c is
-2 (a + b c).
+2 (a + b c). A divisor that stays the same while a loop runs is inverted once, and the quotients in the loop become
+products, where products and sums alone use them: elsewhere (in a comparison, a floor, a result) the last digit shows.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ MOST_FACTORS = 16       # each halving costs half an ulp at most
 def strength(graph: Graph) -> Graph:
     """The graph with whole powers as products, and shared powers of two in front of sums."""
     uses = Counter(operand for node in graph.nodes for operand in node.args)
+    smooth = _only_in_products(graph)
     kept = {node for _, node in graph.outputs} | set(graph.names)
 
     def change(new: Graph, node: Node, args: list[Node]) -> Node | None:
         if node.op in ("add", "sub") and not any(uses[operand] > 1 or operand in kept for operand in node.args):
             return _shared(new, node.op, *args)
+        if node in smooth:
+            return new.apply("mul", args[0], new.apply("div", 1.0, args[1]))
         if node.op != "pow" or args[1].op != "const" or not args[0].dtype.startswith("float"):
             return None
         exponent = float(args[1].value)
@@ -36,6 +40,18 @@ def strength(graph: Graph) -> Graph:
         return _product(new, base, int(abs(exponent)))
 
     return copy_graph(graph, change=change)          # no fold: r * r * r would become r * r / x
+
+
+def _only_in_products(graph: Graph) -> set[Node]:
+    """The quotients whose divisors vary over fewer axes than they do, and which products and sums alone use."""
+    found = {node for node in graph.nodes if node.op == "div" and node.dtype.startswith("float")
+             and node.args[1].axes < node.args[0].axes and node.args[1].op != "const"}
+    if found:
+        found -= {node for _, node in graph.outputs}
+        for node in graph.nodes:
+            if not (node.op == "mul" or (node.op == "sum" and node.is_reduction)):
+                found.difference_update(node.args)
+    return found
 
 
 def _shared(graph: Graph, op: str, left: Node, right: Node) -> Node | None:

@@ -444,6 +444,8 @@ def is_sum_of_squares(x: Node) -> bool:
         elif node.op in ("mul", "div") and (_positive(node.args[1]) or (
                 node.op == "mul" and _positive(node.args[0]))):
             waiting.append(node.args[0] if _positive(node.args[1]) else node.args[1])
+        elif node.op == "mul" and node.args[0] is not node.args[1] and any(map(_is_square, node.args)):
+            waiting.append(node.args[1] if _is_square(node.args[0]) else node.args[0])
         elif _is_square(node):
             real = True
         else:

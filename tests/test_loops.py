@@ -437,6 +437,8 @@ def test_an_adjoint_that_is_a_sum_is_finished_before_it_is_multiplied_by_another
 
 @pytest.mark.parametrize(("formula", "args", "carried"), [
     (ROSENBROCK, {"x": "n"}, 1),
+    ("sum((x[i]**2 - x[i+1])**2 for i in range(n - 1))", {"x": "n"}, 1),
+    ("sum((x[i] * x[i+1] - x[i+2])**2 for i in range(n - 2))", {"x": "n"}, 2),
     ("sum(x[i] * x[i+1]**2 * x[i+2] for i in range(n - 2))", {"x": "n"}, 2),
     ("sum((x[i-1] - 2*x[i] + x[i+1])**2 for i in range(1, n - 1))", {"x": "n"}, 2),
     ("sum(sin(x[i+1]) * x[i+2] for i in range(n - 3))", {"x": "n"}, 1),
@@ -464,6 +466,11 @@ def test_what_goes_to_the_next_element_is_carried_there(formula: str, args: Any,
         value, found = f.value_and_grad(*given, out=out) if len(given) == 1 else f.value_and_grad(*given)
         close(value, wanted[0], 1e-5 if out.dtype == np.float32 else 1e-12)
         close(found, wanted[1], 1e-5 if out.dtype == np.float32 else 1e-12)
+
+
+def test_a_negative_value_is_carried_without_its_sign() -> None:
+    text = plain("sum((x[i]**2 - x[i+1])**2 for i in range(n - 1))", {"x": "n"}).value_and_grad.source
+    assert re.search(r"\bd_x_next = t\d+\b", text) and "- d_x_next" in text and "] -= d_x_next" in text
 
 
 def test_compiled_carries_give_what_the_text_gives() -> None:
