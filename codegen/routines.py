@@ -18,10 +18,12 @@ Matrix = Any        # np.ndarray in the text that is pasted
 
 
 PASTED: dict[str, str] = {}                 # texts of routines that are the user's own functions
-OWN = ("matmul", "eliminated", "newton_step")       # what the printer or a routine calls, no routine of a graph
+# what the printer or a routine calls, no routine of a graph
+OWN = ("matmul", "sparse_matmul", "eliminated", "newton_step")
 # the functions that a routine consists of, callee first, where it is not one alone
 NEEDED: dict[str, tuple[str, ...]] = {
-    name: ("eliminated", name) for name in ("solve", "inv", "inv_or_nan", "det", "slogdet")}
+    "matmul": ("sparse_matmul", "matmul"),
+    **{name: ("eliminated", name) for name in ("solve", "inv", "inv_or_nan", "det", "slogdet")}}
 
 
 def function_text(name: str) -> str:
@@ -330,11 +332,15 @@ def elements(places: Matrix, counted: Matrix) -> tuple[Matrix, Matrix, Matrix]:
 
 
 def matmul(left: Matrix, right: Matrix, out: Matrix) -> None:
-    """Write left @ right into `out`: by the library if the matrices are large, in loops if they are small."""
+    """Write left @ right into `out`: by the library if the matrices are large, in loops if they are small.
+
+    Where few elements of a large `left` are not zero, and `right` is finite, the products with zeros are left out.
+    """
     rows, inner = left.shape
     columns = right.shape[1]
     if inner > 1 and rows * inner * (columns + 20) > 1500 and out.flags.c_contiguous:  # a loop's start counts as 20
-        np.dot(left, right, out)
+        if not sparse_matmul(left, right, out):
+            np.dot(left, right, out)
     elif right.flags.c_contiguous and inner > 0:
         for i in range(rows):           # a row of the result is written once, then added to: an outer product ends here
             factor = left[i, 0]
@@ -351,3 +357,53 @@ def matmul(left: Matrix, right: Matrix, out: Matrix) -> None:
                 for k in range(inner):
                     total += left[i, k] * right[k, j]
                 out[i, j] = total
+
+
+def sparse_matmul(left: Matrix, right: Matrix, out: Matrix) -> bool:
+    """Write left @ right into `out` if most elements of `left` are zero; else False, and `out` is as it was.
+
+    A few rows say whether that may be so, so it costs next to nothing where it is not. A row of the result is the sum
+    of the rows of `right` that count, four at a time. 0 * inf is NaN, so all of `right` must be finite.
+    """
+    rows, inner = left.shape
+    columns = right.shape[1]
+    if inner < 16 or columns < 16 or rows < 16 or not (left.flags.c_contiguous and right.flags.c_contiguous):
+        return False
+    found = 0
+    for part in range(8):
+        row = left[part * rows // 8]
+        for k in range(inner):
+            found += row[k] != 0.0
+    if found > 2 * inner:                                       # a quarter of what was looked at
+        return False
+    flat, finite, zero = right.reshape(-1), 0, out.dtype.type(0.0)
+    for k in range(flat.shape[0]):
+        finite += abs(flat[k]) < np.inf
+    if finite < flat.shape[0]:
+        return False
+    counting = np.empty(inner + 3, np.int64)
+    for i in range(rows):
+        row, to, found = left[i], out[i], 0
+        for k in range(inner):
+            counting[found] = k
+            found += row[k] != 0.0
+        done = found % 4
+        if found < 4:
+            to[:] = zero
+        else:
+            done += 4
+            a, b, c, d = counting[done - 4], counting[done - 3], counting[done - 2], counting[done - 1]
+            by_a, by_b, by_c, by_d = row[a], row[b], row[c], row[d]
+            for j in range(columns):
+                to[j] = by_a * right[a, j] + by_b * right[b, j] + by_c * right[c, j] + by_d * right[d, j]
+        for n in range(found % 4):
+            a, by_a = counting[n], row[counting[n]]
+            for j in range(columns):
+                to[j] += by_a * right[a, j]
+        while done < found:
+            a, b, c, d = counting[done], counting[done + 1], counting[done + 2], counting[done + 3]
+            by_a, by_b, by_c, by_d = row[a], row[b], row[c], row[d]
+            for j in range(columns):
+                to[j] += by_a * right[a, j] + by_b * right[b, j] + by_c * right[c, j] + by_d * right[d, j]
+            done += 4
+    return True
