@@ -18,11 +18,11 @@ Matrix = Any        # np.ndarray in the text that is pasted
 
 
 PASTED: dict[str, str] = {}                 # texts of routines that are the user's own functions
-BLOCKS = ("block", "turned_block", "put_turned", "take_product", "lower_triangle", "mirrored_block")
-SUBSTITUTIONS = ("substitute_forward", "substitute_back")
-OWN = ("matmul", "eliminated", "newton_step", *BLOCKS, *SUBSTITUTIONS)     # which are no routines of a graph
+# what the printer or a routine calls, no routine of a graph
+OWN = ("matmul", "sparse_matmul", "eliminated", "newton_step", *BLOCKS, *SUBSTITUTIONS)
 # the functions that a routine consists of, callee first, where it is not one alone
 NEEDED: dict[str, tuple[str, ...]] = {
+    "matmul": ("sparse_matmul", "matmul"),
     **{name: ("eliminated", name) for name in ("solve", "inv", "inv_or_nan", "det", "slogdet")},
     "solve_lower": ("block", "take_product", "substitute_forward", "solve_lower"),
     "solve_lower_transposed": ("turned_block", "take_product", "substitute_back", "solve_lower_transposed"),
@@ -470,11 +470,15 @@ def elements(places: Matrix, counted: Matrix) -> tuple[Matrix, Matrix, Matrix]:
 
 
 def matmul(left: Matrix, right: Matrix, out: Matrix) -> None:
-    """Write left @ right into `out`: by the library if the matrices are large, in loops if they are small."""
+    """Write left @ right into `out`: by the library if the matrices are large, in loops if they are small.
+
+    Where few elements of a large `left` are not zero, and `right` is finite, the products with zeros are left out.
+    """
     rows, inner = left.shape
     columns = right.shape[1]
     if inner > 1 and rows * inner * (columns + 20) > 1500 and out.flags.c_contiguous:  # a loop's start counts as 20
-        np.dot(left, right, out)
+        if not sparse_matmul(left, right, out):
+            np.dot(left, right, out)
     elif right.flags.c_contiguous and inner > 0:
         for i in range(rows):           # a row of the result is written once, then added to: an outer product ends here
             factor = left[i, 0]
@@ -491,3 +495,42 @@ def matmul(left: Matrix, right: Matrix, out: Matrix) -> None:
                 for k in range(inner):
                     total += left[i, k] * right[k, j]
                 out[i, j] = total
+
+
+def sparse_matmul(left: Matrix, right: Matrix, out: Matrix) -> bool:
+    """Write left @ right into `out` if most elements of `left` are zero; else False, and `out` is as it was.
+
+    A few rows say whether that may be so, so it costs next to nothing where it is not. A row of the result is the sum
+    of the rows of `right` that count, four at a time. 0 * inf is NaN, so all of `right` must be finite.
+    """
+    rows, inner = left.shape
+    columns = right.shape[1]
+    if inner < 16 or columns < 16 or rows < 16 or not (left.flags.c_contiguous and right.flags.c_contiguous):
+        return False
+    found = 0
+    for part in range(8):
+        for k in range(inner):
+            found += left[part * rows // 8, k] != 0.0
+    if found > 2 * inner:                                       # a quarter of what was looked at
+        return False
+    finite, zero = 0, out.dtype.type(0.0)
+    for k in range(inner):
+        for j in range(columns):
+            finite += abs(right[k, j]) < np.inf
+    if finite < inner * columns:
+        return False
+    counting, factors = np.empty(inner + 4, np.int64), np.empty(inner + 4, out.dtype)
+    for i in range(rows):
+        found = 0
+        for k in range(inner):
+            counting[found], factors[found] = k, left[i, k]     # the next one takes its place if it is zero
+            found += left[i, k] != 0.0
+        for n in range(found, found + 4):
+            counting[n], factors[n] = 0, zero
+        for n in range(0, max(found, 1), 4):
+            a, b, c, d = counting[n], counting[n + 1], counting[n + 2], counting[n + 3]
+            by_a, by_b, by_c, by_d = factors[n], factors[n + 1], factors[n + 2], factors[n + 3]
+            for j in range(columns):
+                share = by_a * right[a, j] + by_b * right[b, j] + by_c * right[c, j] + by_d * right[d, j]
+                out[i, j] = share if n == 0 else out[i, j] + share
+    return True
