@@ -450,11 +450,11 @@ class Function(Compiled, Adapters):
         """Memory for the buffers of calls with these arguments, or with smaller ones: a vector of float64.
 
         Given as `workspace=`, it spares the calls the allocation of their buffers; the values are the same to the last
-        bit. Of the arguments only the sizes matter, and the values of whole numbers that are sizes. What stands in it
-        afterwards means nothing. One call at a time may have it: a thread needs its own. It is empty where a function
-        has no buffers, which takes a workspace too and leaves it alone. Buffers that routines and the threads of
-        `parallel=True` make for themselves are not in it. The first call with a workspace compiles a second form of
-        the function, whose text is the same.
+        bit, but for calls that would go to `plain`: with a workspace none does. Of the arguments only the sizes matter,
+        and the values of whole numbers that are sizes. What stands in it afterwards means nothing. One call at a time
+        may have it: a thread needs its own. It is empty where a function has no buffers, which takes a workspace too
+        and leaves it alone. Buffers that routines and the threads of `parallel=True` make for themselves are not in it.
+        The first call with a workspace compiles a second form of the function, whose text is the same.
 
         Raises what a call raises for the arguments. A call raises ArgumentError for a workspace that is too short,
         of another kind, or shares memory with an argument or with `out`.
