@@ -18,6 +18,8 @@ Matrix = Any        # np.ndarray in the text that is pasted
 
 
 PASTED: dict[str, str] = {}                 # texts of routines that are the user's own functions
+BLOCKS = ("block", "turned_block", "put_turned", "take_product", "lower_triangle", "mirrored_block")
+SUBSTITUTIONS = ("substitute_forward", "substitute_back")
 # what the printer or a routine calls, no routine of a graph
 OWN = ("matmul", "sparse_matmul", "eliminated", "newton_step", *BLOCKS, *SUBSTITUTIONS)
 # the functions that a routine consists of, callee first, where it is not one alone
