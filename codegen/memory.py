@@ -14,7 +14,7 @@ from .buffers import shared
 from .items import Item, starts_as
 from .lower import Home, Program
 from .names import Names, name_of_read
-from .uses import called_routines, covers, has_user_beside, stored_at_once
+from .uses import called_routines, covers, has_user_beside, stored_at_once, tiled_by_parts
 from .values import ValuePrinter
 
 
@@ -86,9 +86,10 @@ class MemoryPrinter(ValuePrinter):
             if node.op == "call" and not node.attr.batch:
                 self.fresh.add(node)
                 return                                          # the routine makes it
-            kind = "empty" if self.plain[node] or node in self.filled or rows is not None else "zeros"
+            written = self.plain[node] or node in self.filled or rows is not None or tiled_by_parts(node)
+            kind = "empty" if written else "zeros"
             self.top.append(f"{self.arrays[node]} = np.{kind}({self._shape(node.shape)}{self._dtype(node)})")
-        elif rows is None and not self.plain[node] and node not in self.filled:
+        elif rows is None and not self.plain[node] and node not in self.filled and not tiled_by_parts(node):
             start, text = starts_as(node), self.arrays[node]
             whole = [f"{text}[{':' if node.shape else '...'}] = {'0.0' if start is None else self.variables[start]}"]
             if start is not None and len(node.shape) == 1:      # Numba copies an array to a slice more slowly

@@ -5,10 +5,11 @@ changes the program.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from gradc.ir.dims import Axis, Dim
-from gradc.ir.graph import Node, on_values
+from gradc.ir.graph import Node, apart, on_values, store_parts
 from gradc.ir.routines import ROUTINES
 
 from .items import Item, fills, starts_as
@@ -123,6 +124,24 @@ def covers(program: Program, node: Node) -> bool:
         return False                                            # a guard of indices is the bound of a loop
     indices = item.roots[1:1 + len(node.shape)]
     return fills(indices, node.shape) and item.domain == frozenset(a for i in indices for a in i.axes)
+
+
+def tiled_by_parts(node: Node) -> bool:
+    """Whether the parts of a store lie side by side and reach every element of its array: it need not be zeroed.
+
+    They do where no two of them meet and their sizes, literal along the dimensions that they divide, add up to its own.
+    """
+    if node.op != "store" or node.attr.base or any(guards for _, _, guards in store_parts(node.attr, node.args)):
+        return False
+    parts = node.attr.parts
+    if any(not apart(one, other) for k, one in enumerate(parts) for other in parts[k + 1:]):
+        return False
+    divided = [k for k, dim in enumerate(node.shape)
+               if any(part.axes[k].dim != dim or part.offsets[k] != Dim.of(0) for part in parts)]
+    if any(dim.constant is None for k in divided for dim in (node.shape[k], *(part.axes[k].dim for part in parts))):
+        return False
+    volume = math.prod(node.shape[k].constant or 0 for k in divided)
+    return volume == sum(math.prod(part.axes[k].dim.constant or 0 for k in divided) for part in parts)
 
 
 def trailing_loop(path: Path, taken: Iterable[Axis]) -> Loop | None:
