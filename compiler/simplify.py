@@ -308,8 +308,8 @@ def _split_product(body: Node, axis: Axis, guards: Sequence[Node]) -> tuple[Node
             outside = node if outside is None else graph.apply("mul", node, outside)
         elif node.op == "mul" and steps < 16:
             waiting += node.args
-        elif (node.op == "div" and steps < 16 and not guards and axis not in node.args[1].axes
-              and _is_given(node.args[1])):
+        elif (node.op == "div" and node.dtype == "float64" and steps < 16 and not guards
+              and axis not in node.args[1].axes and _is_given(node.args[1])):     # single precision soon overflows
             waiting += (graph.apply("div", 1.0, node.args[1]), node.args[0])
         else:
             inside = node if inside is None else graph.apply("mul", node, inside)

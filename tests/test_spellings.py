@@ -52,6 +52,8 @@ def test_a_scale_inside_squares_costs_no_more_than_one_outside(written: Any) -> 
 def test_a_scale_that_keeps_squares_from_overflowing_stays_where_it_is() -> None:
     f = plain("s = max(abs(x[i]) for i in range(n)); s*sqrt(sum((x[i]/s)**2 for i in range(n)))", {"x": "n"})
     assert f(np.array([3e200, 4e200])) == pytest.approx(5e200)
+    single = plain("sum((x[i]/s)**2 for i in range(n))", {"x": "float32 n", "s": "float32"})
+    assert single(np.array([3e-20, 4e-20], np.float32), np.float32(1e-20)) == pytest.approx(25.0, rel=1e-5)
 
 
 @pytest.mark.parametrize("scaled", ["s*x[i]", "x[i]*s", "x[i]/s", "x[i]/s**2"])
