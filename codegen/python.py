@@ -9,6 +9,7 @@ trailing loops run in a local. The function around these lines is `module`'s.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -228,7 +229,7 @@ class BodyPrinter(MemoryPrinter):
     def _hoist_reads(self) -> None:
         """A local for each read that is worth one, in the body that it belongs to."""
         for node, owner, first, path in reads_worth_a_local(self.program, self._implied):
-            text = self._read(node, {}, lambda n, path=path: self._known(n, path), node.args[1 + node.attr:])[0]
+            text = self._read(node, {}, functools.partial(self._known, path=path), node.args[1 + node.attr:])[0]
             name = self.names.fresh(name_of_read(text))
             self.hoisted[owner, node] = name
             self._at(self.before, first, f"{name} = {text}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import prod
 
 from gradc.ir.dims import Axis, Dim
@@ -188,7 +188,7 @@ class ValuePrinter:
             self.used.add("float32")
         return text
 
-    def _read(self, node: Node, texts: dict[Node, Text], known: object,
+    def _read(self, node: Node, texts: dict[Node, Text], known: Callable[[Node], Text | None],
               implied: Iterable[Node] = ()) -> Text:
         array = node.args[0]
         name = self.variables.get(array) or self.arrays[array]
@@ -196,10 +196,9 @@ class ValuePrinter:
         if not texts:
             texts = {}
             for root in wanted:
-                for inner in closure(root, lambda n: False):
+                for inner in closure(root, lambda n: known(n) is not None):
                     if inner not in texts:
-                        found = known(inner) if callable(known) else None
-                        texts[inner] = found or self._node(inner, texts, set())
+                        texts[inner] = known(inner) or self._node(inner, texts, set())
         element = f"{name}[{', '.join(texts[i][0] for i in wanted)}]"
         guards = [g for g in node.args[1 + node.attr:] if g not in set(implied)]
         if not guards:

@@ -21,7 +21,7 @@ from gradc.ir.table import OPERATIONS
 
 from .forms import ONE, Atoms, Coefficient, Form, Forms, by_atom, covers
 from .jacobian import points
-from .per_element import Needed, Pair, all_needed, image_of
+from .per_element import Needed, Pair, all_needed, image_at, image_of
 from .protection import is_defined
 
 MOST_NODES = 20_000     # of a graph that is looked at
@@ -171,7 +171,7 @@ class _Collection:
                 rows = {index: new.axis(element)}
                 one, zero = Axis(Dim.of(1), 0), Dim.of(0)
                 table.append(new.store_parts((dim, Dim.of(len(columns))), [
-                    ((element, one), (zero, Dim.of(k)), (), image_of(new, value, rows))
+                    ((element, one), (zero, Dim.of(k)), (), image_at(new, value, index, rows, made))
                     for value, k in columns.items()]))
             return new.read(table[0], [made[index], new.const(columns[value])])
 

@@ -28,8 +28,9 @@ class Entry(NamedTuple):
 
     block   numbers of the output and of the argument
     row, column  numbers of the elements of both, over `axes`
-    guards  the conditions under which there is a value; `shown` are those that need no real number
-    fixed   whether the value and all conditions need none
+    guards  the conditions under which there is a value; `shown` are those that need no real number that row and
+            column do not need too
+    fixed   whether the value needs none, and all conditions are shown
     """
 
     block: tuple[int, int]
@@ -138,16 +139,17 @@ def _summed(graph: Graph, part: Part) -> Part:
 def _entry(graph: Graph, block: tuple[int, int], part: Part, rows: Sequence[Dim], columns: Sequence[Dim], rank: int,
            guards: Sequence[Node]) -> Entry:
     kept = graph.conjunction(guards)
-    shown = tuple(guard for guard in kept or () if not _is_real(graph, guard))
+    sorted_by = _real(graph, part.indices)                      # the structure depends on it anyway, as that of a sort
+    shown = tuple(guard for guard in kept or () if _real(graph, [guard]) <= sorted_by)
     axes = frozenset[Axis]().union(*(node.axes for node in (part.value, *part.indices, *(kept or ()))))
     return Entry(block, part.value, _number(graph, part.indices[:rank], rows), _number(
         graph, part.indices[rank:], columns), tuple(sorted_axes(axes)), (graph.const(False),) if kept is None else kept,
-        shown, len(shown) == len(kept or ()) and not _is_real(graph, part.value))
+        shown, len(shown) == len(kept or ()) and not _real(graph, [part.value]))
 
 
-def _is_real(graph: Graph, node: Node) -> bool:
-    """Whether a condition depends on a real argument."""
-    return any(graph.inputs[name].dtype.startswith("float") for name in _arguments(graph, [node]))
+def _real(graph: Graph, nodes: Sequence[Node]) -> set[str]:
+    """The real arguments that some nodes depend on."""
+    return {name for name in _arguments(graph, nodes) if graph.inputs[name].dtype.startswith("float")}
 
 
 def _number(graph: Graph, indices: Sequence[Node], shape: Sequence[Dim]) -> Node:

@@ -96,7 +96,8 @@ def in_rows(graph: Graph) -> tuple[Graph, tuple[Counts, ...]]:
         if table not in rows:
             rows[table] = _rows(new, table, made, sources.get(table.dim), unused + len(rows))
         element, element_of, row_of, used, images = rows[table]
-        value = image_of(new, node, images.setdefault(index, {index: new.read(element_of, [new.axis(element)])}))
+        own = images.setdefault(index, {index: new.read(element_of, [new.axis(element)])})
+        value = image_at(new, node, index, own, made)
         if _may_be_infinite(value, element):                             # then rows left over have no derivative
             counted = new.ops.less(new.axis(element), new.read(used, [new.const(0)]))
             value = new.ops.select(counted, value, new.ops.stop_gradient(value))
@@ -131,10 +132,11 @@ def _tables(graph: Graph, roots: Mapping[Node, Own]) -> dict[Node, Table]:
     """The table in which each value stands; indices that gather the same values share one."""
     scratch, unused = Graph(), _unused(graph) if roots else 0
     images: dict[Own, dict[Node, Node]] = {}
+    made: dict[Node, Node] = {}
     alike: dict[tuple[Dim, Node], dict[Node, Node]] = {}        # for each value by elements: index and root
     for node, (index, dim) in roots.items():
         own = images.setdefault((index, dim), {index: scratch.axis(Axis(dim, unused))})
-        alike.setdefault((dim, image_of(scratch, node, own)), {})[index] = node
+        alike.setdefault((dim, image_at(scratch, node, index, own, made)), {})[index] = node
     members: dict[Table, list[Node]] = {}
     found: dict[Node, Table] = {}
     for (dim, image), places in alike.items():
@@ -262,7 +264,7 @@ def per_element(graph: Graph, fewer: Collection[Pair]) -> Graph:
         own = roots[node]
         element = places[own]
         images[own].setdefault(own[0], new.axis(element))
-        value = image_of(new, node, images[own])
+        value = image_at(new, node, own[0], images[own], made)
         axes = [element, *sorted_axes(needed[node].axes)]
         made[node] = new.read(new.store(axes, value), [made[own[0]], *map(new.axis, axes[1:])])
         return made[node]
@@ -336,8 +338,34 @@ def _unused(graph: Graph) -> int:
         *node.axes, *([node.attr] if node.is_reduction else ()))), default=0)
 
 
+def image_at(new: Graph, root: Node, index: Node, images: dict[Node, Node], made: dict[Node, Node]) -> Node:
+    """The image of a value with something else for an index: `images` holds that, `made` the images of other values.
+
+    A sum inside may run over the axis of the index, and read at the same index for each of its terms. It has one value
+    for all places, as arrays have: such parts stay as they are.
+    """
+    for node in _same_everywhere(root, index, images):
+        images[node] = image_of(new, node, made)
+    return image_of(new, root, images)
+
+
+def _same_everywhere(root: Node, index: Node, images: Collection[Node]) -> list[Node]:
+    """The outermost parts of a value that have no axis of an index."""
+    found, seen, waiting = [], {root}, [root]
+    while waiting:
+        node = waiting.pop()
+        if node in images:
+            continue
+        if index.axes and node.axes.isdisjoint(index.axes):
+            found.append(node)
+            continue
+        waiting += [arg for arg in node.args if arg not in seen]
+        seen.update(node.args)
+    return found
+
+
 def image_of(new: Graph, root: Node, images: dict[Node, Node]) -> Node:
-    """The image of a value in another graph, given those of some that it is made of, as what stands for its index."""
+    """The image of a value in another graph, given those of some that it is made of."""
     waiting = [root]
     while waiting:
         node = waiting[-1]

@@ -202,6 +202,19 @@ def test_a_product_of_guarded_factors_counts_the_others_as_one() -> None:
     assert f.grad([2.0, 5.0, 3.0], np.zeros(3, bool)).tolist() == [0.0, 0.0, 0.0]
 
 
+def test_reads_at_the_place_of_a_maximum_of_products_take_its_statement_as_it_stands() -> None:
+    """What leads to the place is computed by a matrix product, inside which no axis has a loop."""
+    def best(C: Any) -> Any:
+        scores = C @ C
+        found = scores[np.arange(scores.shape[0]), np.argmax(scores, axis=1)]
+        return found * np.sin(found)
+
+    f = gradc.compile(best, {"C": "n n"}, jit=False)
+    C, d = RANDOM.standard_normal((2, 5, 5))
+    close(f(C), best(C))
+    close(f.jvp(C, d), (best(C + 1e-6 * d) - best(C - 1e-6 * d)) / 2e-6, 1e-7)
+
+
 def test_argmax_takes_the_first_of_equal_elements_and_any_nan() -> None:
     f = plain("argmax(x), argmin(x)", {"x": "n"})
     assert f([1.0, 3.0, 3.0, 1.0]) == (1, 0)

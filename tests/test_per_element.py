@@ -236,3 +236,47 @@ def test_compiled_calls_choose_by_sizes_and_agree() -> None:
         with_memory = g(*given, workspace=g.workspace(*given))
         for one in (again, with_memory, (value, out), g(given[0].tolist(), *given[1:]), g(*given[:2], k=given[2])):
             np.testing.assert_allclose(flat(one), flat((value, gradient)), rtol=1e-10, atol=1e-12)
+
+
+def shared_weights(a: Any, x: Any, k: Any) -> Any:
+    """What all places have in common is a sum over the same places, of the same elements."""
+    weight = np.exp(a[k])
+    return weight / np.sum(weight) * x + np.cos(a[k]) * np.max(np.sin(a[k]))
+
+
+def all_pairs(a: Any, x: Any, k: Any) -> Any:
+    """Of the same name are the axis of the sum and that of the result."""
+    wave = np.sin(a[k])
+    return np.sum(np.cos(wave[:, None] * wave) * x, axis=1)
+
+
+def joined_before(a: Any, x: Any, k: Any) -> Any:
+    """Places read an array that holds the values of other places."""
+    values = np.concatenate([np.sin(a[k]), x])
+    return np.exp(np.sin(a[k]) * values[0]) * np.cumsum(np.cos(a[k]))[0]
+
+
+def turned_by_a_sum(a: Any, x: Any, k: Any) -> Any:
+    """A linear form whose coefficients are known for each element."""
+    return np.cos(a[k]) * np.sum(np.cos(a[k])) * x - np.sin(a[k]) * np.sum(np.sin(a[k])) * x
+
+
+@pytest.mark.parametrize("function", [shared_weights, all_pairs, joined_before, turned_by_a_sum])
+@pytest.mark.parametrize(("count", "places"), [(3, 50), (3, 4), (5, 2)])
+def test_a_sum_over_the_places_keeps_its_own_places(function: Callable[..., Any], count: int, places: int) -> None:
+    f = compiled(function, {"a": "c", "x": "o", "k": "int o"}, wrt=("a", "x"))
+    assert f.rows
+    a, x, k = data(count, places)
+    d = a[:, 0], x, k
+    c = np.cos(np.arange(places))
+    np.testing.assert_allclose(f._checked(d, None, {}), function(*d), rtol=1e-12, atol=1e-12)
+    slopes = f.plain.jacobian(*d)
+    for step in np.eye(count + places)[:2]:                     # along the first two numbers
+        moves = 1e-6 * step[:count], 1e-6 * step[count:]
+        ahead, behind = (function(d[0] + sign * moves[0], x + sign * moves[1], k) for sign in (1, -1))
+        np.testing.assert_allclose(slopes.a @ step[:count] + slopes.x @ step[count:], (ahead - behind) / 2e-6,
+                                   rtol=1e-6, atol=1e-8)
+    for ours, wanted in zip(f.vjp._checked((*d, c), None, {}), slopes, strict=True):
+        np.testing.assert_allclose(ours, c @ wanted, rtol=1e-11, atol=1e-12)
+    for ours, wanted in zip(f.jacobian.sparse(*d), slopes, strict=True):
+        np.testing.assert_allclose(ours.toarray(), wanted, rtol=1e-11, atol=1e-12)

@@ -77,6 +77,16 @@ def test_sparse_jacobians_of_linear_algebra_and_sorting(name: str) -> None:
     agrees(f, dict(zip(f.args, args, strict=True)), 1e-7, second=False)
 
 
+def test_conditions_that_keep_reads_inside_hold_for_sorted_sums_too() -> None:
+    """Where a sorted element stands is known by real numbers, and so is whether a shifted read lies inside."""
+    f = gradc.compile(lambda x, w: np.sort(np.convolve(x, w)), {"x": "n", "w": "k"}, jit=False)
+    rng = np.random.default_rng(5)
+    for n, k in ((4, 3), (1, 3), (5, 1)):
+        x, w = rng.standard_normal(n), rng.standard_normal(k)
+        for ours, wanted in zip(f.jacobian.sparse(x, w), f.jacobian(x, w), strict=True):
+            close(ours.toarray(), wanted)
+
+
 # -- patterns of known structures -----------------------------------------------------------------
 
 
