@@ -8,7 +8,7 @@ Nothing is narrowed silently: integers become float64, complex numbers and objec
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -163,6 +163,12 @@ def check_dimensions(graph: Graph, values: Sequence[Any]) -> dict[str, int]:
             raise ShapeError(f"{one} ({_origin(one, origin)}) is {a} and {other} ({_origin(other, origin)}) is {b}: "
                              "they meet in one expression and must be equal")
     return sizes
+
+
+def at_sizes(message: object, sizes: Mapping[str, int], inner: Collection[str] = ()) -> str:
+    """The message of an error with the sizes at which it was met, those that the user knows."""
+    here = ", ".join(f"{name} = {size}" for name, size in sizes.items() if name not in inner)
+    return f"{message} (here {here})" if here else str(message)
 
 
 def _origin(dim: Dim, origin: Mapping[str, str]) -> str:

@@ -279,8 +279,7 @@ class Compiled:
         except (ValueError, IndexError, ArithmeticError) as error:
             from gradc.ir.interpret_routines import as_domain_error
 
-            here = ", ".join(f"{name} = {size}" for name, size in sizes.items() if name not in self._inner)
-            message = f"{error}{f' (here {here})' if here else ''}"
+            message = arguments.at_sizes(error, sizes, self._inner)
             raise (ShapeError(message) if isinstance(error, IndexError) else as_domain_error(error, message)) from None
         return self._assemble(flat, arrays)
 

@@ -21,7 +21,7 @@ import numpy as np
 from gradc.codegen.module import Group, safe_fields
 from gradc.codegen.results import result_class
 from gradc.ir.dims import Axis
-from gradc.ir.errors import ArgumentError, DerivativeError
+from gradc.ir.errors import ArgumentError, DerivativeError, ShapeError
 from gradc.ir.graph import Graph, on_values, promoted
 from gradc.ir.interpret import evaluate
 
@@ -347,7 +347,10 @@ class Sparse:
     def _new(self, graph: Graph, values: Sequence[Any]) -> Structure:
         entries, pattern, read = self._found
         sizes = arguments.check_dimensions(graph, values)
-        places = evaluate(pattern, dict(zip(graph.inputs, values, strict=True)))
+        try:
+            places = evaluate(pattern, dict(zip(graph.inputs, values, strict=True)))
+        except ShapeError as error:                             # an index out of its dimension
+            raise ShapeError(arguments.at_sizes(error, sizes)) from None
         counts = [[int(np.prod([max(dim.evaluate(sizes), 0) for dim in shape], dtype=np.int64)) for shape in shapes]
                   for shapes in (entries.rows, entries.columns)]
         tops = [np.cumsum([0, *own]) if self._stacked else np.zeros(len(own) + 1, np.int64) for own in counts]

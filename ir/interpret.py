@@ -25,7 +25,8 @@ from .interpret_numbers import ExactNumbers, FloatNumbers
 from .interpret_routines import MEANINGS, WHOLE, as_domain_error
 from .table import OPERATIONS, REDUCTIONS
 
-ERRORS: dict[str, type[GradcError]] = {"ShapeError": ShapeError, "ArgumentError": ArgumentError}
+ERRORS: dict[str, type[GradcError]] = {"ShapeError": ShapeError, "ArgumentError": ArgumentError,
+                                       "IndexError": ShapeError}
 
 
 def evaluate(graph: Graph, arguments: Mapping[str, Any], exact: Any = None) -> list[Any]:

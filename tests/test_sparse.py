@@ -170,8 +170,9 @@ def test_the_pattern_follows_the_index_data() -> None:
         given[2][0] = 1                                         # another camera: found again
     given[3] = given[3].copy()
     given[3][1] = 4
-    with pytest.raises(gradc.DomainError, match="outside 0"):
-        J(*given)
+    for derivative in (J, f.jacobian):
+        with pytest.raises(gradc.ShapeError, match=r"outside 0 .. m - 1 \(here k = 2, m = 4, n = 5\)$"):
+            derivative(*given)
 
 
 def test_a_structure_is_kept_for_sizes_and_indices() -> None:
