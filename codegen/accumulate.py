@@ -4,8 +4,10 @@ A strict sum of floats is one dependent addition after another, seven times slow
 can go. The flag that frees the order (`reassoc`) on a whole function would also undo compensated
 sums which the user wrote on purpose, so it is set on the one instruction of an accumulation and
 nowhere else. Signed zeros, NaN and infinities keep their meaning: neither `nsz`, `nnan` nor `ninf` is
-set (measured: the loop vectorises without them). `rewrite` puts the two functions of this module in
-place of `name += value` and `name *= value` in a module's syntax tree; the rest is for Numba.
+set (measured: the loop vectorises without them). Which of two zeros is the larger is open in NumPy, too, so
+it may be here (`nsz` on that one instruction, which is three otherwise); NaN wins. `rewrite` puts the functions
+of this module in place of `name += value`, `name *= value` and `name = maximum(name, value)` in a module's syntax
+tree; the rest is for Numba.
 """
 
 from __future__ import annotations
@@ -122,7 +124,7 @@ def _extremum(function: str) -> Callable[..., Any]:
             if kinds:
                 shape = llvm.FunctionType(a.type, (a.type, a.type))
                 declared = builder.module.declare_intrinsic(f"llvm.{function}", (a.type,), shape)
-                return builder.call(declared, (a, b))
+                return builder.call(declared, (a, b), fastmath=("nsz",))
             return builder.select(builder.icmp_signed(">" if greater else "<", a, b), a, b)
 
         return signature(kind, left, right), generate

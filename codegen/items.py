@@ -67,6 +67,7 @@ class Item:
     contraction: Contraction | None = None
     array: Node | None = None
     part_of: Item | None = None
+    flat: bool = False
     inline: list[Node] = field(default_factory=list)
     deps: list[Item] = field(default_factory=list)
     users: list[Item] = field(default_factory=list)
@@ -88,10 +89,12 @@ class Choices:
 
     inline   cheap definitions that are recomputed at their uses instead of being stored
     packed   reads across memory of an axis that is worked through in tiles: copied once a tile, in its order
+    flat     functions of the points of rows that one loop computes for several rows, and what they are functions of
     """
 
     inline: set[Node] = field(default_factory=set)
     packed: set[Node] = field(default_factory=set)
+    flat: set[Node] = field(default_factory=set)
 
 
 _INDEX_OPS = frozenset((
@@ -162,7 +165,8 @@ class _Builder:
     def _has_item(self, node: Node) -> bool:
         if node in self.plan.packed:
             return False
-        if node.is_reduction or node.op == "scan" or node in self.plan.layouts or node in self.choices.packed:
+        if node.is_reduction or node.op == "scan" or node in self.plan.layouts or \
+                node in self.choices.packed or node in self.choices.flat:
             return True
         if node in self.arrays:
             return True
@@ -240,7 +244,8 @@ class _Builder:
         if node.op == "scan":
             return Item("scan", node, node.args, node.axes, layout=layout)
         array, layout = self.arrays.get(node, (None, layout))
-        return Item("def", node, (node,), node.axes, layout=layout, array=array)
+        flat = node in self.choices.flat and is_function(node.op)
+        return Item("def", node, (node,), node.axes, layout=layout, array=array, flat=flat)
 
     def _packs(self, product: Item, of: dict[Node, list[Item]]) -> list[Item]:
         """The copies that are made for one product alone."""

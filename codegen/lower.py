@@ -25,7 +25,7 @@ from .contractions import by_axes, factors, gather, multiplied_by_axes, opened, 
 from .items import Choices, Item, is_cheap, make_items, merged_reductions, union
 from .joined import joined
 from .stencils import Stencil, shifts, stencils
-from .tiles import SHORT, is_stripped, is_tiled, strips
+from .tiles import SHORT, flat, is_stripped, is_tiled, row_functions, row_of, strips
 
 ROUNDS = 6              # of improvement; each only removes buffers, so more are never needed in practice
 
@@ -38,6 +38,8 @@ class Loop:
     tiled     for a loop over tiles or strips, the axis that they cut: such a loop has an axis of its own, of no value
     tile      for a loop inside a tile or a strip, the loop over these
     stripped  for a loop over strips, whose points do not run innermost
+    rows      for a loop over strips of rows, the axis of these
+    flat      for a loop over the rows of a strip, whether it and the one inside are one loop over all points
     """
 
     axis: Axis
@@ -47,6 +49,8 @@ class Loop:
     tiled: Axis | None = None
     tile: Loop | None = None
     stripped: bool = False
+    rows: Axis | None = None
+    flat: bool = False
 
 
 Path = tuple[Loop, ...]
@@ -75,6 +79,12 @@ class Home:
     def in_tile(self) -> bool:
         """Whether the buffer holds no more than the points of a tile: cheaper to read than to compute again."""
         return set(self.storage) <= {loop.tiled for loop in self.home}
+
+    @property
+    def rows(self) -> Loop | None:
+        """The loop over strips in which the buffer holds the points of all rows, one row after the other."""
+        last = self.home[-1] if self.home else None
+        return last if last is not None and last.rows in self.storage and len(self.storage) > 1 else None
 
     @property
     def in_array(self) -> bool:
@@ -114,6 +124,10 @@ def lower(graph: Graph) -> Program:
             continue
         if rounds_left and (packed := strided(body) - choices.packed):
             choices.packed |= packed
+            continue
+        if rounds_left and (functions := in_rows(body) - choices.flat):
+            choices.flat |= functions
+            choices.inline -= functions
             continue
         program.homes = place(program.body, items)
         improved = _scatter_directly(graph, program, items)
@@ -168,6 +182,8 @@ def _lower(items: Sequence[Item], opened: Axes, tile: Loop | None = None) -> lis
             tiles = Loop(TILES, [], tiled=axis)
             tiles.body = _lower(members, opened, tiles)
             body.append(tiles)
+        elif members and not opened and tile is None and (functions := flat(members, axis)):
+            body.append(_by_rows(members, axis, functions))
         elif members and tile is None and is_stripped(members, axis, opened):
             tiles = Loop(TILES, [], tiled=axis, stripped=True)
             tiles.body = [Loop(axis, _lower(part, opened | {axis}), tile=tiles)
@@ -178,6 +194,15 @@ def _lower(items: Sequence[Item], opened: Axes, tile: Loop | None = None) -> lis
             inner = _lower(members, opened | {axis}, None if axis == last else tile)
             body.append(Loop(axis, inner, -1 in scans, bool(scans), tile=tile if axis == last else None))
     return body
+
+
+def _by_rows(members: Sequence[Item], axis: Axis, functions: set[Item]) -> Loop:
+    """A loop over strips of rows, some functions of whose points are computed in one loop for all of them."""
+    row = row_of(members, axis)
+    tiles = Loop(TILES, [], tiled=axis, stripped=True, rows=row)
+    for part in strips(members, axis, NO_AXES, functions):
+        tiles.body.append(Loop(axis, _lower(part, frozenset((axis,))), tile=tiles, flat=functions.issuperset(part)))
+    return tiles
 
 
 def _stages(items: Sequence[Item], opened: Axes) -> list[list[Item]]:
@@ -438,6 +463,12 @@ def strided(body: Sequence[Loop | Item]) -> set[Node]:
     return found - {operand for made in products for operand in (made.left, made.right)}
 
 
+def in_rows(body: Sequence[Loop | Item]) -> set[Node]:
+    """The functions of the points of rows that are to be computed for several rows at a time, and their operands."""
+    return {node for loop in body if isinstance(loop, Loop) and loop.tiled is None
+            for node in row_functions(items_of(loop), loop.axis)}
+
+
 # -- homes ------------------------------------------------------------------------------------
 
 def place(body: Sequence[Loop | Item], items: Sequence[Item]) -> dict[Item, Home]:
@@ -488,7 +519,7 @@ def _recompute_cheap(graph: Graph, program: Program, items: Sequence[Item], choi
         kept.update(a for n in (item.node, *item.inline) if n.op in ("eq", "not_equal") for a in n.args)
     found = {item.node for item in items
              if program.homes[item].storage and not item.layout and not program.homes[item].in_tile
-             and item.node not in kept | choices.packed and (
+             and item.node not in kept | choices.packed | choices.flat and (
                  is_cheap(item) or is_cheap(item, _kept_as_long(item, program)))}
     new = found - choices.inline
     choices.inline |= new

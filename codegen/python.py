@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gradc.ir.dims import Dim
 from gradc.ir.graph import Axes, Node, on_values
-from gradc.ir.table import AND, TERNARY
+from gradc.ir.table import AND, MULTIPLY, TERNARY
 
 from .carries import Chain
 from .expression import added_to, bracket, dimension, extent, identity, is_wrapped, product, scan_step
@@ -27,7 +27,7 @@ from .names import Names, name_of_read
 from .notes import comment, sections
 from .parallel import Chunked, Span, chunked
 from .threads import Parallel
-from .tiles import TILE
+from .tiles import FLAT, TILE
 from .uses import reads_worth_a_local, trailing_loop
 
 LOOP_NAMES = "ijklmpqr"
@@ -99,6 +99,8 @@ class BodyPrinter(MemoryPrinter):
             if entry.tiled is not None:
                 self.starts[id(entry)] = self.names.fresh("start")
                 self.stops[id(entry)] = self.names.fresh("stop")
+                if entry.rows is not None:
+                    self._name_rows(entry, entry.rows.dim)
             elif entry.axis.dim.constant == 1:
                 self.axes[entry.axis] = "0"                     # its loop is not printed
             elif entry.axis not in self.axes:
@@ -109,6 +111,15 @@ class BodyPrinter(MemoryPrinter):
                     wanted = "" if letter in self.names.taken else letter
                 self.axes[entry.axis] = self.names.fresh(wanted or "i")
             stack += reversed(entry.body)
+
+    def _name_rows(self, loop: Loop, length: Dim) -> None:
+        """How many rows a strip has: as many as have `FLAT` points together, or one."""
+        if length.constant is not None:
+            self.steps[id(loop)] = str(max(1, FLAT // length.constant))
+            return
+        self.steps[id(loop)] = name = self.names.fresh("rows")
+        count = f"max(1, {FLAT} // max(1, {extent(length, self.dims, self.graph)}))"
+        self.top.append(f"{name} = {count}  # that are worked through together, if they are short")
 
     # -- what stands before and after loops ---------------------------------------------------
 
@@ -340,9 +351,13 @@ class BodyPrinter(MemoryPrinter):
             if chunk is not None:
                 chunk.high = whole
                 begin, whole = chunk.start, chunk.stop
-            self.lines += [f"{pad}for {start} in range({begin}, {whole}, {TILE}):",
-                           f"{pad}    {stop} = min({start} + {TILE}, {whole})"]
+            step = self.steps.get(id(loop), str(TILE))
+            self.lines += [f"{pad}for {start} in range({begin}, {whole}, {step}):",
+                           f"{pad}    {stop} = min({start} + {step}, {whole})"]
             self._emit(loop.body, depth + 1, (*path, loop), implied)
+            return
+        if loop.flat and loop.tile is not None:
+            self._emit_flat(loop, loop.tile, depth, (*path, loop), implied)
             return
         if loop.tile is not None:
             span = f"{self.starts[id(loop.tile)]}, {self.stops[id(loop.tile)]}"
@@ -371,6 +386,16 @@ class BodyPrinter(MemoryPrinter):
             self._lines(stencil.finished(array, self.axes, self.dims), f"{pad}    ")
         for stencil, array in own:
             self._lines(stencil.rest(array, self.axes, self.dims), pad)
+
+    def _emit_flat(self, loop: Loop, strip: Loop, depth: int, path: Path, implied: frozenset[Node]) -> None:
+        """One loop over all points of the rows of a strip, which lie one after the other."""
+        (inner,) = (entry for entry in loop.body if isinstance(entry, Loop))
+        length = bracket(dimension(inner.axis.dim, self.dims), MULTIPLY + 1)
+        self.flat = self.names.fresh("point")
+        size = f"({self.stops[id(strip)]} - {self.starts[id(strip)]}) * {length}"
+        self.lines.append(f"{'    ' * depth}for {self.flat} in range({size}):")
+        self._emit(inner.body, depth + 1, (*path, inner), implied)
+        self.flat = ""
 
     def _bounds(self, loop: Loop, guards: Sequence[Node], path: Path) -> tuple[str | None, str | None, list[Node]]:
         """Affine guards `axis < e`, `axis > e` as loop bounds: (low, high, guards used)."""

@@ -13,7 +13,7 @@ from math import prod
 
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import Graph, Node
-from gradc.ir.table import AND, ATOM, OPERATIONS
+from gradc.ir.table import AND, ATOM, MULTIPLY, OPERATIONS
 
 from .expression import Text, bracket, closure, dimension, extent, leaf, operation
 from .items import Item
@@ -48,6 +48,8 @@ class ValuePrinter:
         self.dims, self.arrays = dims, dict(outputs)
         self.axes: dict[Axis, str] = {}
         self.starts: dict[int, str] = {}                        # of tiles
+        self.steps: dict[int, str] = {}                         # of strips of rows, how many
+        self.flat = ""                                          # the point of a strip of rows that a loop is at
         self.buffers: dict[Node, str] = {}
         self.packs: dict[tuple[Node, tuple[Axis, ...]], str] = {}       # copies for products: one buffer for all
         self.locals: dict[Node, str] = {}
@@ -72,8 +74,13 @@ class ValuePrinter:
 
     def _place(self, buffer: str, home: Home) -> str:
         """The element of a buffer at the current point."""
+        if home.rows is not None and self.flat:
+            return f"{buffer}[{self.flat}]"
         starts = {loop.tiled: self.starts[id(loop)] for loop in home.home if loop.tiled is not None}
         index = [f"{self.axes[a]} - {starts[a]}" if a in starts else self.axes[a] for a in home.storage]
+        if home.rows is not None:
+            length = bracket(dimension(home.storage[1].dim, self.dims), MULTIPLY + 1)
+            return f"{buffer}[({index[0]}) * {length} + {index[1]}]"
         return f"{buffer}[{', '.join(index)}]"
 
     def _shape(self, dims: Sequence[Dim]) -> str:
@@ -84,9 +91,10 @@ class ValuePrinter:
         return "" if node.dtype == "float64" else f", dtype=np.{node.dtype.replace('bool', 'bool_')}"
 
     def _empty(self, item: Item, home: Home) -> str:
-        tiled = {loop.tiled for loop in home.home}
-        shape = self._shape([Dim.of(TILE) if axis in tiled else axis.dim for axis in home.storage])
-        return f"np.empty({shape}{self._dtype(item.node)})"
+        steps = {loop.tiled: self.steps.get(id(loop), str(TILE)) for loop in home.home}
+        sizes = [steps.get(axis) or extent(axis.dim, self.dims, self.graph) for axis in home.storage]
+        joined = " * ".join(sizes) if home.rows is not None else f"({', '.join(sizes)})"
+        return f"np.empty({joined if len(sizes) > 1 else sizes[0]}{self._dtype(item.node)})"
 
     def _size(self, axes: Sequence[Axis]) -> str:
         """The number of points of some axes; one that may be negative has none, whatever the others are."""

@@ -86,9 +86,50 @@ def test_nothing_of_the_size_of_the_data_is_kept_and_the_points_of_a_tile_run_in
             assert not any(" in range(" in other for other in inside[k + 1:k + 1 + first])
 
 
+ROWS = [
+    ("sum(log(sum(exp(X[i, j]) * w[j] for j in range(d)) + y[i]) for i in range(n))", {"X": "n d", "w": "d", "y": "n"}),
+    ("sum(tanh(sum(sin(X[i, j]) * log(1 + X[i, j]**2) for j in range(d))) for i in range(n))", {"X": "n d"}),
+    ("sum(log(sum(exp(X[i, j]) for j in range(5))) * y[i] for i in range(n))", {"X": "n 5", "y": "n"}),
+    ("sum(log(sum(exp(X[i, j] - X[j, i]) for j in range(n))) for i in range(n))", {"X": "n n"}),
+]
+
+
+@pytest.mark.parametrize(("program", "shapes"), ROWS, ids=["weighted", "sines", "literal", "transposed"])
+def test_functions_of_short_rows_are_computed_in_one_loop_for_several_rows(
+        program: str, shapes: dict[str, str]) -> None:
+    f = gradc.compile(program, shapes, jit=False)
+    source = f.value_and_grad.source
+    step = "51" if "n 5" in shapes.values() else "rows"
+    assert f"for start in range(0, n, {step}):" in source and "for point in range((stop - start) * " in source
+    for n, d in ((1, 1), (3, 5), (51, 5), (52, 5), (103, 5), (5, 300), (0, 4)):
+        sizes = {"n": n, "d": d, "5": 5}
+        arrays = [0.1 + RNG.random([sizes[name] for name in text.split()]) for text in shapes.values()]
+        value, *slopes = evaluate(f.value_and_grad.graph, dict(zip(shapes, arrays, strict=True)))
+        found = f.value_and_grad(*arrays)
+        np.testing.assert_allclose(found[0], value, rtol=1e-11)
+        for one, other in zip(found[1] if len(slopes) > 1 else (found[1],), slopes, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_compiled_rows_keep_what_is_not_finite_and_run_in_threads(dtype: str) -> None:
+    kind = "" if dtype == "float64" else "float32 "
+    program, shapes = "sum(w[i] * log(sum(exp(z[i, j]) for j in range(c))) for i in range(n))", {
+        "w": f"{kind}n", "z": f"{kind}n c"}
+    functions = [gradc.compile(program, shapes, jit=jit, parallel=parallel).value_and_grad
+                 for jit, parallel in ((False, False), (True, False), (True, True))]
+    for n, c in ((0, 3), (1, 1), (130, 7), (9, 500), (40000, 3)):
+        w, z = RNG.random(n).astype(dtype), RNG.normal(size=(n, c)).astype(dtype)
+        for special in (0.0, np.inf, -np.inf, np.nan) if n in (130, 9) else (0.0,):
+            z[n // 2:n // 2 + 1, 0] = special
+            wanted, *others = [(value, *slopes) for value, slopes in (function(w, z) for function in functions)]
+            for found in others:
+                for one, other in zip(found, wanted, strict=True):
+                    np.testing.assert_allclose(one, other, rtol=1e-10 if not kind else 2e-3, atol=1e-6 if kind else 0)
+
+
 @pytest.mark.parametrize("program", [
     "sum((y[i] - sum(X[i, j] * w[j] for j in range(d)))**2 for i in range(n))",                 # one loop inside
-    "sum(log(sum(exp(X[i, j]) * w[j] for j in range(d)) + y[i]) for i in range(n))",            # which takes the time
     "sum(x[i + 1] * x[i] for i in range(n - 1))",                                              # none
     "sum(x[i] * log(y[i]) + y[i] for i in range(n))",                                          # none, but a function
     "sum(A[k, l] * B[l, m] * C[m, k] * w[i] for i in range(3) for k in range(d) for l in range(d) for m in range(d))",
