@@ -219,17 +219,17 @@ class _Part(Expressions):
         assert isinstance(statement.iter, ast.Call) and isinstance(statement.target, ast.Name)
         values = [self._cast(self._value(argument), WHOLE) for argument in statement.iter.args[:2]]
         start, stop = values if len(values) == 2 else (literal(0), values[0])
-        step = step_of(statement.iter.args[2]) if len(statement.iter.args) == 3 else 1
+        step = (step_of(statement.iter.args[2]) or 1) if len(statement.iter.args) == 3 else 1
         before, name = self.label, statement.target.id
         head, body, following, done = self._labels("head", "body", "next", "done")
         here, after = self._name(), self._name()
         self.lines.append(f"br label %{head}")
         self._begin(head)
         self.lines.append(f"{here} = phi i64 [ {start.text}, %{before} ], [ {after}, %{following} ]")
-        test = self._new(f"icmp {'slt' if step == 1 else 'sgt'} i64 {here}, {stop.text}")
+        test = self._new(f"icmp {'slt' if step > 0 else 'sgt'} i64 {here}, {stop.text}")
         self.lines.append(f"br i1 {test}, label %{body}, label %{done}")
         self._begin(body)
-        if step == 1 and self._is_positive(start):
+        if step > 0 and self._is_positive(start):
             self.positive.add(here)
         if name in self.state.memory:
             self._into_memory(name, Value(here, WHOLE))

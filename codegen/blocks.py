@@ -444,9 +444,9 @@ def shape_of(node: ast.Subscript) -> tuple[str, int] | None:
 
 
 def step_of(node: ast.expr) -> int | None:
-    """1 or -1 where that is the literal step of a range, None for any other."""
-    if isinstance(node, ast.Constant) and node.value == 1:
-        return 1
+    """The literal step of a range that runs up, or -1 of one that runs down by ones; None for any other."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value > 0:
+        return node.value
     minus = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant)
     return -1 if minus and node.operand.value == 1 else None  # type: ignore[attr-defined]
 

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradc.ir.collecting import put_off
 
-from . import accumulate, blocks, cache, indices, scratch, special, vector_maths
+from . import accumulate, blocks, cache, indices, register_tiles, scratch, special, vector_maths
 from .results import result_class
 
 if TYPE_CHECKING:
@@ -162,11 +162,22 @@ def optimised(module: Module) -> str:
 
 def long_runs(module: Module) -> list[tuple[int, int, int]]:
     """What of a module's first entry is compiled as blocks, past Numba: first and last line, number of statements."""
+    tree = _prepared(module)[0]
+    return sorted((*block.lines, block.statements) for block in
+                  blocks.rewrite(tree, [module.entries[0].name]).values())
+
+
+def rows_together(module: Module) -> dict[int, int]:
+    """How many rows of a loop run together, by the loop's line: of a module's first entry and of chunks of loops."""
+    return _prepared(module)[1]
+
+
+def _prepared(module: Module) -> tuple[ast.Module, dict[int, int]]:
+    """A module's syntax tree before its long runs are looked for, and the rows that run together in it."""
     tree = ast.parse(module.source)
     vector_maths.rewrite(tree, module.helpers)
     accumulate.rewrite(tree)
-    return sorted((*block.lines, block.statements) for block in
-                  blocks.rewrite(tree, [module.entries[0].name]).values())
+    return tree, register_tiles.rewrite(tree, [*module.chunked, module.entries[0].name])
 
 
 def _jit_is_disabled() -> bool:
@@ -266,6 +277,7 @@ def _compile(
     replaced.update(in_loops.functions())
     accumulate.rewrite(tree)
     worked = [*module.chunked, *(entry.name for entry in module.entries)]
+    register_tiles.rewrite(tree, worked)
     long_runs = blocks.rewrite(tree, worked) if with_blocks else {}
     if indices.rewrite(tree, worked):
         replaced.update(indices.functions())

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradc.codegen import counts, inventory
-from gradc.codegen.load import long_runs, optimised
+from gradc.codegen.load import long_runs, optimised, rows_together
 from gradc.codegen.lower import lower
 from gradc.codegen.vectorised import vector_loops
 from gradc.ir.dims import Dim
@@ -58,6 +58,7 @@ class LoopReport:
     lanes    numbers that one instruction works on; 1 for a loop that is not vectorised, None where that is not known:
              without `vectors`, for plain Python, in a block, and around loops that run in threads
     threads  whether its iterations run in threads: the call in it runs a chunk of a loop
+    rows     iterations that run together, what they share in registers; 1 for a loop that runs as it is written
     """
 
     line: int
@@ -65,6 +66,7 @@ class LoopReport:
     text: str
     lanes: int | None
     threads: bool = False
+    rows: int = 1
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,7 @@ def _labelled(label: str, texts: list[str]) -> Iterator[tuple[str, str]]:
 
 def _shown(loop: LoopReport) -> str:
     made = "" if loop.lanes is None else "scalar" if loop.lanes == 1 else f"vectors of {loop.lanes}"
-    made = "in threads" if loop.threads else made
+    made = "in threads" if loop.threads else f"{loop.rows} rows together" if loop.rows > 1 else made
     return f"line {loop.line:<3} {'  ' * loop.depth + loop.text:<44} {made}".rstrip()
 
 
@@ -331,8 +333,9 @@ def _part(function: Function, operations: Mapping[str, Dim], called: dict[str, i
     compiled = bool(cache) and function.tape is None
     blocks = tuple(BlockReport(*run) for run in long_runs(printed.module)) if compiled else ()
     lanes = vector_loops(optimised(printed.module), function.source) if vectors and compiled else None
+    rows = rows_together(printed.module) if compiled else {}
     loops = tuple(LoopReport(loop.line, loop.depth, loop.text, None if loop.threads else _lanes(
-        loop.line, lanes, blocks), loop.threads) for loop in inventory.loops(work))
+        loop.line, lanes, blocks), loop.threads, rows.get(loop.line, 1)) for loop in inventory.loops(work))
     texts = None if sizes is None else inventory.local_sizes(printed, function.graph, work, sizes)
     return FunctionReport(
         name=function.__name__, operations=count(sum(operations.values(), start=Dim.of(0))),
