@@ -15,7 +15,7 @@ from gradc.ir.dims import Axis
 from gradc.ir.graph import Node
 
 from .items import Item
-from .lower import Loop, Program, items_of
+from .program import Loop, Program, items_of
 from .uses import covers, in_return, stored_at_once
 
 BEFORE = -1             # the entry that fills an array with zeros

@@ -20,7 +20,7 @@ from .expression import Text, bracket, dimension, extent
 from .items import Item
 
 if TYPE_CHECKING:
-    from .lower import Loop, Program
+    from .program import Loop, Program
 
 MOST = 4                                        # elements: each but the first costs a register and a shift
 

@@ -18,7 +18,7 @@ from gradc.ir.routines import ROUTINES
 from gradc.ir.table import OPERATIONS
 
 from .items import Item
-from .lower import Program
+from .program import Program
 from .uses import covers, in_return
 
 ONE = Dim.of(1)

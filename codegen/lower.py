@@ -14,99 +14,22 @@ scattered directly.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from gradc.ir.dims import Axis, Dim, axis_order
+from gradc.ir.dims import Axis, axis_order
 from gradc.ir.graph import NO_AXES, Axes, Graph, Node, Part, affine, scatter_parts
 
 from .batches import length
-from .carries import Chain, chains, neighbours, rows
+from .carries import chains, neighbours, rows
 from .contractions import by_axes, factors, gather, multiplied_by_axes, opened, spread
 from .items import Choices, Item, is_cheap, make_items, merged_reductions, union
 from .joined import joined
-from .stencils import Stencil, shifts, stencils
+from .program import TILES, Home, Loop, Path, Program, items_of
+from .stencils import shifts, stencils
 from .tiles import SHORT, flat, is_stripped, is_tiled, row_functions, row_of, strips
 
 ROUNDS = 6              # of improvement; each only removes buffers, so more are never needed in practice
-
-
-@dataclass(eq=False)
-class Loop:
-    """A loop over one axis.
-
-    carried   an iteration needs the one before it (a scan)
-    tiled     for a loop over tiles or strips, the axis that they cut: such a loop has an axis of its own, of no value
-    tile      for a loop inside a tile or a strip, the loop over these
-    stripped  for a loop over strips, whose points do not run innermost
-    rows      for a loop over strips of rows, the axis of these
-    flat      for a loop over the rows of a strip, whether it and the one inside are one loop over all points
-    """
-
-    axis: Axis
-    body: list[Loop | Item]
-    reverse: bool = False
-    carried: bool = False
-    tiled: Axis | None = None
-    tile: Loop | None = None
-    stripped: bool = False
-    rows: Axis | None = None
-    flat: bool = False
-
-
-Path = tuple[Loop, ...]
-TILES = Axis(Dim.of("tiles"), 0)                                # of the loops over tiles; no value has it
 MOST_WRITTEN_OUT = 16   # terms of a sum inside an innermost loop
-
-
-@dataclass(eq=False)
-class Home:
-    """Where a value lives.
-
-    path      loops around its statement
-    local     loops around its accumulator: the path up to the first axis that it reduces
-    home      loops around everything that uses it
-    storage   axes of its buffer, in the order of its path; () for a local variable
-    reducing  whether the value is complete only after its loops
-    """
-
-    path: Path
-    local: Path
-    home: Path
-    storage: tuple[Axis, ...] = ()
-    reducing: bool = False
-
-    @property
-    def in_tile(self) -> bool:
-        """Whether the buffer holds no more than the points of a tile: cheaper to read than to compute again."""
-        return set(self.storage) <= {loop.tiled for loop in self.home}
-
-    @property
-    def rows(self) -> Loop | None:
-        """The loop over strips in which the buffer holds the points of all rows, one row after the other."""
-        last = self.home[-1] if self.home else None
-        return last if last is not None and last.rows in self.storage and len(self.storage) > 1 else None
-
-    @property
-    def in_array(self) -> bool:
-        """Whether an accumulation goes straight into the buffer (its own axes are opened inside)."""
-        return self.reducing and any(axis not in {loop.axis for loop in self.local} for axis in self.storage)
-
-
-@dataclass
-class Program:
-    """The loop program of a graph, ready to be printed."""
-
-    graph: Graph
-    body: list[Loop | Item]
-    homes: dict[Item, Home] = field(default_factory=dict)
-    recomputed: set[Node] = field(default_factory=set)
-    chains: list[Chain] = field(default_factory=list)
-    stencils: list[Stencil] = field(default_factory=list)
-
-    @property
-    def is_tiled(self) -> bool:
-        """Whether some loop is cut into tiles."""
-        return any(isinstance(entry, Loop) and entry.tiled is not None and not entry.stripped for entry in self.body)
 
 
 def lower(graph: Graph) -> Program:
@@ -586,18 +509,3 @@ def _direct(part: Part, accumulated: dict[Node, Item], program: Program) -> Part
     if note:
         program.graph.notes.setdefault(term, note)
     return Part(term, part.indices, (*part.guards, *item.guards))
-
-
-# -- reading a program ------------------------------------------------------------------------
-
-def items_of(*entries: Loop | Item) -> list[Item]:
-    """The items of a body in the order in which they are printed."""
-    found: list[Item] = []
-    stack: list[Loop | Item] = list(reversed(entries))
-    while stack:
-        entry = stack.pop()
-        if isinstance(entry, Loop):
-            stack += reversed(entry.body)
-        else:
-            found.append(entry)
-    return found

@@ -12,8 +12,8 @@ from gradc.ir.routines import ROUTINES
 
 from .buffers import shared
 from .items import Item, starts_as
-from .lower import Home, Program
 from .names import Names, name_of_read
+from .program import Home, Program
 from .uses import called_routines, covers, has_user_beside, stored_at_once, tiled_by_parts
 from .values import ValuePrinter
 

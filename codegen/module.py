@@ -21,9 +21,10 @@ from gradc.ir.table import OPERATIONS
 from . import kernels, routines
 from .expression import dimension, extent, is_whole
 from .load import CHECKED, Entry, Module
-from .lower import Program, lower, without_stencils
+from .lower import lower, without_stencils
 from .names import CALLED, Names
 from .parallel import PRANGE
+from .program import Program
 from .python import BodyPrinter
 from .threads import parallel_loops
 

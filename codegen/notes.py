@@ -11,7 +11,7 @@ import re
 from gradc.ir.graph import Graph
 
 from .items import Item
-from .lower import Loop, Program, items_of
+from .program import Loop, Program, items_of
 
 _ELEMENT = re.compile(r"adjoint of (\S+)\[\.\.\.\]")
 MOST = 3                # reasons in one comment

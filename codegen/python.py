@@ -21,11 +21,11 @@ from .carries import Chain
 from .expression import added_to, bracket, dimension, extent, identity, is_wrapped, product, scan_step
 from .items import Item
 from .loop_bounds import at_least_zero, at_most, bound_of, bounding
-from .lower import Home, Loop, Path, Program, items_of
 from .memory import MemoryPrinter
 from .names import Names, name_of_read
 from .notes import comment, sections
 from .parallel import Chunked, Span, chunked
+from .program import Home, Loop, Path, Program, items_of
 from .threads import Parallel
 from .tiles import FLAT, TILE
 from .uses import reads_worth_a_local, trailing_loop

@@ -25,7 +25,7 @@ from .items import Item, starts_as
 from .loop_bounds import bound_of
 
 if TYPE_CHECKING:
-    from .lower import Loop, Program
+    from .program import Loop, Program
 
 MOST = 32                                       # shifts: the sum of a row is one expression
 MOST_ROWS = 16                                  # of the ring: with more, those of a thousand elements leave the cache

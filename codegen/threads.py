@@ -24,7 +24,7 @@ from gradc.ir.table import is_function
 
 from .counts import ONE, operations_of
 from .items import Item
-from .lower import Loop, Program, items_of
+from .program import Loop, Program, items_of
 from .uses import covers, stored_at_once, trailing_loop
 
 MOST = 64               # chunks: enough for many threads, and for loops whose iterations differ

@@ -13,7 +13,7 @@ from gradc.ir.graph import Node, apart, on_values, store_parts
 from gradc.ir.routines import ROUTINES
 
 from .items import Item, fills, starts_as
-from .lower import Loop, Path, Program, items_of
+from .program import Loop, Path, Program, items_of
 
 
 def reads_worth_a_local(program: Program, implied: Callable[[Path], Collection[Node]],

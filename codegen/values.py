@@ -17,8 +17,8 @@ from gradc.ir.table import AND, ATOM, MULTIPLY, OPERATIONS
 
 from .expression import Text, bracket, closure, dimension, extent, leaf, operation
 from .items import Item
-from .lower import Home, Path, Program
 from .names import CALLED, Names
+from .program import Home, Path, Program
 from .tiles import TILE
 from .uses import repeated_values, stored_at_once
 
