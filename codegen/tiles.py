@@ -60,9 +60,13 @@ def row_functions(items: Sequence[Item], axis: Axis) -> set[Node]:
 
 
 def row_of(items: Sequence[Item], axis: Axis) -> Axis | None:
-    """The axis of rows, if all loops inside a loop that may be cut are over one axis that may be short."""
+    """The axis of rows, if all loops inside a loop that may be cut are over one axis that may be short.
+
+    Values that an array of the graph keeps are at the places that it has for them, not at those of a strip.
+    """
     inner = sorted(union(items) - {axis}, key=axis_order)
-    if len(inner) != 1 or not _is_cut(items, axis) or any(item.guards for item in items):
+    if len(inner) != 1 or not _is_cut(items, axis) or any(
+            item.guards or item.array is not None or item.part_of is not None for item in items):
         return None
     size = inner[0].dim.constant
     return inner[0] if size is None or 1 < size < TILE else None
