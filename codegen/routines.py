@@ -509,11 +509,12 @@ def sparse_matmul(left: Matrix, right: Matrix, out: Matrix) -> bool:
     columns = right.shape[1]
     if inner < 16 or columns < 16 or rows < 16 or not (left.flags.c_contiguous and right.flags.c_contiguous):
         return False
-    found = 0
-    for part in range(8):
+    found, looked = 0, 0
+    for i in range(0, rows, (rows + 7) >> 3):                   # up to eight
+        looked += inner
         for k in range(inner):
-            found += left[part * rows // 8, k] != 0.0
-    if found > 2 * inner:                                       # a quarter of what was looked at
+            found += left[i, k] != 0.0
+    if 4 * found > looked:
         return False
     finite, zero = 0, out.dtype.type(0.0)
     for k in range(inner):

@@ -100,8 +100,7 @@ def jvp(graph: Graph, wrt: Sequence[str], kinks: str, *, mark: str = TANGENTS["j
         given = new.input(free(mark + name, taken), primal.dtype, (*primal.shape, *(axis.dim for axis in held)))
         seeds[primal] = new.read(given, list(map(new.axis, held))) if held and not primal.shape else given
     if kinks == "raise":                                        # where a value counts is what the adjoint knows
-        ones = [(node, ones(new, node)) for _, node in new.outputs]
-        reverse(new, ones, list(seeds), kinks)
+        reverse(new, [(node, ones(new, node)) for _, node in new.outputs], list(seeds), kinks)
     found = forward(new, seeds, [node for _, node in new.outputs], held, mark)
     new.outputs = [(mark + key.removeprefix(mark), node if node.is_array else _held(new, held, node))
                    for (key, _), node in zip(new.outputs, found, strict=True)]

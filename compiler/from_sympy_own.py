@@ -73,11 +73,12 @@ def nodes_of(root: Any) -> Iterable[Any]:
             stack.extend(node.args)
 
 
-def operation_of(name: str, function: Any) -> OnNumbers:
+def operation_of(name: str, function: Any, arity: int | None = None) -> OnNumbers:
     """A Python function, a ufunc or a compiled one as an operation on numbers."""
-    arity = getattr(function, "nin", None) or sum(
-        p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        for p in inspect.signature(function).parameters.values())
+    if arity is None:
+        arity = getattr(function, "nin", None) or sum(
+            p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+            for p in inspect.signature(function).parameters.values())
     own = OnNumbers(around(function, [f"x{k}" for k in range(arity)]))
     own.name = name
     return own

@@ -33,7 +33,10 @@ def multiplied(decision: str) -> Callable[..., Any]:
     scope: dict[str, Any] = {"np": np}
     text = routines.function_text("matmul")
     assert DECISION in text
-    exec(text.replace(DECISION, decision), scope)  # our own text
+    for helper in routines.NEEDED["matmul"][:-1]:
+        exec(routines.function_text(helper), scope)  # our own text, as the next
+        scope[helper] = njit(error_model="numpy", fastmath={"contract"})(scope[helper])
+    exec(text.replace(DECISION, decision), scope)
     product = njit(error_model="numpy", fastmath={"contract"})(scope["matmul"])
 
     @njit
