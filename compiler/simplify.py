@@ -308,24 +308,9 @@ def _split_product(body: Node, axis: Axis, guards: Sequence[Node]) -> tuple[Node
             outside = node if outside is None else graph.apply("mul", node, outside)
         elif node.op == "mul" and steps < 16:
             waiting += node.args
-        elif (node.op == "div" and node.dtype == "float64" and steps < 16 and not guards
-              and axis not in node.args[1].axes and _is_given(node.args[1])):     # single precision soon overflows
-            waiting += (graph.apply("div", 1.0, node.args[1]), node.args[0])
         else:
             inside = node if inside is None else graph.apply("mul", node, inside)
     return outside, inside
-
-
-def _is_given(scale: Node) -> bool:
-    """Whether a divisor is a parameter: one that is itself a sum or a maximum may keep squares from overflowing."""
-    waiting, steps = [scale], 0
-    while waiting and steps < 16:
-        node = waiting.pop()
-        if node.is_reduction or node.op in ("max", "min", "abs"):
-            return False
-        steps += 1
-        waiting += () if node.op == "read" else node.args
-    return not waiting
 
 
 def _single(_graph: Graph, a: Node) -> Node | None:

@@ -43,13 +43,18 @@ def strength(graph: Graph) -> Graph:
 
 
 def _only_in_products(graph: Graph) -> set[Node]:
-    """The quotients whose divisors vary over fewer axes than they do, and which products and sums alone use."""
+    """The quotients whose divisors vary over fewer axes than they do, and which only products and sums use.
+
+    A quotient of one is a product in that sense, a quotient by one is not.
+    """
     found = {node for node in graph.nodes if node.op == "div" and node.dtype.startswith("float")
              and node.args[1].axes < node.args[0].axes and node.args[1].op != "const"}
     if found:
         found -= {node for _, node in graph.outputs}
         for node in graph.nodes:
-            if not (node.op == "mul" or (node.op == "sum" and node.is_reduction)):
+            if node.op == "div":
+                found.discard(node.args[1])
+            elif node.op != "mul" and not (node.op == "sum" and node.is_reduction):
                 found.difference_update(node.args)
     return found
 
