@@ -487,14 +487,18 @@ def _key(module: Module, *, plain: bool) -> str:
     return cache.key_of(parts)
 
 
+# the files that shape compiled code between its text, which is part of the key, and the machine's
+SHAPING = ("accumulate.py", "block_expressions.py", "block_intrinsic.py", "block_llvm.py", "blocks.py", "checked.py",
+           "indices.py", "lanes.py", "load.py", "polynomials.py", "register_tiles.py", "results.py", "scratch.py",
+           "special.py", "vector_angles.py", "vector_kernels.py", "vector_kernels_single.py", "vector_maths.py")
+
+
 @functools.cache
 def _own_code() -> list[str]:
     """gradc's version, and a hash of the files that shape compiled code (they change between versions)."""
     folder = Path(__file__).parent
     digest = hashlib.sha256()
-    for name in ("accumulate.py", "block_expressions.py", "block_intrinsic.py", "block_llvm.py", "blocks.py",
-                 "checked.py", "indices.py", "lanes.py", "load.py", "polynomials.py", "results.py", "scratch.py",
-                 "special.py", "vector_angles.py", "vector_kernels.py", "vector_kernels_single.py", "vector_maths.py"):
+    for name in SHAPING:
         digest.update((folder / name).read_bytes())
     package = sys.modules[__name__.partition(".")[0]]
     return [getattr(package, "__version__", ""), digest.hexdigest()]

@@ -18,21 +18,21 @@ Matrix = Any        # np.ndarray in the text that is pasted
 
 
 PASTED: dict[str, str] = {}                 # texts of routines that are the user's own functions
-BLOCKS = ("block", "turned_block", "put_turned", "take_product", "lower_triangle", "mirrored_block")
+MATRIX_BLOCKS = ("block", "put_turned", "take_product", "lower_triangle", "mirrored_block")
 SUBSTITUTIONS = ("substitute_forward", "substitute_back")
 # what the printer or a routine calls, no routine of a graph
-OWN = ("matmul", "sparse_matmul", "eliminated", "newton_step", *BLOCKS, *SUBSTITUTIONS)
+OWN = ("matmul", "sparse_matmul", "eliminated", "newton_step", *MATRIX_BLOCKS, *SUBSTITUTIONS)
 # the functions that a routine consists of, callee first, where it is not one alone
 NEEDED: dict[str, tuple[str, ...]] = {
     "matmul": ("sparse_matmul", "matmul"),
     **{name: ("eliminated", name) for name in ("solve", "inv", "inv_or_nan", "det", "slogdet")},
     "solve_lower": ("block", "take_product", "substitute_forward", "solve_lower"),
-    "solve_lower_transposed": ("turned_block", "take_product", "substitute_back", "solve_lower_transposed"),
+    "solve_lower_transposed": ("block", "take_product", "substitute_back", "solve_lower_transposed"),
     "solve_upper": ("block", "take_product", "substitute_back", "solve_upper"),
-    "solve_upper_transposed": ("turned_block", "take_product", "substitute_forward", "solve_upper_transposed"),
-    "cholesky_pushforward": (*BLOCKS[:-1], "cholesky_pushforward"),
-    "cholesky_pullback": (*BLOCKS, "cholesky_pullback"),
-    "cholesky_pullback_pushforward": (*BLOCKS, "cholesky_pullback_pushforward"),
+    "solve_upper_transposed": ("block", "take_product", "substitute_forward", "solve_upper_transposed"),
+    "cholesky_pushforward": (*MATRIX_BLOCKS[:-1], "cholesky_pushforward"),
+    "cholesky_pullback": (*MATRIX_BLOCKS, "cholesky_pullback"),
+    "cholesky_pullback_pushforward": (*MATRIX_BLOCKS, "cholesky_pullback_pushforward"),
 }
 
 
@@ -49,20 +49,11 @@ def cholesky(matrix: Matrix) -> Matrix:
 
 
 def block(matrix: Matrix, top: int, bottom: int, left: int, right: int) -> Matrix:
-    """Rows `top` to `bottom` and columns `left` to `right`, as a matrix of their own."""
+    """Rows `top` to `bottom` and columns `left` to `right`, as a matrix of their own: of matrix.T, a block turned."""
     found = np.empty((bottom - top, right - left), matrix.dtype)
     for i in range(bottom - top):
         for j in range(right - left):
             found[i, j] = matrix[top + i, left + j]
-    return found
-
-
-def turned_block(matrix: Matrix, top: int, bottom: int, left: int, right: int) -> Matrix:
-    """The same with its columns as rows."""
-    found = np.empty((right - left, bottom - top), matrix.dtype)
-    for j in range(right - left):
-        for i in range(bottom - top):
-            found[j, i] = matrix[top + i, left + j]
     return found
 
 
@@ -107,10 +98,10 @@ def cholesky_pushforward(factor: Matrix, tangent: Matrix) -> Matrix:
         stop = min(start + 32, size)
         if start:
             take_product(moved, start, start, block(factor, start, size, 0, start),
-                         turned_block(moved, start, stop, 0, start))
+                         block(moved.T, 0, start, start, stop))
             take_product(moved, start, start, block(moved, start, size, 0, start),
-                         turned_block(factor, start, stop, 0, start))
-        own, change = turned_block(factor, start, size, start, stop), turned_block(moved, start, size, start, stop)
+                         block(factor.T, 0, start, start, stop))
+        own, change = block(factor.T, start, stop, start, size), block(moved.T, start, stop, start, size)
         for j in range(stop - start):
             for k in range(j):
                 row, row_change = own[k, j], change[k, j]
@@ -133,7 +124,7 @@ def cholesky_pullback(factor: Matrix, cotangent: Matrix) -> Matrix:
         start = max(stop - 32, 0)
         row = block(factor, start, stop, 0, start)
         if stop < size:
-            below, corner = turned_block(passed, stop, size, start, stop), block(factor, start, stop, start, stop)
+            below, corner = block(passed.T, start, stop, stop, size), block(factor, start, stop, start, stop)
             for i in range(stop - start - 1, -1, -1):
                 for j in range(i + 1, stop - start):
                     for k in range(size - stop):
@@ -165,8 +156,8 @@ def cholesky_pullback_pushforward(factor: Matrix, passed: Matrix, turn: Matrix, 
         start = max(stop - 32, 0)
         row, row_turn = block(factor, start, stop, 0, start), block(turn, start, stop, 0, start)
         if stop < size:
-            below, corner = turned_block(passed, stop, size, start, stop), block(factor, start, stop, start, stop)
-            change, corner_turn = turned_block(moved, stop, size, start, stop), block(turn, start, stop, start, stop)
+            below, corner = block(passed.T, start, stop, stop, size), block(factor, start, stop, start, stop)
+            change, corner_turn = block(moved.T, start, stop, stop, size), block(turn, start, stop, start, stop)
             for i in range(stop - start - 1, -1, -1):
                 for j in range(i, stop - start):
                     for k in range(size - stop):
@@ -316,8 +307,8 @@ def solve_lower_transposed(lower: Matrix, right: Matrix) -> Matrix:
     for stop in range(len(x), 0, -32):
         start = max(stop - 32, 0)
         if stop < len(x):
-            take_product(x, start, 0, turned_block(lower, stop, len(x), start, stop), x[stop:])
-        substitute_back(turned_block(lower, start, stop, start, stop), x, start)
+            take_product(x, start, 0, block(lower.T, start, stop, stop, len(x)), x[stop:])
+        substitute_back(block(lower.T, start, stop, start, stop), x, start)
     return x.reshape(right.shape)
 
 
@@ -338,8 +329,8 @@ def solve_upper_transposed(upper: Matrix, right: Matrix) -> Matrix:
     for start in range(0, len(x), 32):
         stop = min(start + 32, len(x))
         if start:
-            take_product(x, start, 0, turned_block(upper, 0, start, start, stop), x[:start])
-        substitute_forward(turned_block(upper, start, stop, start, stop), x, start)
+            take_product(x, start, 0, block(upper.T, start, stop, 0, start), x[:start])
+        substitute_forward(block(upper.T, start, stop, start, stop), x, start)
     return x.reshape(right.shape)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from gradc.ir.dims import Axis, Dim
 from gradc.ir.graph import Graph, Node
+from gradc.ir.routines import ROUTINES
 
 from .arrays import Arrays
 from .derive import jvp, vjp
@@ -28,8 +29,8 @@ def derived(routine: str, dtype: str, kind: str, by: tuple[str, ...]) -> Graph:
     """The "jvp" or the "vjp" of a formula by some of its operands, square matrices that are called x0, x1, ..."""
     graph, size = Graph(), Dim.of("n")
     algebra, formula = LinearAlgebra(Arrays(graph)), FORMULAS[routine]
-    count = formula.__code__.co_argcount - 1
-    operands = [algebra.whole(graph.input(f"x{k}", dtype, (size, size))) for k in range(count)]
+    operands = [algebra.whole(graph.input(f"x{k}", dtype, (size, size)))
+                for k in range(len(ROUTINES[routine].operands))]
     graph.outputs = [("result", algebra.stored(formula(algebra, *operands)))]
     return refine((jvp if kind == "jvp" else vjp)(prepare(graph), by, KINKS))
 

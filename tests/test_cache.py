@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import os
 import shutil
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from gradc.codegen import cache
+from gradc.codegen import load as loading
 from gradc.codegen.load import load
 
 from .sample_module import SAMPLE, finish, run, start
@@ -46,6 +48,13 @@ def warm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert reported["events"] == {"hits": 0, "misses": 1, "rebuilt": 0, "stored": 1, "compiled": 3}
     assert reported["value"] == pytest.approx(EXPECTED, rel=1e-15)
     return folder
+
+
+def test_the_key_holds_every_module_that_rewrites_a_text_before_it_is_compiled() -> None:
+    tree = ast.parse(Path(loading.__file__).read_text(encoding="utf-8"))
+    beside = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.level == 1]
+    used = {f"{node.module or name.name}.py" for node in beside for name in node.names} - {"cache.py"}
+    assert "register_tiles.py" in used and used <= {*loading.SHAPING}
 
 
 def test_what_was_stored_is_found(root: Path) -> None:
